@@ -1,0 +1,1 @@
+"""Datasets, and the prompts and targets made from them."""

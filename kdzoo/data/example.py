@@ -1,0 +1,38 @@
+"""What every dataset gives: examples with a prompt and a target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Example:
+    """One prompt x and its ground-truth target y, with what evaluation and batching need to know.
+
+    ``group`` names what the example shares its prompt's beginning with (the database), ``database`` is the SQLite
+    file that a SQL target runs on. ``difficulty`` is the dataset's own label, where it has one.
+    """
+
+    id: str
+    prompt: str
+    target: str
+    question: str = ""
+    group: str | None = None
+    database: Path | None = None
+    difficulty: str | None = None
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The examples to train on and the ones to evaluate on. ``task`` is ``"sql"`` or ``"text"``.
+
+    ``metric`` is how a prediction is judged: ``spider`` or ``bird`` (execution), or ``text`` (exact match, ROUGE-L).
+    ``report`` holds counts worth telling the user, such as skipped entries.
+    """
+
+    train: list[Example]
+    evaluation: list[Example]
+    task: str
+    metric: str
+    report: dict[str, int] = field(default_factory=dict)

@@ -1,0 +1,57 @@
+"""How a method describes itself: its name, its sources, its cost, its options. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Options(BaseModel):
+    """The base of every method's options: a frozen pydantic model in which an unknown name is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @property
+    def needs_teacher_target(self) -> bool:
+        """Whether the teacher must generate one target per training prompt before training starts."""
+        return False
+
+
+class WeightedOptions(Options):
+    """Options of a method whose loss has two terms. The paper gives no weights; both are 1 by default."""
+
+    kd_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description="factor of the divergence")
+    mle_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description="factor of the MLE loss on the ground truth")
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """What one training step costs beyond reading the prompt once, in passes over target-length sequences.
+
+    ``student`` counts passes with gradients, ``student_no_grad`` passes without; ``generation`` is the fraction of
+    rows that the student generates token by token.
+    """
+
+    student: float = 1
+    student_no_grad: float = 0
+    teacher: float = 1
+    generation: float = 0
+
+
+@dataclass(frozen=True)
+class Method:
+    """What ``register_method`` returns: one method, as ``kdzoo list`` and ``kdzoo show`` describe it.
+
+    ``uses_teacher`` is False for methods that learn from the ground truth alone; no teacher is then loaded.
+    """
+
+    name: str
+    summary: str
+    paper: str
+    training_data: str
+    divergence: str
+    aux_loss: str
+    cost: StepCost
+    options: type[Options] = Options
+    uses_teacher: bool = True

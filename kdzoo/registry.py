@@ -1,0 +1,110 @@
+"""Finds the installed methods and selects one of them with the core's defaults."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+
+import pluggy
+
+from kdzoo import defaults, hookspecs
+from kdzoo.errors import UserError
+from kdzoo.method import Method
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One installed method, the module that implements it, and the package that brought it."""
+
+    method: Method
+    module: ModuleType
+    package: str
+    version: str
+
+
+@dataclass(frozen=True)
+class BrokenPlugin:
+    """An entry point that could not be used, and why."""
+
+    name: str
+    package: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Zoo:
+    """Everything found in the entry-point group ``kdzoo``, by name."""
+
+    plugins: dict[str, Plugin]
+    broken: list[BrokenPlugin]
+
+
+@cache
+def discover() -> Zoo:
+    """Load every entry point of the group ``kdzoo``. One that fails is reported in ``Zoo.broken``, never raised."""
+    plugins: dict[str, Plugin] = {}
+    broken: list[BrokenPlugin] = []
+    for entry in sorted(entry_points(group=hookspecs.PROJECT), key=lambda entry: (entry.name, entry.value)):
+        package = entry.dist.name if entry.dist else "unknown"
+        try:
+            plugin = _load(entry, package, plugins)
+        except Exception as error:  # a third party's module may raise anything; the others must stay usable
+            broken.append(BrokenPlugin(entry.name, package, f"{type(error).__name__}: {error}"))
+        else:
+            plugins[plugin.method.name] = plugin
+    return Zoo(plugins, broken)
+
+
+def find(name: str) -> Plugin:
+    """Give the method of that name.
+
+    Raises:
+        UserError: no such method is installed, or its plugin is broken.
+    """
+    zoo = discover()
+    if name in zoo.plugins:
+        return zoo.plugins[name]
+    for plugin in zoo.broken:
+        if plugin.name == name:
+            raise UserError(f"the method {name!r} (package {plugin.package}) cannot be loaded: {plugin.reason}")
+    close = difflib.get_close_matches(name, zoo.plugins, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise UserError(f"no method {name!r} is installed{hint} Installed: {', '.join(sorted(zoo.plugins))}")
+
+
+def hooks_of(plugin: Plugin) -> pluggy.HookRelay:
+    """Give the hooks of one method over the core's defaults. No other plugin takes part."""
+    manager = _manager()
+    manager.register(defaults)
+    manager.register(plugin.module)
+    return manager.hook
+
+
+def implements(plugin: Plugin, hook: str) -> bool:
+    """Say whether the method has an implementation of its own of that hook."""
+    return hasattr(plugin.module, hook)
+
+
+def _manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def _load(entry: EntryPoint, package: str, known: dict[str, Plugin]) -> Plugin:
+    module = entry.load()
+    manager = _manager()
+    manager.register(module)
+    manager.check_pending()
+    method = manager.hook.register_method()
+    if not isinstance(method, Method):
+        raise TypeError(f"register_method of {entry.value} must return a kdzoo.Method, not {method!r}")
+    if method.name != entry.name:
+        raise ValueError(f"the entry point is named {entry.name!r}, its method {method.name!r}; they must agree")
+    if method.name in known:
+        raise ValueError(f"the method is already registered by the package {known[method.name].package}")
+    version = entry.dist.version if entry.dist else "unknown"
+    return Plugin(method, module, package, version)
