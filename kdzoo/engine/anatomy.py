@@ -1,0 +1,72 @@
+"""The two halves of a causal language model: the decoder that gives hidden states, and the projection to logits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """A causal language model taken apart. The modules are called as modules, so that LoRA and hooks take part."""
+
+    model: PreTrainedModel
+    decoder: nn.Module
+    head: nn.Module
+    softcap: float | None
+
+    @staticmethod
+    def of(model: PreTrainedModel | PeftModel) -> Anatomy:
+        """Take a model apart.
+
+        Raises:
+            ValueError: the model has no decoder or no output projection that could be told apart.
+        """
+        inner = model.get_base_model() if isinstance(model, PeftModel) else model
+        decoder = getattr(inner, inner.base_model_prefix, None)
+        head = inner.get_output_embeddings()
+        if decoder is None or decoder is inner or head is None:
+            raise ValueError(f"{type(inner).__name__} has no separate decoder and output projection")
+        softcap = getattr(inner.config.get_text_config(), "final_logit_softcapping", None)
+        return Anatomy(inner, decoder, head, softcap)
+
+    @property
+    def vocabulary(self) -> int:
+        """The number of logits."""
+        return int(self.model.config.get_text_config().vocab_size)
+
+    def project(self, hidden: Tensor) -> Tensor:
+        """Turn hidden states [..., hidden size] into logits [..., V]."""
+        logits: Tensor = self.head(hidden)
+        if self.softcap is not None:
+            logits = torch.tanh(logits / self.softcap) * self.softcap
+        return logits
+
+
+def has_dropout(model: nn.Module) -> bool:
+    """Say whether training mode makes the model's results random."""
+    if any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules()):
+        return True
+    config = getattr(model, "config", None)
+    # attention dropout is a number handed to a function in most models, not a module
+    return any(bool(getattr(config, name, 0)) for name in ("attention_dropout", "attn_pdrop", "attn_dropout"))
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Run a block in eval mode without gradients and restore the mode after it."""
+    was_training = model.training
+    if was_training:
+        model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        if was_training:
+            model.train()

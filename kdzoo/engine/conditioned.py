@@ -1,0 +1,100 @@
+"""What the two ways of computing (shared prompt or ordinary) have in common: losses over scored tokens."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from kdzoo.engine.anatomy import evaluating, has_dropout
+from kdzoo.engine.features import Features, map_tokens, sum_over_tokens
+from kdzoo.engine.sampling import SamplingLimits
+from kdzoo.randomness import StepGenerator
+from kdzoo.sequences import Sequences
+
+
+class Conditioned(ABC):
+    """A model that has read a batch's prompts. Implements `kdzoo.step.ConditionedModel`.
+
+    Results of `features` with gradients are kept for as long as this object lives, so that a divergence and an
+    MLE loss on the same sequences run the model once.
+    """
+
+    def __init__(self, model: torch.nn.Module, limits: SamplingLimits, generator: StepGenerator) -> None:
+        self.model = model
+        self.limits = limits
+        self.generator = generator
+        self._random = has_dropout(model)
+        self._kept: dict[int, tuple[Sequences, Features]] = {}
+
+    @abstractmethod
+    def _run(self, sequences: Sequences) -> Features:
+        """Run the model over the sequences in the current grad mode and train/eval mode."""
+
+    @abstractmethod
+    def generate(self, *, temperature: float = 1.0, rows: Tensor | None = None) -> Sequences:
+        """See `kdzoo.step.ConditionedModel.generate`."""
+
+    def features(self, sequences: Sequences) -> Features:
+        """Run the model over the sequences (once, where gradients are wanted) and give all scored tokens."""
+        if not torch.is_grad_enabled():
+            return self.eval_features(sequences)
+        if id(sequences) not in self._kept:
+            self._kept[id(sequences)] = (sequences, self._run(sequences))
+        return self._kept[id(sequences)][1]
+
+    def eval_features(self, sequences: Sequences) -> Features:
+        """The same in eval mode and without gradients."""
+        with self._frozen():
+            return self._run(sequences)
+
+    def logits(self, sequences: Sequences) -> Tensor:
+        """See `kdzoo.step.ConditionedModel.logits`."""
+        features = self.features(sequences)
+        scored = features.project(features.rows)
+        logits = scored.new_zeros(*sequences.tokens.shape, scored.shape[-1])
+        return logits.masked_scatter(sequences.mask[..., None], scored)
+
+    def per_token(
+        self, sequences: Sequences, function: Callable[..., Tensor], inputs: Tensor | None = None
+    ) -> Tensor:
+        """See `kdzoo.step.ConditionedModel.per_token`."""
+        mask = sequences.mask
+        given = None if inputs is None else inputs.to(mask.device)[mask]
+        with self._frozen():
+            features = self._run(sequences)
+            if given is None:
+                values = map_tokens(features, lambda logits, part: function(logits))
+            else:
+                values = map_tokens(features, lambda logits, part: function(logits, given[part]))
+        return values.new_zeros(mask.shape).masked_scatter(mask, values)
+
+    def cross_entropy(self, sequences: Sequences, labels: Sequences | None = None) -> Tensor:
+        """See `kdzoo.step.ConditionedModel.cross_entropy`."""
+        ids = (labels or sequences).tokens[sequences.mask]
+        features = self.features(sequences)
+        total = sum_over_tokens(
+            features,
+            lambda logits, part: torch.nn.functional.cross_entropy(logits.float(), ids[part], reduction="none"),
+        )
+        return total / max(1, len(features))
+
+    def _frozen(self) -> _Frozen:
+        return _Frozen(self.model, self._random)
+
+
+class _Frozen:
+    """No gradients, no dropout. Leaves the mode alone where it makes no difference: switching walks all modules."""
+
+    def __init__(self, model: torch.nn.Module, random: bool) -> None:
+        self._context = evaluating(model) if random else torch.no_grad()
+
+    def __enter__(self) -> None:
+        self._context.__enter__()
+
+    def __exit__(self, *exception: object) -> None:
+        self._context.__exit__(*exception)  # type: ignore[arg-type]
+        # autocast keeps casts of weights made without gradients and would use them where gradients are wanted
+        torch.clear_autocast_cache()

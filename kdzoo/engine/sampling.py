@@ -1,0 +1,41 @@
+"""Choosing the next token, and when a generated sequence ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class SamplingLimits:
+    """``output`` tokens at the most, the end of sequence included; a sequence ends with a token of ``end_ids``."""
+
+    output: int
+    end_ids: tuple[int, ...]
+
+
+def next_tokens(logits: Tensor, temperature: float, uniform: Tensor | None) -> Tensor:
+    """Choose one token per row: int64 [B] from logits [B, V].
+
+    ``temperature`` 0 takes the most probable. Otherwise ``uniform`` (float [B] in [0, 1)) is put through the
+    inverse of the cumulative distribution, so that each row's choice depends on its own number alone.
+    """
+    if temperature == 0:
+        return logits.argmax(-1)
+    if uniform is None:
+        raise ValueError("sampling needs a uniform number for each row")
+    cumulative = (logits.float() / temperature).softmax(-1).double().cumsum(-1)
+    point = uniform.to(cumulative)[:, None] * cumulative[:, -1:]
+    # the first token whose cumulative probability exceeds the point: never one of probability 0
+    chosen = torch.searchsorted(cumulative, point, right=True)
+    return chosen.squeeze(-1).clamp_max(logits.shape[-1] - 1)
+
+
+def is_end(tokens: Tensor, end_ids: tuple[int, ...]) -> Tensor:
+    """Bool [B]: which tokens end a sequence."""
+    ends = torch.zeros_like(tokens, dtype=torch.bool)
+    for end in end_ids:
+        ends |= tokens == end
+    return ends

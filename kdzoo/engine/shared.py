@@ -1,0 +1,157 @@
+"""A model that reads each prompt once and lets every sequence continue from its key-value cache."""
+
+from __future__ import annotations
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import PreTrainedModel
+from transformers.cache_utils import Cache, DynamicCache
+
+from kdzoo.engine.anatomy import Anatomy
+from kdzoo.engine.branch_cache import KeyValues, branch, growing_branch, keep_rows
+from kdzoo.engine.conditioned import Conditioned
+from kdzoo.engine.features import Features
+from kdzoo.engine.layout import PromptLayout
+from kdzoo.engine.sampling import SamplingLimits, is_end, next_tokens
+from kdzoo.randomness import StepGenerator
+from kdzoo.sequences import Kind, Sequences
+
+
+class SharedPrompt(Conditioned):
+    """A model over a batch of prompts laid out by `kdzoo.engine.layout.lay_out`.
+
+    The prompt is read at the first use, with gradients if ``trains``; generation and other uses without gradients
+    continue from the same cache, detached, unless dropout makes the training pass random.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel | PeftModel,
+        layout: PromptLayout,
+        limits: SamplingLimits,
+        generator: StepGenerator,
+        *,
+        kind: Kind,
+        trains: bool,
+    ) -> None:
+        super().__init__(model, limits, generator)
+        self._anatomy = Anatomy.of(model)
+        self._layout = layout
+        self._kind = kind
+        self._trains = trains
+        self._trained: KeyValues | None = None
+        self._frozen_prompt: KeyValues | None = None
+        self._mask = _prompt_mask(layout)
+        self._lengths = layout.lengths
+
+    def _run(self, sequences: Sequences) -> Features:
+        first = self._layout.last.repeat_interleave(sequences.per_prompt)
+        inputs = torch.cat([first[:, None], sequences.tokens[:, :-1]], dim=1)
+        prompt, mask, lengths = self._prompt(), self._mask, self._lengths
+        if sequences.per_prompt > 1:
+            prompt = prompt.map(lambda kv: _repeat(kv, sequences.per_prompt))
+            mask, lengths = (x.repeat_interleave(sequences.per_prompt, dim=0) for x in (mask, lengths))
+        steps = torch.arange(inputs.shape[1], device=inputs.device)
+        hidden = self._decode(
+            inputs,
+            torch.cat([mask, torch.ones_like(inputs)], dim=1),
+            lengths[:, None] + steps,
+            branch(prompt),
+        )
+        parameters = [p for p in self._anatomy.head.parameters() if p.requires_grad]
+        return Features(hidden[sequences.mask], self._anatomy.project, self._anatomy.vocabulary, parameters)
+
+    def generate(self, *, temperature: float = 1.0, rows: Tensor | None = None) -> Sequences:
+        """See `kdzoo.step.ConditionedModel.generate`."""
+        count, width = self._lengths.shape[0], self.limits.output
+        uniform = None if temperature == 0 else self.generator.per_row(width).to(self._lengths.device)
+        generated = self._lengths.new_zeros(count, width)
+        produced = self._lengths.new_zeros(count)
+        chosen = torch.arange(count, device=produced.device)
+        if rows is not None:
+            chosen = chosen[rows.to(chosen.device)]
+        if len(chosen):
+            with self._frozen():
+                self._extend(chosen, uniform, temperature, generated, produced)
+        longest = int(produced.max()) if count else 0
+        return Sequences(generated[:, :longest], produced, torch.full_like(produced, int(self._kind)))
+
+    def _extend(
+        self, rows: Tensor, uniform: Tensor | None, temperature: float, generated: Tensor, produced: Tensor
+    ) -> None:
+        """Write tokens of the given rows into ``generated`` and their number into ``produced``, until all end."""
+        room = self.limits.output
+        cache = growing_branch(self._prompt().map(lambda kv: kv.index_select(0, rows)), room)
+        mask = self._mask.index_select(0, rows)
+        mask = torch.cat([mask, mask.new_ones(len(rows), room)], dim=1)
+        prompt_width = mask.shape[1] - room
+        tokens = self._layout.last.index_select(0, rows)
+        positions = self._lengths.index_select(0, rows)
+        for step in range(room):
+            hidden = self._decode(tokens[:, None], mask[:, : prompt_width + step + 1], positions[:, None], cache)
+            numbers = None if uniform is None else uniform[rows, step]
+            tokens = next_tokens(self._anatomy.project(hidden[:, -1]), temperature, numbers)
+            generated[rows, step] = tokens
+            produced[rows] = step + 1
+            going = ~is_end(tokens, self.limits.end_ids)
+            positions = positions + 1
+            remaining = int(going.sum())
+            if remaining == 0:
+                return
+            if remaining < len(rows):
+                kept = going.nonzero().squeeze(-1)
+                keep_rows(cache, kept)
+                rows, tokens, positions = rows[kept], tokens[kept], positions[kept]
+                mask = mask.index_select(0, kept)
+
+    def _prompt(self) -> KeyValues:
+        """The prompt's keys and values for the rows, [B, heads, tokens, head size], in the current grad mode."""
+        if torch.is_grad_enabled() and self._trains:
+            if self._trained is None:
+                self._trained = self._read()
+            return self._trained
+        if self._frozen_prompt is None:
+            if self._trains and not self._random:
+                with torch.enable_grad():
+                    self._trained = self._trained or self._read()
+                self._frozen_prompt = self._trained.detach()
+            else:
+                with torch.no_grad():
+                    self._frozen_prompt = self._read()
+        return self._frozen_prompt
+
+    def _read(self) -> KeyValues:
+        """Run over the beginnings once per group, then over the rests of all rows."""
+        layout = self._layout
+        cache = DynamicCache()
+        width = torch.arange(layout.beginning.shape[1], device=layout.beginning.device)
+        # padding stands on the right, where causal attention hides it from the tokens: no mask, the fast kernel
+        self._decode(layout.beginning, None, width.expand_as(layout.beginning), cache)
+        prompt = KeyValues.of(cache).map(layout.per_row)
+        if layout.rest.shape[1] == 0:
+            return prompt
+        start = layout.per_row(layout.beginning_lengths)
+        continued = branch(prompt)
+        positions = start[:, None] + torch.arange(layout.rest.shape[1], device=start.device)
+        self._decode(layout.rest, self._mask, positions, continued)
+        return KeyValues.of(continued)
+
+    def _decode(self, tokens: Tensor, mask: Tensor | None, positions: Tensor, cache: Cache) -> Tensor:
+        hidden: Tensor = self._anatomy.decoder(
+            input_ids=tokens, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True
+        ).last_hidden_state
+        return hidden
+
+
+def _prompt_mask(layout: PromptLayout) -> Tensor:
+    """Int64 [B, P + S]: 1 where a prompt's token stands, 0 in the padding."""
+    device = layout.rest.device
+    beginning = torch.arange(layout.beginning.shape[1], device=device) < layout.beginning_lengths[:, None]
+    rest = torch.arange(layout.rest.shape[1], device=device) < layout.rest_lengths[:, None]
+    return torch.cat([layout.per_row(beginning), rest], dim=1).long()
+
+
+def _repeat(tensor: Tensor, times: int) -> Tensor:
+    """Repeat every row, neighbours together; unlike repeat_interleave, with a fast backward."""
+    return tensor.unsqueeze(1).expand(-1, times, *tensor.shape[1:]).reshape(-1, *tensor.shape[1:])
