@@ -1,0 +1,153 @@
+"""The module that the trainer trains: its forward pass is one whole step of a method."""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from kdzoo.engine.batches import Batch
+from kdzoo.engine.conditioned import Conditioned
+from kdzoo.engine.ordinary import OrdinaryPrompt
+from kdzoo.engine.sampling import SamplingLimits
+from kdzoo.engine.shared import SharedPrompt
+from kdzoo.engine.sharing import why_not_shared
+from kdzoo.engine.training_step import (
+    ChosenMethod,
+    Loss,
+    TokenCounts,
+    TrainingStep,
+    loss_of,
+    make_training_sequence,
+)
+from kdzoo.randomness import StepGenerator
+from kdzoo.sequences import Kind, Sequences
+
+logger = logging.getLogger(__name__)
+
+Sharing = Literal["on", "prompt", "off"]
+
+
+class Learner(nn.Module):
+    """A student, the method that trains it, and (not as a submodule: it is never trained or saved) its teacher.
+
+    Everything that a step computes happens in ``forward``, so that the wrappers of distributed and mixed-precision
+    training see every use of the student.
+    """
+
+    def __init__(
+        self,
+        student: PreTrainedModel | PeftModel,
+        teacher: PreTrainedModel | PeftModel | None,
+        method: ChosenMethod,
+        tokenizer: PreTrainedTokenizerBase,
+        limits: SamplingLimits,
+        *,
+        seed: int,
+        sharing: Sharing = "on",
+        prompt_limit: int = 0,
+    ) -> None:
+        super().__init__()
+        self.student = student
+        self._teacher = (teacher,)  # in a tuple, so that torch does not register it as a submodule
+        if teacher is not None:
+            teacher.eval().requires_grad_(False)
+        self.method = method
+        self.tokenizer = tokenizer
+        self.limits = limits
+        self.seed = seed
+        self.progress = 0.0
+        self.optimizer_step = 0
+        self.last_loss: Loss | None = None
+        longest = prompt_limit + limits.output
+        self._student_shares = _shares(student, "student", sharing, longest, trains=True)
+        self._teacher_shares = teacher is not None and _shares(teacher, "teacher", sharing, longest, trains=False)
+        self.shares_beginnings = sharing == "on" and (self._student_shares or self._teacher_shares)
+
+    def forward(self, batch: Batch, counts: TokenCounts | None = None) -> Tensor:
+        """Run one step on a batch and give its loss, a scalar.
+
+        ``counts`` are given where the batch is a part of an optimizer step; otherwise the batch (of all processes)
+        is the whole of it.
+        """
+        step = self.step(batch, trains=torch.is_grad_enabled())
+        if batch.training_sequence is not None:
+            step.training_sequence = batch.training_sequence
+        else:
+            make_training_sequence(self.method, step)
+        counts = counts or count_tokens([step.training_sequence], [step.target])
+        loss = loss_of(self.method, step, counts)
+        self.last_loss = loss
+        return loss.total
+
+    def training_sequence(self, batch: Batch) -> Sequences:
+        """Make a batch's training sequences ahead of its step."""
+        return make_training_sequence(self.method, self.step(batch, trains=False))
+
+    def step(self, batch: Batch, *, trains: bool) -> TrainingStep:
+        """Condition both models on the batch's prompts."""
+        generator = StepGenerator(self.seed, self.optimizer_step, batch.examples)
+        student = self._condition(
+            self.student, batch, generator, Kind.STUDENT, shares=self._student_shares, trains=trains
+        )
+        return TrainingStep(
+            target=batch.target,
+            teacher_target=batch.teacher_target,
+            student=student,
+            teacher=lambda: self._conditioned_teacher(batch, generator),
+            tokenizer=self.tokenizer,
+            progress=self.progress,
+            generator=generator,
+        )
+
+    def _conditioned_teacher(self, batch: Batch, generator: StepGenerator) -> Conditioned:
+        (teacher,) = self._teacher
+        if teacher is None:
+            raise ValueError(f"the method {self.method.name!r} needs a teacher, and the stage has none")
+        return self._condition(
+            teacher, batch, generator, Kind.TEACHER, shares=self._teacher_shares, trains=False
+        )
+
+    def _condition(
+        self,
+        model: PreTrainedModel | PeftModel,
+        batch: Batch,
+        generator: StepGenerator,
+        kind: Kind,
+        *,
+        shares: bool,
+        trains: bool,
+    ) -> Conditioned:
+        if shares:
+            return SharedPrompt(model, batch.layout, self.limits, generator, kind=kind, trains=trains)
+        device = batch.target.tokens.device
+        return OrdinaryPrompt(model, batch.prompts, self.limits, generator, kind=kind, device=device)
+
+
+def count_tokens(training_sequences: list[Sequences], targets: list[Sequences]) -> TokenCounts:
+    """Count the scored tokens and the ground truth's, over all processes; at least 1 each."""
+    counts = torch.stack(
+        [
+            torch.stack([sequences.lengths.sum() for sequences in training_sequences]).sum(),
+            torch.stack([sequences.lengths.sum() for sequences in targets]).sum(),
+        ]
+    )
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(counts)
+    counts = counts.clamp_min(1)
+    return TokenCounts(counts[0], counts[1])
+
+
+def _shares(
+    model: PreTrainedModel | PeftModel, role: str, sharing: Sharing, longest: int, *, trains: bool
+) -> bool:
+    if sharing == "off":
+        return False
+    reason = why_not_shared(model, longest, trains=trains)
+    if reason is not None:
+        logger.warning("the %s is computed without prompt sharing: %s", role, reason)
+    return reason is None
