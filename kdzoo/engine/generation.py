@@ -1,0 +1,56 @@
+"""Generating for many prompts: batched, prompts that begin alike together, results in the order asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from kdzoo.engine.batches import EncodedExample, make_batch
+from kdzoo.engine.layout import order_for_sharing
+from kdzoo.engine.ordinary import OrdinaryPrompt
+from kdzoo.engine.sampling import SamplingLimits
+from kdzoo.engine.shared import SharedPrompt
+from kdzoo.engine.sharing import why_not_shared
+from kdzoo.randomness import StepGenerator
+from kdzoo.sequences import Kind
+
+
+def generate_all(
+    model: PreTrainedModel | PeftModel,
+    examples: Sequence[EncodedExample],
+    limits: SamplingLimits,
+    *,
+    kind: Kind,
+    batch_size: int,
+    temperature: float = 0.0,
+    seed: int = 0,
+    sharing: bool = True,
+) -> Iterator[tuple[int, list[int]]]:
+    """Generate one sequence per example, yielding (the example's index, token ids without the padding).
+
+    Examples come in the order that shares most, not in the order given. The model is put in eval mode. Greedy unless
+    ``temperature`` is set; sampling depends on the seed and the example's index alone.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    longest = max((len(example.prompt) for example in examples), default=0) + limits.output
+    shares = sharing and why_not_shared(model, longest, trains=False) is None
+    order = order_for_sharing([example.prompt for example in examples])
+    for start in range(0, len(order), batch_size):
+        rows = [examples[i] for i in order[start : start + batch_size]]
+        batch = make_batch(rows, share_beginnings=shares).to(device)
+        generator = StepGenerator(seed, 0, batch.examples)
+        conditioned: SharedPrompt | OrdinaryPrompt
+        if shares:
+            conditioned = SharedPrompt(model, batch.layout, limits, generator, kind=kind, trains=False)
+        else:
+            conditioned = OrdinaryPrompt(model, batch.prompts, limits, generator, kind=kind, device=device)
+        with torch.no_grad():
+            generated = conditioned.generate(temperature=temperature)
+        for index, tokens, length in zip(
+            batch.examples, generated.tokens.tolist(), generated.lengths.tolist(), strict=True
+        ):
+            yield index, tokens[:length]

@@ -1,0 +1,143 @@
+"""Making models: loaded from a folder or hub name, built from scratch, with or without LoRA."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from kdzoo.errors import UserError
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Low-rank adapters: ``target_modules`` is ``"all-linear"`` or a list of module names."""
+
+    rank: int
+    alpha: float
+    dropout: float = 0.0
+    target_modules: str | tuple[str, ...] = "all-linear"
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a model comes from: ``path`` (local folder or hub name), or an architecture's configuration."""
+
+    path: str | None = None
+    revision: str | None = None
+    architecture: dict[str, Any] | None = None
+    dtype: str = "float32"
+    attention: str | None = None
+
+
+def make_config(architecture: dict[str, Any], vocabulary: int, special: dict[str, int | None]) -> PretrainedConfig:
+    """Build the configuration of a model from scratch.
+
+    Raises:
+        UserError: the architecture does not exist, or one of its settings is unknown or impossible.
+    """
+    settings = dict(architecture)
+    family = settings.pop("architecture")
+    if family not in CONFIG_MAPPING:
+        close = difflib.get_close_matches(family, list(CONFIG_MAPPING), n=1)
+        raise UserError(f"from_scratch: no architecture {family!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+    known = CONFIG_MAPPING[family]()
+    for name in settings:
+        if not hasattr(known, name):
+            names = [n for n in known.to_dict() if not n.startswith("_")]
+            close = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise UserError(f"from_scratch: {family} has no setting {name!r}{hint}")
+    try:
+        return AutoConfig.for_model(family, vocab_size=vocabulary, **special, **settings)
+    except Exception as error:  # each family's config class checks its settings in its own way
+        raise UserError(f"from_scratch: {family} does not accept these settings: {error}") from error
+
+
+def build_model(source: ModelSource, vocabulary: int, special: dict[str, int | None], seed: int) -> PreTrainedModel:
+    """Load the model, or build it with random weights that depend on the seed alone.
+
+    Raises:
+        UserError: it cannot be found, loaded or built.
+    """
+    if source.architecture is not None:
+        config = make_config(source.architecture, vocabulary, special)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            try:
+                model = AutoModelForCausalLM.from_config(
+                    config, dtype=getattr(torch, source.dtype), attn_implementation=source.attention
+                )
+            except (ValueError, RuntimeError, ZeroDivisionError) as error:
+                raise UserError(f"from_scratch: the model cannot be built: {error}") from error
+        assert isinstance(model, PreTrainedModel)
+        return model
+    assert source.path is not None
+    return load_pretrained(source.path, source.revision, source.dtype, source.attention)
+
+
+def load_pretrained(path: str, revision: str | None, dtype: str, attention: str | None = None) -> PreTrainedModel:
+    """Load a model in Hugging Face format.
+
+    Raises:
+        UserError: it cannot be found or loaded.
+    """
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            path, revision=revision, dtype=getattr(torch, dtype), attn_implementation=attention
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"the model {path!r} cannot be loaded: {reason}") from error
+    assert isinstance(model, PreTrainedModel)
+    return model
+
+
+def add_lora(model: PreTrainedModel, lora: Lora, seed: int) -> PeftModel:
+    """Put trainable low-rank adapters on a model; everything else is frozen.
+
+    Raises:
+        UserError: a target module does not exist in the model.
+    """
+    targets: Any = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=targets,
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            adapted = get_peft_model(model, config)
+        except ValueError as error:
+            raise UserError(f"lora: {error}") from error
+    assert isinstance(adapted, PeftModel)
+    return adapted
+
+
+def load_trained(folder: Path, base: ModelSource, dtype: str) -> PreTrainedModel | PeftModel:
+    """Load what a stage saved: a whole model, or an adapter on its base.
+
+    The adapter's base is the folder or hub name that its configuration names.
+    """
+    if not (folder / "adapter_config.json").is_file():
+        return load_pretrained(str(folder), None, dtype, base.attention)
+    named = json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"]
+    model = load_pretrained(named, base.revision if named == base.path else None, dtype, base.attention)
+    adapted = PeftModel.from_pretrained(model, str(folder))
+    assert isinstance(adapted, PeftModel)
+    return adapted
+
+
+def count_parameters(model: torch.nn.Module) -> int:
+    """The number of parameters, adapters included."""
+    return sum(p.numel() for p in model.parameters())
