@@ -1,0 +1,65 @@
+"""Telling how a run goes: a live bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+# Plain lines are for logs: few enough to read.
+_PLAIN_INTERVAL_SECONDS = 15.0
+
+
+@dataclass
+class Reporter:
+    """Reports stages and their progress to a console."""
+
+    console: Console = field(default_factory=Console)
+    _progress: Progress | None = None
+    _task: TaskID | None = None
+    _name: str = ""
+    _total: int = 0
+    _last_line: float = 0.0
+    _started: float = 0.0
+
+    def say(self, message: str) -> None:
+        """Print one line."""
+        self.console.print(message, highlight=False, markup=False, soft_wrap=True)
+
+    def start(self, name: str, total: int) -> None:
+        """Begin a stage (or a part of one) of so many steps."""
+        self.stop()
+        self._name, self._total = name, total
+        self._started = self._last_line = time.monotonic()
+        if self.console.is_terminal:
+            self._progress = Progress(
+                TextColumn("[bold]{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[numbers]}"),
+                TimeRemainingColumn(),
+                console=self.console,
+            )
+            self._progress.start()
+            self._task = self._progress.add_task(name, total=total, numbers="")
+        else:
+            self.say(f"{name}: 0/{total}")
+
+    def advance(self, done: int, numbers: str = "") -> None:
+        """Say how many steps are done, and what to show beside them (loss, tokens/s)."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=done, numbers=numbers)
+            return
+        now = time.monotonic()
+        if now - self._last_line >= _PLAIN_INTERVAL_SECONDS and done:
+            self._last_line = now
+            left = (now - self._started) / done * (self._total - done)
+            self.say(f"{self._name}: {done}/{self._total} {numbers} {left:.0f}s left")
+
+    def stop(self) -> None:
+        """End the current stage's display."""
+        if self._progress is not None:
+            self._progress.stop()
+        self._progress = self._task = None
