@@ -124,7 +124,9 @@ def add_lora(model: PreTrainedModel, lora: Lora, seed: int) -> PeftModel:
     return adapted
 
 
-def load_trained(folder: Path, base: ModelSource, dtype: str) -> PreTrainedModel | PeftModel:
+def load_trained(
+    folder: Path, base: ModelSource, dtype: str, *, trainable: bool
+) -> PreTrainedModel | PeftModel:
     """Load what a stage saved: a whole model, or an adapter on its base.
 
     The adapter's base is the folder or hub name that its configuration names.
@@ -133,7 +135,7 @@ def load_trained(folder: Path, base: ModelSource, dtype: str) -> PreTrainedModel
         return load_pretrained(str(folder), None, dtype, base.attention)
     named = json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"]
     model = load_pretrained(named, base.revision if named == base.path else None, dtype, base.attention)
-    adapted = PeftModel.from_pretrained(model, str(folder))
+    adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
     assert isinstance(adapted, PeftModel)
     return adapted
 

@@ -1,0 +1,59 @@
+"""The table that a run ends with: what each model scored and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """One evaluated model. ``scores`` are fractions by metric; ``seconds`` its training time, if it was trained here."""
+
+    name: str
+    parameters: int
+    scores: dict[str, float]
+    seconds: float | None
+    is_baseline: bool = False
+
+
+def model_table(rows: Sequence[ModelRow]) -> Table:
+    """Lay the models out side by side; training times relative to the SFT student's, where there is one."""
+    metrics = list(dict.fromkeys(metric for row in rows for metric in row.scores))
+    baseline = next((row.seconds for row in rows if row.is_baseline), None)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("model")
+    table.add_column("parameters", justify="right")
+    for metric in metrics:
+        table.add_column(heading(metric), justify="right")
+    table.add_column("training", justify="right")
+    table.add_column("relative to SFT", justify="right")
+    for row in rows:
+        scores = [score_text(metric, row.scores.get(metric)) for metric in metrics]
+        relative = f"{row.seconds / baseline:.2f}" if row.seconds and baseline else "-"
+        time = "-" if row.seconds is None else f"{row.seconds:.0f} s"
+        table.add_row(row.name, f"{row.parameters:,}", *scores, time, relative)
+    return table
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table without cutting it, also where the output is no terminal."""
+    if console.is_terminal:
+        console.print(table)
+    else:
+        Console(file=console.file, width=200).print(table)
+
+
+def heading(metric: str) -> str:
+    """How a metric is called in a table."""
+    return {"exaccerr": "ExAccErr", "exact_match": "exact match", "rouge_l": "ROUGE-L"}.get(metric, metric.upper())
+
+
+def score_text(metric: str, score: float | None) -> str:
+    """A score as a percentage; ExAccErr is one already."""
+    if score is None:
+        return "-"
+    return f"{score:.1f}%" if metric == "exaccerr" else f"{100 * score:.1f}%"

@@ -1,0 +1,211 @@
+"""Training one model of the run by one method; `finetune` and `distill` differ only in what they hand in."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from kdzoo import registry
+from kdzoo.data.shorten import fit
+from kdzoo.engine.batches import EncodedExample
+from kdzoo.engine.encoding import Encoded, Text, encode_for_training, with_teacher_targets
+from kdzoo.engine.generation import generate_all
+from kdzoo.engine.learner import Learner
+from kdzoo.engine.models import count_parameters
+from kdzoo.engine.sampling import SamplingLimits
+from kdzoo.engine.training import TrainingSettings, train
+from kdzoo.engine.training_step import ChosenMethod
+from kdzoo.errors import RunError, UserError
+from kdzoo.files import new_folder
+from kdzoo.method import Options
+from kdzoo.recipe import Training
+from kdzoo.sequences import Kind
+from kdzoo.stages.context import ModelRef, RunContext
+
+
+def train_by(
+    context: RunContext,
+    name: str,
+    folder: Path,
+    *,
+    method_name: str,
+    options: Options,
+    training: Training,
+    model: ModelRef,
+    teacher: ModelRef | None,
+) -> dict[str, Any]:
+    """Train ``model`` by a method and leave it in ``folder/model`` in Hugging Face format.
+
+    Continues from what an interrupted start left in ``folder``. Gives the numbers that the report shows; ``seconds``
+    is the time of the training steps over all starts, without loading and preparing.
+
+    Raises:
+        UserError: the limits do not fit the models.
+        RunError: no example is left to train on.
+    """
+    chosen = choose_method(method_name, options)
+    tokenizer = context.tokenizer
+    limits = SamplingLimits(training.output_limit, (tokenizer.eos_token_id,))
+    student = context.model_to_train(model, folder)
+    uses_teacher = registry.find(method_name).method.uses_teacher
+    teacher_model = context.model_to_use(teacher) if uses_teacher and teacher is not None else None
+    longest = training.input_limit + training.output_limit
+    for role, loaded in (("student", student), ("teacher", teacher_model)):
+        positions = getattr(getattr(loaded, "config", None), "max_position_embeddings", None)
+        if positions is not None and positions < longest:
+            raise UserError(
+                f"stage {name!r}: the {role} has {positions} positions, fewer than input_limit + output_limit = {longest}"
+            )
+    encoded = encode_training_examples(context, training)
+    if not encoded.examples:
+        raise RunError(f"stage {name!r}: no example is left to train on; output_limit is {training.output_limit}")
+    for count, what in (
+        (encoded.prompts_cut, f"prompts cut to {training.input_limit} tokens"),
+        (encoded.targets_too_long, f"targets longer than {training.output_limit} tokens left out"),
+    ):
+        if count:
+            context.reporter.say(f"{name}: {count} {what}")
+    examples = encoded.examples
+    before = time.monotonic()
+    if options.needs_teacher_target:
+        if teacher_model is None:
+            raise UserError(f"stage {name!r}: its method needs a teacher's generations, and there is no teacher")
+        generated = _teacher_targets(context, name, folder, teacher_model, examples, limits, training)
+        examples = with_teacher_targets(examples, generated)
+    learner = Learner(
+        student,
+        teacher_model,
+        chosen,
+        tokenizer,
+        limits,
+        seed=context.recipe.seed,
+        sharing=training.sharing,
+        prompt_limit=max(len(example.prompt) for example in examples),
+    )
+    settings = _settings(training, context.recipe.seed, len(examples))
+
+    def watch(step: int, steps: int, numbers: dict[str, float]) -> None:
+        if step <= settings.logging_steps:
+            context.reporter.start(name, steps)
+        context.reporter.advance(step, f"loss {numbers['loss']:.4f}  {numbers['tokens_per_second']:.0f} tokens/s")
+
+    clock = _Clock(folder / "seconds", before)
+    context.reporter.start(name, 1)
+    try:
+        result = train(learner, examples, folder, settings, watch)
+    finally:
+        context.reporter.stop()
+        seconds = clock.stop()
+    with new_folder(folder / "model") as temporary:
+        student.save_pretrained(str(temporary))
+        tokenizer.save_pretrained(str(temporary))
+    trainable = sum(p.numel() for p in student.parameters() if p.requires_grad)
+    return {
+        "method": method_name,
+        "parameters": count_parameters(student),
+        "trainable_parameters": trainable,
+        "examples": len(examples),
+        "steps": result.steps,
+        "loss": result.loss,
+        "tokens_per_second": result.tokens_per_second,
+        "training_seconds": seconds,
+    }
+
+
+def choose_method(name: str, options: Options) -> ChosenMethod:
+    """Find a method and put its hooks over the core's defaults."""
+    plugin = registry.find(name)
+    return ChosenMethod(
+        name,
+        registry.hooks_of(plugin),
+        options,
+        has_divergence=registry.implements(plugin, "divergence"),
+        makes_sequences=registry.implements(plugin, "make_training_sequence"),
+    )
+
+
+def encode_training_examples(context: RunContext, training: Training) -> Encoded:
+    """Shorten the training prompts to the input limit and encode them with their targets."""
+    fitting = fit(context.splits.train, training.input_limit, context.prompt_tokens, training=True)
+    texts = [Text(e.prompt, e.target, e.group) for e in fitting]
+    return encode_for_training(texts, context.tokenizer, training.input_limit, training.output_limit)
+
+
+def _teacher_targets(
+    context: RunContext,
+    name: str,
+    folder: Path,
+    teacher: Any,
+    examples: list[EncodedExample],
+    limits: SamplingLimits,
+    training: Training,
+) -> dict[int, list[int]]:
+    """Let the teacher generate one target per prompt, or continue where an interrupted start stopped."""
+    path = folder / "teacher_targets.jsonl"
+    done: dict[int, list[int]] = {}
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                index, ids = json.loads(line)
+            except ValueError:
+                continue  # the line that was being written when the run was stopped
+            done[index] = ids
+    missing = [example for example in examples if example.index not in done]
+    context.reporter.start(f"{name}: teacher generates", len(examples))
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n")
+        for index, ids in generate_all(
+            teacher,
+            missing,
+            limits,
+            kind=Kind.TEACHER,
+            batch_size=training.batch_size * 2,
+            temperature=1.0,
+            seed=context.recipe.seed,
+            sharing=training.sharing != "off",
+        ):
+            done[index] = ids
+            file.write(json.dumps([index, ids]) + "\n")
+            context.reporter.advance(len(done))
+    context.reporter.stop()
+    return done
+
+
+def _settings(training: Training, seed: int, examples: int) -> TrainingSettings:
+    steps_an_epoch = -(-examples // training.batch_size)
+    total = training.max_steps or int(training.epochs * steps_an_epoch)
+    return TrainingSettings(
+        batch_size=training.batch_size,
+        micro_batch_size=training.micro_batch_size or training.batch_size,
+        epochs=training.epochs,
+        max_steps=training.max_steps,
+        learning_rate=training.learning_rate,
+        schedule=training.schedule,
+        warmup=training.warmup,
+        weight_decay=training.weight_decay,
+        max_gradient_norm=training.max_gradient_norm,
+        precision=training.precision,
+        seed=seed,
+        group_size=training.group_size if training.group_by != "none" else None,
+        logging_steps=training.logging_steps or max(1, min(10, total // 20)),
+        save_steps=training.save_steps,
+    )
+
+
+class _Clock:
+    """Adds up the seconds that a stage trained, over all its starts."""
+
+    def __init__(self, path: Path, begin: float) -> None:
+        self._path = path
+        self._begin = begin
+        try:
+            self._earlier = float(path.read_text())
+        except (OSError, ValueError):
+            self._earlier = 0.0
+
+    def stop(self) -> float:
+        total = self._earlier + time.monotonic() - self._begin
+        self._path.write_text(f"{total}\n")
+        return total
