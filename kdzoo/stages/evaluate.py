@@ -1,0 +1,100 @@
+"""The stage that lets models answer the held-out questions and judges what they say."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kdzoo.data.example import Example
+from kdzoo.data.shorten import fit
+from kdzoo.engine.encoding import Text, decode, encode_prompts
+from kdzoo.engine.generation import generate_all
+from kdzoo.engine.models import count_parameters
+from kdzoo.engine.sampling import SamplingLimits
+from kdzoo.files import write_json, write_text
+from kdzoo.recipe import EvaluateStage, Evaluation
+from kdzoo.sequences import Kind
+from kdzoo.stages.context import ModelRef, RunContext
+from kdzoo.stages.judging import Judged, judge
+
+
+def run(context: RunContext, stage: EvaluateStage, folder: Path, models: Mapping[str, ModelRef]) -> dict[str, Any]:
+    """Write ``predictions.jsonl`` (one line per model and question) and ``scores.json``; give the scores.
+
+    What one model has said is kept, so that an interrupted stage continues with the next.
+    """
+    evaluation = context.recipe.evaluation_of(stage)
+    results: dict[str, Any] = {}
+    lines: list[str] = []
+    for name, ref in models.items():
+        part = folder / f"predictions-{name}.jsonl"
+        numbers = folder / f"scores-{name}.json"
+        if not numbers.is_file():
+            content, scores = _evaluate(context, f"{stage.name}: {name}", name, ref, evaluation)
+            write_text(part, content)
+            write_json(numbers, scores)
+        lines.append(part.read_text(encoding="utf-8"))
+        results[name] = json.loads(numbers.read_text(encoding="utf-8"))
+    write_text(folder / "predictions.jsonl", "".join(lines))
+    write_json(folder / "scores.json", results)
+    for name in models:
+        (folder / f"predictions-{name}.jsonl").unlink()
+        (folder / f"scores-{name}.json").unlink()
+    return {"models": results}
+
+
+def _evaluate(
+    context: RunContext, title: str, name: str, ref: ModelRef, evaluation: Evaluation
+) -> tuple[str, dict[str, Any]]:
+    examples = context.splits.evaluation[: evaluation.max_examples]
+    model = context.model_to_use(ref)
+    begin = time.monotonic()
+    predictions = _predict(context, title, model, examples, evaluation)
+    seconds = time.monotonic() - begin
+    judged = judge(context.splits, examples, predictions, evaluation)
+    scores: dict[str, Any] = {
+        "parameters": count_parameters(model),
+        "examples": len(examples),
+        "generation_seconds": seconds,
+        "scores": judged.scores,
+        "details": judged.details,
+    }
+    return "".join(_lines(name, examples, predictions, judged)), scores
+
+
+def _predict(
+    context: RunContext, title: str, model: Any, examples: list[Example], evaluation: Evaluation
+) -> list[str]:
+    """Decode greedily for every example, in the examples' order."""
+    tokenizer = context.tokenizer
+    fitting = fit(examples, evaluation.input_limit, context.prompt_tokens, training=False)
+    texts = [Text(e.prompt, "", e.group) for e in fitting]
+    encoded = encode_prompts(texts, tokenizer, evaluation.input_limit)
+    limits = SamplingLimits(evaluation.output_limit, (tokenizer.eos_token_id,))
+    predictions = [""] * len(encoded)
+    context.reporter.start(title, len(encoded))
+    generated = generate_all(model, encoded, limits, kind=Kind.STUDENT, batch_size=evaluation.batch_size)
+    for done, (index, ids) in enumerate(generated, start=1):
+        predictions[index] = decode(tokenizer, ids)
+        context.reporter.advance(done)
+    context.reporter.stop()
+    return predictions
+
+
+def _lines(name: str, examples: list[Example], predictions: list[str], judged: Judged) -> list[str]:
+    lines = []
+    for example, prediction, verdict in zip(examples, predictions, judged.verdicts, strict=True):
+        line = {
+            "model": name,
+            "id": example.id,
+            "database": example.group,
+            "question": example.question,
+            "gold": example.target,
+            "prediction": prediction,
+            **verdict,
+        }
+        lines.append(json.dumps(line, ensure_ascii=False) + "\n")
+    return lines
