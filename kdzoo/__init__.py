@@ -8,12 +8,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from kdzoo import divergences
+from kdzoo.errors import UserError
 from kdzoo.hookspecs import hookimpl
+from kdzoo.kind import Kind
 from kdzoo.method import Method, Options, StepCost, WeightedOptions
 
 if TYPE_CHECKING:
-    from kdzoo import divergences
-    from kdzoo.sequences import Kind, ScoredTokens, Sequences
+    from kdzoo.sequences import ScoredTokens, Sequences
     from kdzoo.step import ConditionedModel, Step
 
 __all__ = [
@@ -25,13 +27,13 @@ __all__ = [
     "Sequences",
     "Step",
     "StepCost",
+    "UserError",
     "WeightedOptions",
     "divergences",
     "hookimpl",
 ]
 
 _LAZY = {
-    "Kind": "kdzoo.sequences",
     "ScoredTokens": "kdzoo.sequences",
     "Sequences": "kdzoo.sequences",
     "ConditionedModel": "kdzoo.step",
@@ -40,8 +42,6 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "divergences":
-        return import_module("kdzoo.divergences")
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'kdzoo' has no attribute {name!r}")

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 
 import torch
 from torch import Tensor
 
+from kdzoo.kind import Kind
 
-class Kind(IntEnum):
-    """Where a sequence came from."""
-
-    GROUND_TRUTH = 0
-    IMPERFECT = 1
-    STUDENT = 2
-    TEACHER = 3
+__all__ = ["Kind", "ScoredTokens", "Sequences"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +54,9 @@ class Sequences:
             torch.full((len(rows),), int(kind), dtype=torch.long),
         )
 
-    @staticmethod
-    def both(first: Sequences, second: Sequences) -> Sequences:
-        """Put two batches over the same prompts side by side: every prompt keeps the sequences of both."""
-        first, second = first._padded_like(second), second._padded_like(first)
+    def beside(self, other: Sequences) -> Sequences:
+        """Put another batch over the same prompts beside this one: every prompt keeps the sequences of both."""
+        first, second = self._padded_like(other), other._padded_like(self)
         prompts = first.tokens.shape[0] // first.per_prompt
 
         def interleave(a: Tensor, b: Tensor) -> Tensor:

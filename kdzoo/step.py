@@ -24,10 +24,13 @@ class ConditionedModel(Protocol):
         """
         ...
 
-    def per_token(self, sequences: Sequences, function: Callable[[Tensor], Tensor]) -> Tensor:
+    def per_token(
+        self, sequences: Sequences, function: Callable[..., Tensor], inputs: Tensor | None = None
+    ) -> Tensor:
         """Apply ``function`` (logits [n, V] -> values [n]) to every token's logits, a chunk at a time.
 
-        Without gradients and in eval mode (no dropout). Gives [R, T]; 0 in the padding.
+        Without gradients and in eval mode (no dropout). Gives [R, T]; 0 in the padding. Where ``inputs`` [R, T] are
+        given, the function takes the tokens' own inputs [n] as its second argument.
         """
         ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
@@ -81,20 +82,6 @@ class Conditioned(ABC):
         )
         return total / max(1, len(features))
 
-    def _frozen(self) -> _Frozen:
-        return _Frozen(self.model, self._random)
-
-
-class _Frozen:
-    """No gradients, no dropout. Leaves the mode alone where it makes no difference: switching walks all modules."""
-
-    def __init__(self, model: torch.nn.Module, random: bool) -> None:
-        self._context = evaluating(model) if random else torch.no_grad()
-
-    def __enter__(self) -> None:
-        self._context.__enter__()
-
-    def __exit__(self, *exception: object) -> None:
-        self._context.__exit__(*exception)  # type: ignore[arg-type]
-        # autocast keeps casts of weights made without gradients and would use them where gradients are wanted
-        torch.clear_autocast_cache()
+    def _frozen(self) -> AbstractContextManager[None]:
+        """No gradients, no dropout. Leaves the mode alone where it makes no difference: switching walks all modules."""
+        return evaluating(self.model) if self._random else torch.no_grad()

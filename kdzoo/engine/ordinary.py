@@ -80,7 +80,6 @@ class OrdinaryPrompt(Conditioned):
                     generation_config=settings,
                     logits_processor=processors,
                 )
-            torch.clear_autocast_cache()
             new = output[:, self._tokens.shape[1] :]
             tokens[chosen, : new.shape[1]] = new
             lengths[chosen] = _through_first_end(new, self.limits.end_ids)

@@ -23,7 +23,7 @@ def why_not_shared(model: PreTrainedModel | PeftModel, longest: int, *, trains: 
     forbid sharing, a short made-up batch is computed in both ways and compared, which finds every architecture whose
     cache, positions or projection differ from what sharing assumes.
     """
-    if trains and getattr(model, "is_gradient_checkpointing", False):
+    if trains and any(getattr(m, "gradient_checkpointing", False) for m in model.modules()):
         return "gradient checkpointing recomputes the prompt and keeps no key-value cache"
     config = model.config.get_text_config()
     window = getattr(config, "sliding_window", None)

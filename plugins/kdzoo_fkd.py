@@ -1,0 +1,36 @@
+"""Forward-KL distillation on the ground truth (Hinton et al. 2015), with the MLE loss that the KID paper adds (section 3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kdzoo import Method, StepCost, WeightedOptions, divergences, hookimpl
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from kdzoo import Step
+
+
+@hookimpl
+def register_method() -> Method:
+    return Method(
+        name="fkd",
+        summary="The forward KL divergence from the teacher on the ground truth, plus MLE.",
+        paper="Hinton et al. 2015, Distilling the Knowledge in a Neural Network (arXiv 1503.02531)",
+        training_data="ground truth",
+        divergence="KL(p‖q)",
+        aux_loss="MLE on the ground truth",
+        cost=StepCost(student=1, teacher=1),
+        options=WeightedOptions,
+    )
+
+
+@hookimpl
+def divergence(student_logits: Tensor, teacher_logits: Tensor, options: WeightedOptions) -> Tensor:
+    return options.kd_weight * divergences.forward_kl(student_logits, teacher_logits)
+
+
+@hookimpl
+def aux_loss(step: Step, options: WeightedOptions) -> Tensor:
+    return options.mle_weight * step.student.cross_entropy(step.target)

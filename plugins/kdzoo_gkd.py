@@ -1,0 +1,62 @@
+"""GKD: generalised knowledge distillation on the student's own generations (Agarwal et al. 2024, arXiv 2306.13649)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import ConfigDict, Field
+
+from kdzoo import Method, Options, StepCost, divergences, hookimpl
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from kdzoo import Sequences, Step
+
+
+class GKDOptions(Options):
+    """GKD's choices; the defaults are those of the KID paper's GKD row, which trains on-policy only."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    lambda_: float = Field(
+        1.0, ge=0, le=1, alias="lambda", description="probability that a batch is student-generated (GKD's own default: 0.5)"
+    )
+    divergence: Literal["rkl", "fkl", "jsd"] = Field("rkl", description="reverse KL, forward KL, or generalised JSD")
+    beta: float = Field(0.5, ge=0, le=1, description="weight of the teacher in the generalised JSD's mixture")
+    temperature: float = Field(1.0, gt=0, allow_inf_nan=False, description="sampling temperature of the student")
+    seq_kd: bool = Field(False, description="other batches hold the teacher's generations instead of the ground truth")
+
+    @property
+    def needs_teacher_target(self) -> bool:
+        return self.seq_kd and self.lambda_ < 1
+
+
+@hookimpl
+def register_method() -> Method:
+    return Method(
+        name="gkd",
+        summary="A divergence on sequences that the student generates as it learns.",
+        paper="Agarwal et al. 2024, On-Policy Distillation of Language Models (arXiv 2306.13649)",
+        training_data="student-generated (fraction lambda of the batches), else ground truth or teacher-generated",
+        divergence="KL(q‖p); or KL(p‖q), JSD(beta)",
+        aux_loss="-",
+        cost=StepCost(student=1, teacher=1, generation=1),
+        options=GKDOptions,
+    )
+
+
+@hookimpl
+def make_training_sequence(step: Step, options: GKDOptions) -> Sequences:
+    if step.generator.per_batch() < options.lambda_:
+        return step.student.generate(temperature=options.temperature)
+    return step.teacher_target if options.seq_kd else step.target
+
+
+@hookimpl
+def divergence(student_logits: Tensor, teacher_logits: Tensor, options: GKDOptions) -> Tensor:
+    if options.divergence == "fkl":
+        return divergences.forward_kl(student_logits, teacher_logits)
+    if options.divergence == "jsd":
+        return divergences.jensen_shannon(student_logits, teacher_logits, options.beta)
+    return divergences.reverse_kl(student_logits, teacher_logits)

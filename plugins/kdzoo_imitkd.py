@@ -1,0 +1,57 @@
+"""ImitKD: imitation learning with the teacher as the oracle (Lin et al. 2020, arXiv 2009.07253)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from kdzoo import Method, Options, StepCost, divergences, hookimpl
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from kdzoo import Sequences, Step
+
+
+class ImitKDOptions(Options):
+    """How the probability b of the ground truth moves as training goes on (Lin et al. 2020, section 4)."""
+
+    schedule: Literal["constant", "exponential", "linear"] = Field(
+        "constant", description="b = constant; base ** -progress (the original); or 1 - progress"
+    )
+    constant: float = Field(0.5, ge=0, le=1, description="b of the constant schedule (the KID paper's reading)")
+    base: float = Field(200.0, gt=1, allow_inf_nan=False, description="base of the exponential schedule")
+    temperature: float = Field(1.0, gt=0, allow_inf_nan=False, description="sampling temperature of the student")
+
+    def ground_truth_probability(self, progress: float) -> float:
+        """The probability b at a progress from 0 to 1."""
+        if self.schedule == "exponential":
+            return float(self.base**-progress)
+        return self.constant if self.schedule == "constant" else 1 - progress
+
+
+@hookimpl
+def register_method() -> Method:
+    return Method(
+        name="imitkd",
+        summary="Forward KL on a mixture of the ground truth and the student's own generations.",
+        paper="Lin et al. 2020, Autoregressive Knowledge Distillation through Imitation Learning (arXiv 2009.07253)",
+        training_data="ground truth or student-generated, chosen per example",
+        divergence="KL(p‖q)",
+        aux_loss="-",
+        cost=StepCost(student=1, teacher=1, generation=0.5),
+        options=ImitKDOptions,
+    )
+
+
+@hookimpl
+def make_training_sequence(step: Step, options: ImitKDOptions) -> Sequences:
+    uniform = step.generator.per_row(1)[:, 0].to(step.target.tokens.device)
+    generated = uniform >= options.ground_truth_probability(step.progress)
+    return step.student.generate(temperature=options.temperature, rows=generated).where(generated, step.target)
+
+
+@hookimpl
+def divergence(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    return divergences.forward_kl(student_logits, teacher_logits)

@@ -1,0 +1,152 @@
+"""Sharing the prompt must not change any result: losses, gradients and generated tokens equal the ordinary ones."""
+
+import pytest
+import torch
+
+from kdzoo.engine.layout import lay_out
+from kdzoo.engine.ordinary import OrdinaryPrompt
+from kdzoo.engine.sampling import SamplingLimits
+from kdzoo.engine.shared import SharedPrompt
+from kdzoo.engine.sharing import why_not_shared
+from kdzoo.randomness import StepGenerator
+from kdzoo.sequences import Kind, Sequences
+
+LIMITS = SamplingLimits(6, (2,))
+WAYS = ("prompt", "groups")
+
+
+def condition(model, prompts, way):
+    generator = StepGenerator(0, 0, range(len(prompts)))
+    if way == "ordinary":
+        return OrdinaryPrompt(model, prompts, LIMITS, generator, kind=Kind.STUDENT)
+    layout = lay_out(prompts, share_beginnings=way == "groups")
+    return SharedPrompt(model, layout, LIMITS, generator, kind=Kind.STUDENT, trains=True)
+
+
+def gradients_of(model):
+    return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+
+def loss_and_gradients(model, prompts, way, loss_of):
+    model.zero_grad()
+    loss = loss_of(condition(model, prompts, way))
+    loss.backward()
+    return loss.item(), gradients_of(model)
+
+
+def same_sequences(a, b):
+    return torch.equal(a.lengths, b.lengths) and torch.equal(
+        a.tokens.masked_fill(~a.mask, 0), b.tokens.masked_fill(~b.mask, 0)
+    )
+
+
+@pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
+@pytest.mark.parametrize(
+    "architecture", ["llama", "qwen2", "codegen", "gpt_neox", "mistral", "gemma", "gemma2", "gpt2"]
+)
+class TestEveryArchitecture:
+    @pytest.mark.parametrize("way", WAYS)
+    def test_loss_and_gradients_equal_the_ordinary_ones(
+        self, make_model, architecture, lora, way, prompts, targets
+    ):
+        if lora and architecture == "gpt2":
+            pytest.skip("peft's all-linear needs fan_in_fan_out for GPT-2's Conv1D")
+        model = make_model(architecture, lora=lora)
+        other = Sequences.of([row[:3] + [2] for row in targets.tokens.tolist()], Kind.IMPERFECT)
+
+        def loss_of(conditioned):
+            return conditioned.cross_entropy(targets) + 0.5 * conditioned.cross_entropy(other)
+
+        expected, expected_gradients = loss_and_gradients(model, prompts, "ordinary", loss_of)
+        loss, gradients = loss_and_gradients(model, prompts, way, loss_of)
+        assert loss == pytest.approx(expected, rel=1e-5)
+        assert (gradients - expected_gradients).norm() <= 1e-5 * expected_gradients.norm()
+
+    @pytest.mark.parametrize("way", WAYS)
+    @pytest.mark.parametrize("temperature", [0.0, 1.0])
+    def test_generation_gives_the_tokens_of_generate(
+        self, make_model, architecture, lora, way, temperature, prompts
+    ):
+        if lora and architecture == "gpt2":
+            pytest.skip("peft's all-linear needs fan_in_fan_out for GPT-2's Conv1D")
+        model = make_model(architecture, lora=lora)
+        expected = condition(model, prompts, "ordinary").generate(temperature=temperature)
+        assert same_sequences(condition(model, prompts, way).generate(temperature=temperature), expected)
+
+
+class TestBranches:
+    @pytest.mark.parametrize("way", WAYS)
+    def test_several_sequences_per_prompt_score_like_one_at_a_time(self, make_model, prompts, targets, way):
+        model = make_model("llama")
+        other = Sequences.of([[7, 8, 2]] * len(prompts), Kind.TEACHER)
+        together = condition(model, prompts, way).logits(targets.beside(other))
+        apart = [condition(model, prompts, way).logits(part) for part in (targets, other)]
+        width = targets.tokens.shape[1]
+        torch.testing.assert_close(together[0::2, :width], apart[0])
+        torch.testing.assert_close(together[1::2, :3], apart[1])
+
+    def test_generation_of_some_rows_leaves_the_others_empty(self, make_model, prompts):
+        model = make_model("llama")
+        rows = torch.tensor([i % 3 == 0 for i in range(len(prompts))])
+        whole = condition(model, prompts, "groups").generate()
+        some = condition(model, prompts, "groups").generate(rows=rows)
+        assert torch.equal(some.lengths, whole.lengths.where(rows, torch.tensor(0)))
+        for row in rows.nonzero().flatten().tolist():
+            length = int(some.lengths[row])
+            assert some.tokens[row, :length].tolist() == whole.tokens[row, :length].tolist()
+
+    def test_generation_before_the_loss_does_not_change_its_gradients(self, make_model, prompts, targets):
+        model = make_model("llama")
+
+        def loss_after_generation(conditioned):
+            conditioned.generate()
+            return conditioned.cross_entropy(targets)
+
+        plain = loss_and_gradients(model, prompts, "groups", lambda c: c.cross_entropy(targets))
+        after = loss_and_gradients(model, prompts, "groups", loss_after_generation)
+        assert after[0] == plain[0]
+        assert torch.equal(after[1], plain[1])
+
+    def test_mixed_precision_keeps_gradients_after_a_pass_without_them(self, make_model, prompts, targets):
+        """Autocast keeps casts of weights, and older versions of torch kept those made without gradients."""
+        model = make_model("llama")
+        with torch.autocast("cpu", torch.bfloat16):
+            plain = loss_and_gradients(model, prompts, "groups", lambda c: c.cross_entropy(targets))[1]
+
+            def loss_after_generation(conditioned):
+                conditioned.generate(temperature=0)
+                return conditioned.cross_entropy(targets)
+
+            after = loss_and_gradients(model, prompts, "groups", loss_after_generation)[1]
+        assert (after - plain).norm() <= 0.02 * plain.norm()
+
+    def test_dropout_is_off_without_gradients_and_on_with_them(self, make_model, prompts, targets):
+        model = make_model("gpt2", resid_pdrop=0.5).train()
+        conditioned = condition(model, prompts, "groups")
+        argmax = [conditioned.per_token(targets, lambda logits: logits.argmax(-1)) for _ in range(2)]
+        assert torch.equal(*argmax)
+        losses = {condition(model, prompts, "groups").cross_entropy(targets).item() for _ in range(3)}
+        assert len(losses) == 3
+        assert model.training
+
+
+class TestFallback:
+    def test_a_state_space_model_is_run_in_the_ordinary_way(self, make_model):
+        model = make_model("mamba", hidden_size=32, num_hidden_layers=2, state_size=8)
+        assert "architecture" in why_not_shared(model, 100, trains=True)
+
+    def test_gradient_checkpointing_forbids_sharing_in_training_only(self, make_model):
+        model = make_model("llama").train()
+        model.gradient_checkpointing_enable()
+        assert "checkpointing" in why_not_shared(model, 100, trains=True)
+        assert why_not_shared(model, 100, trains=False) is None
+
+    def test_a_window_shorter_than_prompt_and_target_forbids_sharing(self, make_model):
+        model = make_model("mistral", sliding_window=64)
+        assert "64" in why_not_shared(model, 65, trains=True)
+        assert why_not_shared(model, 64, trains=True) is None
+
+    def test_logits_that_are_scaled_after_the_projection_are_noticed(self, make_model):
+        model = make_model("granite", **{"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4})
+        model.config.logits_scaling = 7.0
+        assert "differ" in why_not_shared(model, 100, trains=True)
