@@ -1,0 +1,29 @@
+"""Recipes: TOML files that name data, models and stages."""
+
+from kdzoo.recipe.load import load_recipe
+from kdzoo.recipe.rehearse import rehearsed
+from kdzoo.recipe.schema import (
+    DistillStage,
+    EvaluateStage,
+    Evaluation,
+    FinetuneStage,
+    ModelConfig,
+    Recipe,
+    Stage,
+    Training,
+)
+from kdzoo.recipe.toml_text import resolved_toml
+
+__all__ = [
+    "DistillStage",
+    "EvaluateStage",
+    "Evaluation",
+    "FinetuneStage",
+    "ModelConfig",
+    "Recipe",
+    "Stage",
+    "Training",
+    "load_recipe",
+    "rehearsed",
+    "resolved_toml",
+]
