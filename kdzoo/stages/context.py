@@ -43,7 +43,7 @@ class RunContext:
     @cached_property
     def splits(self) -> Splits:
         """The recipe's examples."""
-        splits = load_data(self.recipe.data, cache=self.cache, seed=self.recipe.seed)
+        splits = load_data(self.recipe.data, cache=self.cache)
         for what, count in splits.report.items():
             if count:
                 self.reporter.say(f"data: {count} {what}")

@@ -1,0 +1,1 @@
+"""The generated text-to-SQL benchmark that kdzoo brings along."""
