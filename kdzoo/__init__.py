@@ -1,6 +1,7 @@
 """kdzoo: a plugin-based zoo of knowledge-distillation methods. These names are what a plugin may use.
 
-Importing this package does not import torch; the names that need it are loaded when they are first used.
+Importing this package imports nothing else; each name is loaded when it is first used, and torch only with those
+that need it.
 """
 
 from __future__ import annotations
@@ -8,13 +9,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from kdzoo import divergences
-from kdzoo.errors import UserError
-from kdzoo.hookspecs import hookimpl
-from kdzoo.kind import Kind
-from kdzoo.method import Method, Options, StepCost, WeightedOptions
-
 if TYPE_CHECKING:
+    from kdzoo import divergences
+    from kdzoo.errors import UserError
+    from kdzoo.hookspecs import hookimpl
+    from kdzoo.kind import Kind
+    from kdzoo.method import Method, Options, StepCost, WeightedOptions
     from kdzoo.sequences import ScoredTokens, Sequences
     from kdzoo.step import ConditionedModel, Step
 
@@ -33,15 +33,24 @@ __all__ = [
     "hookimpl",
 ]
 
-_LAZY = {
+_HOMES = {
+    "ConditionedModel": "kdzoo.step",
+    "Kind": "kdzoo.kind",
+    "Method": "kdzoo.method",
+    "Options": "kdzoo.method",
     "ScoredTokens": "kdzoo.sequences",
     "Sequences": "kdzoo.sequences",
-    "ConditionedModel": "kdzoo.step",
     "Step": "kdzoo.step",
+    "StepCost": "kdzoo.method",
+    "UserError": "kdzoo.errors",
+    "WeightedOptions": "kdzoo.method",
+    "hookimpl": "kdzoo.hookspecs",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name == "divergences":
+        return import_module("kdzoo.divergences")
     raise AttributeError(f"module 'kdzoo' has no attribute {name!r}")
