@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from kdzoo import fingerprints
+from kdzoo import fingerprints, registry
 from kdzoo.errors import RunError
 from kdzoo.recipe import DistillStage, EvaluateStage, FinetuneStage, Recipe, Stage, resolved_toml
 from kdzoo.report.progress import Reporter
@@ -74,7 +74,7 @@ def model_rows(recipe: Recipe, records: dict[str, StageRecord]) -> list[ModelRow
                 result["parameters"],
                 {name: value for name, value in result["scores"].items() if value is not None},
                 None if trained is None else records[trained.name].results["training_seconds"],
-                is_baseline=isinstance(trained, DistillStage) and trained.method == recipe.baseline_method,
+                is_baseline=isinstance(trained, DistillStage) and not _uses_teacher(trained),
             )
         )
     return rows
@@ -132,6 +132,10 @@ def _training_stage(
 ) -> FinetuneStage | DistillStage | None:
     stage = recipe.training_stage(model)
     return stage if stage is not None and stage.name in records else None
+
+
+def _uses_teacher(stage: DistillStage) -> bool:
+    return registry.find(stage.method).method.uses_teacher
 
 
 def _description(recipe: Recipe) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,8 @@ class Example:
     """One prompt x and its ground-truth target y, with what evaluation and batching need to know.
 
     ``group`` names what the example shares its prompt's beginning with (the database), ``database`` is the SQLite
-    file that a SQL target runs on. ``difficulty`` is the dataset's own label, where it has one.
+    file that a SQL target runs on. ``difficulty`` is the dataset's own label, where it has one. ``shorten`` gives a
+    shorter prompt: it takes a test that says whether a text fits, and whether the example is trained on.
     """
 
     id: str
@@ -21,6 +23,7 @@ class Example:
     group: str | None = None
     database: Path | None = None
     difficulty: str | None = None
+    shorten: Callable[[Callable[[str], bool], bool], str] | None = None
 
 
 @dataclass(frozen=True)

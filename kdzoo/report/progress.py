@@ -17,6 +17,7 @@ class Reporter:
     """Reports stages and their progress to a console."""
 
     console: Console = field(default_factory=Console)
+    quiet: bool = False
     _progress: Progress | None = None
     _task: TaskID | None = None
     _name: str = ""
@@ -25,7 +26,9 @@ class Reporter:
     _started: float = 0.0
 
     def say(self, message: str) -> None:
-        """Print one line."""
+        """Print one line, unless quiet."""
+        if self.quiet:
+            return
         self.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
     def start(self, name: str, total: int) -> None:
@@ -33,7 +36,7 @@ class Reporter:
         self.stop()
         self._name, self._total = name, total
         self._started = self._last_line = time.monotonic()
-        if self.console.is_terminal:
+        if self.console.is_terminal and not self.quiet:
             self._progress = Progress(
                 TextColumn("[bold]{task.description}"),
                 BarColumn(),

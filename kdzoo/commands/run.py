@@ -1,0 +1,61 @@
+"""``kdzoo run``: run a recipe."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from kdzoo.errors import UserError
+
+
+@click.command("run")
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--set", "overrides", multiple=True, metavar="STAGE.KEY=VALUE", help="Change one value of the recipe.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept.")
+@click.option("--dry-run", is_flag=True, help="Print what would be done, and write nothing.")
+@click.option("--rehearse", is_flag=True, help="Run every stage with tiny random models and a few steps.")
+@click.option("--quiet", is_flag=True, help="Print the final table only.")
+def command(recipe: Path, overrides: tuple[str, ...], out: Path, dry_run: bool, rehearse: bool, quiet: bool) -> None:
+    """Run the stages of RECIPE in order, reusing those that are finished.
+
+    An interrupted run continues where it stopped when it is started again.
+    """
+    from kdzoo.recipe import load_recipe, rehearsed
+    from kdzoo.recipe.paths import missing_data
+
+    loaded = load_recipe(recipe, overrides)
+    missing = missing_data(loaded)
+    if rehearse:
+        if missing is not None:
+            click.echo(f"rehearsal: {missing[1]} is not there, the embedded benchmark stands in", err=True)
+        loaded = rehearsed(loaded)
+        missing = None
+    if missing is not None and not dry_run:
+        key, path = missing
+        raise UserError(f"{recipe}: data.{key}: there is no {path}; --rehearse runs the recipe without it")
+    _quiet_libraries()
+    if dry_run:
+        from kdzoo.plan import print_plan
+
+        print_plan(loaded, out, Console())
+        return
+    from kdzoo import pipeline
+    from kdzoo.report.progress import Reporter
+
+    pipeline.run(loaded, out, Reporter(Console(stderr=False), quiet=quiet))
+
+
+def _quiet_libraries() -> None:
+    """Keep other libraries' notices off the screen; their errors stay."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module="torch|transformers|accelerate|peft")
