@@ -4,57 +4,31 @@ from __future__ import annotations
 
 import re
 import tomllib
+from bisect import bisect_right
+from collections.abc import Mapping
 
 Key = tuple[str | int, ...]
 
-_HEADER = re.compile(r"^\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(#.*)?$")
-_BARE = r"[A-Za-z0-9_-]+"
-_QUOTED = r'"(?:[^"\\]|\\.)*"|\'[^\']*\''
-_DOTTED = rf"(?:{_BARE}|{_QUOTED})(?:\s*\.\s*(?:{_BARE}|{_QUOTED}))*"
-_ASSIGNMENT = re.compile(rf"^\s*({_DOTTED})\s*=")
-_INLINE_KEY = re.compile(rf"({_DOTTED})\s*=(?!=)")
-_STRING = re.compile(r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'', re.DOTALL)
+_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+_KEY_PART = re.compile(r'[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'')
+_DOT = re.compile(r"[ \t]*\.[ \t]*")
+# A multi-line string may end in up to two quotes of its own before the three that close it.
+_STRING = re.compile(
+    r'"""(?:[^\\]|\\.)*?"""(?:"{0,2})|\'\'\'.*?\'\'\'(?:\'{0,2})|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'', re.DOTALL
+)
+_PLAIN = re.compile(r"[^,\]}#\n]*")
 
 
 def find_lines(text: str) -> dict[Key, int]:
-    """Map every key path of a valid TOML text to its line, counted from 1.
+    """Map every key path of a TOML text to its line, counted from 1.
 
-    Tables of an array have their number in the path: ("stage", 0, "name").
+    Items of an array have their number in the path: ("stage", 0, "name"). The text must be valid TOML: the scan
+    relies on it and reports nothing.
     """
-    # Values inside strings must not look like keys or headers: their characters are blanked, line ends kept.
-    blanked = _STRING.sub(_blank, _without_comments(text))
-    lines: dict[Key, int] = {}
-    counters: dict[Key, int] = {}
-    table: Key = ()
-    depth = 0
-    current: Key = ()
-    for number, (line, original) in enumerate(zip(blanked.split("\n"), text.split("\n"), strict=True), start=1):
-        header = _HEADER.match(line)
-        if depth == 0 and header is not None:
-            path = _resolve(_parts(_slice(original, line, header.span(2))), counters)
-            if header.group(1) == "[[":
-                counters[path] = counters.get(path, -1) + 1
-                path = (*path, counters[path])
-            table = path
-            lines.setdefault(table, number)
-            continue
-        start = 0
-        if depth == 0:
-            assignment = _ASSIGNMENT.match(line)
-            if assignment is None:
-                continue
-            current = (*table, *_parts(_slice(original, line, assignment.span(1))))
-            for cut in range(len(table) + 1, len(current) + 1):
-                lines.setdefault(current[:cut], number)
-            start = assignment.end()
-        for match in _INLINE_KEY.finditer(line, start):
-            inline = (*current, *_parts(_slice(original, line, match.span(1))))
-            lines.setdefault(inline, number)
-        depth += sum(line.count(c, start) for c in "[{") - sum(line.count(c, start) for c in "]}")
-    return lines
+    return _Scan(text).lines
 
 
-def line_of(lines: dict[Key, int], path: Key) -> int | None:
+def line_of(lines: Mapping[Key, int], path: Key) -> int | None:
     """The line of a key, or of the nearest thing around it that stands in the file."""
     while path:
         if path in lines:
@@ -63,44 +37,89 @@ def line_of(lines: dict[Key, int], path: Key) -> int | None:
     return None
 
 
-def _blank(match: re.Match[str]) -> str:
-    text = match.group()
-    return text[0] + re.sub(r"[^\n]", "_", text[1:-1]) + text[-1]
+class _Scan:
+    def __init__(self, text: str) -> None:
+        self.lines: dict[Key, int] = {}
+        self._text = text
+        self._at = 0
+        self._line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        self._last_element: dict[Key, int] = {}  # of each array of tables
+        table: Key = ()
+        self._skip(_BLANK)
+        while self._at < len(text):
+            if text[self._at] == "[":
+                table = self._header()
+            else:
+                self._assignment(table)
+            self._skip(_BLANK)
 
+    def _header(self) -> Key:
+        line = self._line()
+        is_array = self._text.startswith("[[", self._at)
+        self._at += 2 if is_array else 1
+        self._skip(_BLANK)
+        path: Key = ()
+        for part in self._dotted_key():
+            if path in self._last_element:
+                path = (*path, self._last_element[path])
+            path = (*path, part)
+            self.lines.setdefault(path, line)
+        if is_array:
+            self._last_element[path] = self._last_element.get(path, -1) + 1
+            path = (*path, self._last_element[path])
+        self.lines[path] = line
+        self._skip(_BLANK)
+        self._at += 2 if is_array else 1
+        return path
 
-def _without_comments(text: str) -> str:
-    """Blank the comments, so that a quote in one does not open a string."""
-    kept: list[str] = []
-    position = 0
-    pattern = re.compile(_STRING.pattern + r"|#[^\n]*", re.DOTALL)
-    for match in pattern.finditer(text):
-        kept.append(text[position : match.start()])
-        found = match.group()
-        kept.append(" " * len(found) if found.startswith("#") else found)
-        position = match.end()
-    return "".join([*kept, text[position:]])
+    def _assignment(self, table: Key) -> None:
+        line = self._line()
+        path = table
+        for part in self._dotted_key():
+            path = (*path, part)
+            self.lines.setdefault(path, line)
+        self._skip(_BLANK)
+        self._at += 1  # the equals sign
+        self._value(path)
 
+    def _value(self, path: Key) -> None:
+        self._skip(_BLANK)
+        opening = self._text[self._at]
+        if opening in "\"'":
+            self._skip(_STRING)
+        elif opening in "[{":
+            self._at += 1
+            self._skip(_BLANK)
+            number = 0
+            while self._text[self._at] not in "]}":
+                if opening == "[":
+                    self.lines[(*path, number)] = self._line()
+                    self._value((*path, number))
+                    number += 1
+                else:
+                    self._assignment(path)
+                self._skip(_BLANK)
+                if self._text[self._at] == ",":
+                    self._at += 1
+                    self._skip(_BLANK)
+            self._at += 1
+        else:
+            self._skip(_PLAIN)
 
-def _slice(original: str, blanked: str, span: tuple[int, int]) -> str:
-    # blanking keeps every character's place, so the original key stands where the blanked one does
-    assert len(original) == len(blanked)
-    return original[span[0] : span[1]]
+    def _dotted_key(self) -> list[str]:
+        parts = []
+        while True:
+            raw = self._skip(_KEY_PART)
+            parts.append(tomllib.loads(f"key = {raw}")["key"] if raw[0] in "\"'" else raw)
+            if not self._skip(_DOT):
+                return parts
 
+    def _skip(self, pattern: re.Pattern[str]) -> str:
+        match = pattern.match(self._text, self._at)
+        if match is None:
+            return ""
+        self._at = match.end()
+        return match.group()
 
-def _parts(key: str) -> list[str]:
-    parsed = tomllib.loads(f"{key} = 0")
-    parts: list[str] = []
-    while isinstance(parsed, dict):
-        (name, parsed), *_ = parsed.items()
-        parts.append(name)
-    return parts
-
-
-def _resolve(parts: list[str], counters: dict[Key, int]) -> Key:
-    """Put the number of the current element after each array of tables on the way."""
-    path: Key = ()
-    for index, part in enumerate(parts):
-        path = (*path, part)
-        if index < len(parts) - 1 and path in counters:
-            path = (*path, counters[path])
-    return path
+    def _line(self) -> int:
+        return bisect_right(self._line_starts, self._at)
