@@ -1,17 +1,10 @@
-"""Recipes: TOML files that name data, models and stages."""
+"""Recipes: TOML files that name data, models and stages. Nothing here imports torch."""
 
 from kdzoo.recipe.load import load_recipe
 from kdzoo.recipe.rehearse import rehearsed
-from kdzoo.recipe.schema import (
-    DistillStage,
-    EvaluateStage,
-    Evaluation,
-    FinetuneStage,
-    ModelConfig,
-    Recipe,
-    Stage,
-    Training,
-)
+from kdzoo.recipe.schema import Recipe
+from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, Stage
+from kdzoo.recipe.tables import Evaluation, ModelConfig, Training
 from kdzoo.recipe.toml_text import resolved_toml
 
 __all__ = [

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from kdzoo import registry
 from kdzoo.recipe.lines import Key
-from kdzoo.recipe.schema import DistillStage, EvaluateStage, FinetuneStage, Recipe
+from kdzoo.recipe.schema import Recipe
+from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage
 
 Problem = tuple[Key, str]
 

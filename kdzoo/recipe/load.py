@@ -17,14 +17,9 @@ from kdzoo.recipe import paths
 from kdzoo.recipe.combinations import impossible_combinations
 from kdzoo.recipe.lines import Key, find_lines, line_of
 from kdzoo.recipe.overrides import apply_override
-from kdzoo.recipe.schema import (
-    DistillStage,
-    EvaluateStage,
-    Evaluation,
-    FinetuneStage,
-    Recipe,
-    Training,
-)
+from kdzoo.recipe.schema import Recipe
+from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage
+from kdzoo.recipe.tables import EvaluationTable as Evaluation, Training
 
 _STAGES: dict[str, type[BaseModel]] = {
     "finetune": FinetuneStage,
@@ -208,7 +203,7 @@ def _is_tag(node: dict[str, Any], part: str | int) -> bool:
 def _siblings(path: Key, content: dict[str, Any]) -> list[str]:
     """The keys that are allowed where an unknown one was found."""
     from kdzoo.data import config
-    from kdzoo.recipe import schema
+    from kdzoo.recipe import tables as schema
 
     if len(path) == 1:
         return _names(Recipe)

@@ -8,15 +8,9 @@ from typing import Any
 
 from kdzoo.data.config import EmbeddedData
 from kdzoo.recipe.paths import missing_data
-from kdzoo.recipe.schema import (
-    EvaluateStage,
-    LoraConfig,
-    ModelConfig,
-    Recipe,
-    TokenizerConfig,
-    TrainedTokenizer,
-    Training,
-)
+from kdzoo.recipe.schema import Recipe
+from kdzoo.recipe.stages import EvaluateStage
+from kdzoo.recipe.tables import LoraConfig, ModelConfig, TokenizerConfig, TrainedTokenizer, Training
 
 _STEPS = 4
 _EXAMPLES = 64
@@ -103,7 +97,6 @@ def _short(training: Training) -> Training:
             "precision": "fp32",
             "logging_steps": 1,
             "save_steps": _STEPS,
-            "loggers": (),
         }
     )
 

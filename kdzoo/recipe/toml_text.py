@@ -14,7 +14,9 @@ def resolved_toml(recipe: Recipe) -> str:
     """Write a recipe with all its defaults; reading the text again gives an equal recipe."""
     content = recipe.model_dump(mode="json", by_alias=True, exclude_none=True)
     stages = content.pop("stage")
-    lines = [f"{_key(key)} = {toml_value(value)}" for key, value in content.items() if not isinstance(value, dict)]
+    lines = [
+        f"{_key(key)} = {toml_value(value)}" for key, value in content.items() if not isinstance(value, dict)
+    ]
     for key, value in content.items():
         if isinstance(value, dict):
             lines += ["", f"[{_key(key)}]", *_assignments(value)]

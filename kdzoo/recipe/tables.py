@@ -1,0 +1,147 @@
+"""The tables of a recipe: models, tokenizer, training, evaluation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+Metric = Literal["ex", "ts", "exact_match", "rouge_l", "exaccerr"]
+
+
+Location = Annotated[str, Field(min_length=1)]
+
+
+class Table(BaseModel):
+    """A table of a recipe: an unknown key is an error, and nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def conflict(message: str, *keys: str) -> PydanticCustomError:
+    """An error of several keys together; the message of the recipe then points at the first of them."""
+    return PydanticCustomError("conflict", "{message}", {"message": message, "keys": keys})
+
+
+class TrainedTokenizer(Table):
+    """A byte-level BPE tokenizer trained on the prompts and targets of the training data."""
+
+    vocab_size: int = Field(2000, ge=300, le=200_000)
+
+
+class TokenizerConfig(Table):
+    """[tokenizer]: loaded from ``path`` (a folder or hub name), or trained. Default: the student's own."""
+
+    path: Location | None = None
+    train: TrainedTokenizer | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> TokenizerConfig:
+        if self.path is not None and self.train is not None:
+            raise conflict("give either path or train, not both", "train", "path")
+        if self.path is None and self.train is None:
+            raise conflict("needs path or train, for example train = { vocab_size = 2000 }")
+        return self
+
+
+class LoraConfig(Table):
+    """Low-rank adapters (peft). ``target_modules``: "all-linear", a regular expression, or a list of names."""
+
+    rank: int = Field(ge=1)
+    alpha: float = Field(32.0, gt=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    target_modules: str | tuple[str, ...] = "all-linear"
+
+
+class ModelConfig(Table):
+    """[teacher] and [student]: ``path`` (a folder or hub name) or ``from_scratch`` (an architecture's settings).
+
+    In ``from_scratch``, ``architecture`` is a model type of transformers and all other keys go to its configuration
+    class, which checks them when the model is built. ``dtype`` is that of the weights.
+    """
+
+    path: Location | None = None
+    revision: Location | None = None
+    from_scratch: dict[str, Any] | None = None
+    lora: LoraConfig | None = None
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    attention: Literal["sdpa", "eager", "flash_attention_2"] | None = None
+    gradient_checkpointing: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> ModelConfig:
+        if self.path is not None and self.from_scratch is not None:
+            raise conflict("give either path or from_scratch, not both", "from_scratch", "path")
+        if self.path is None and self.from_scratch is None:
+            raise conflict("needs path (a folder or hub name) or from_scratch (an architecture)")
+        if self.from_scratch is not None:
+            if not isinstance(self.from_scratch.get("architecture"), str):
+                raise conflict('needs a model type of transformers: architecture = "llama"', "from_scratch")
+            if self.revision is not None:
+                raise conflict("belongs to path; a model from scratch has no revision", "revision")
+        return self
+
+
+class Training(Table):
+    """[training]: how models are trained. Every stage may override any of it in a table of its own.
+
+    ``batch_size`` counts the rows of one optimizer step; ``micro_batch_size`` of them are computed at a time
+    (default: all). ``warmup`` is a fraction of the steps. Limits are in tokens, the end of sequence included.
+    ``sharing``: prompts and their common beginnings are computed once ("on"), each prompt once ("prompt"), or
+    everything as usual ("off"). ``group_by``: what the rows of a group of ``group_size`` have in common.
+    ``save_steps`` is once an epoch unless given. ``loggers`` are transformers' names, such as "tensorboard".
+    """
+
+    epochs: float = Field(3.0, gt=0, le=10_000)
+    max_steps: int | None = Field(None, ge=1)
+    batch_size: int = Field(16, ge=1)
+    micro_batch_size: int | None = Field(None, ge=1)
+    learning_rate: float = Field(2e-4, gt=0, lt=1)
+    schedule: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
+    warmup: float = Field(0.03, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
+    max_gradient_norm: float = Field(1.0, ge=0)
+    precision: Literal["fp32", "bf16"] = "fp32"
+    input_limit: int = Field(1024, ge=8)
+    output_limit: int = Field(128, ge=2)
+    sharing: Literal["on", "prompt", "off"] = "on"
+    group_by: Literal["database", "none"] = "none"
+    group_size: int = Field(4, ge=1)
+    logging_steps: int | None = Field(None, ge=1)
+    save_steps: int | None = Field(None, ge=1)
+    loggers: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Training:
+        if self.micro_batch_size is not None and self.batch_size % self.micro_batch_size:
+            raise conflict(
+                f"micro_batch_size = {self.micro_batch_size} does not divide batch_size = {self.batch_size}",
+                "micro_batch_size",
+                "batch_size",
+            )
+        return self
+
+
+class EvaluationTable(Table):
+    """[evaluation]: how models are evaluated. Decoding is greedy.
+
+    ``metrics``: the data's own unless given. ``time_limit`` is in seconds per SQL statement. ``input_limit`` and
+    ``output_limit`` are the training's unless given.
+    """
+
+    metrics: tuple[Metric, ...] = ()
+    batch_size: int = Field(32, ge=1)
+    max_examples: int | None = Field(None, ge=1)
+    time_limit: float = Field(10.0, gt=0, le=600)
+    input_limit: int | None = Field(None, ge=8)
+    output_limit: int | None = Field(None, ge=2)
+    exaccerr_samples: int = Field(1, ge=1)
+    exaccerr_prefix: Literal["teacher", "gold"] = "teacher"
+
+
+class Evaluation(EvaluationTable):
+    """The settings of one evaluate stage, with everything filled in."""
+
+    input_limit: int
+    output_limit: int
