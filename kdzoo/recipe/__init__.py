@@ -1,6 +1,7 @@
 """Recipes: TOML files that name data, models and stages. Nothing here imports torch."""
 
 from kdzoo.recipe.load import load_recipe
+from kdzoo.recipe.paths import check_paths, missing_data
 from kdzoo.recipe.rehearse import rehearsed
 from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, Stage
@@ -16,7 +17,9 @@ __all__ = [
     "Recipe",
     "Stage",
     "Training",
+    "check_paths",
     "load_recipe",
+    "missing_data",
     "rehearsed",
     "resolved_toml",
 ]

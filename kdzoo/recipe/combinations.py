@@ -2,99 +2,163 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+
+from pydantic import ValidationError
 
 from kdzoo import registry
 from kdzoo.recipe.lines import Key
+from kdzoo.recipe.overrides import HEAD, TABLES
+from kdzoo.recipe.problems import Problems
 from kdzoo.recipe.schema import Recipe
-from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage
+from kdzoo.recipe.spelling import hint
+from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, Stage
 
-Problem = tuple[Key, str]
+_METRICS = {
+    "embedded": ("ex", "ts", "exaccerr"),
+    "spider": ("ex", "ts", "exaccerr"),
+    "bird": ("ex", "exaccerr"),
+    "jsonl": ("exact_match", "rouge_l", "exaccerr"),
+}
 
-_SQL_METRICS = {"ex", "ts"}
-_TEXT_METRICS = {"exact_match", "rouge_l"}
 
-
-def impossible_combinations(recipe: Recipe) -> Iterator[Problem]:
-    """Give each problem as the key that shows it and a message."""
-    yield from _models(recipe)
-    seen: dict[str, int] = {}
+def check_combinations(recipe: Recipe, problems: Problems) -> None:
+    """Note everything in a recipe that cannot be done."""
+    _check_tokenizer(recipe, problems)
+    names: set[str] = set()
     for index, stage in enumerate(recipe.stages):
-        if stage.name in seen:
-            hint = "; give one of them a name of its own"
-            yield ("stage", index, "name"), f"another stage is called {stage.name!r} already{hint}"
-        if stage.name in ("teacher", "student", "tokenizer"):
-            yield ("stage", index, "name"), f"{stage.name!r} names something else in a run; choose another name"
+        at: Key = ("stage", index)
+        _check_name(stage, at, names, problems)
+        earlier = recipe.stages[:index]
+        if isinstance(stage, EvaluateStage):
+            _check_models(recipe, stage, at, earlier, problems)
+            _check_metrics(recipe, stage, at, problems)
+            continue
+        _check_training(recipe, stage, at, problems)
         if isinstance(stage, FinetuneStage):
-            yield from _finetune(recipe, index, stage)
-        elif isinstance(stage, DistillStage):
-            yield from _distill(recipe, index, stage, seen)
+            _check_finetune(recipe, stage, at, problems)
         else:
-            yield from _evaluate(recipe, index, stage, seen)
-        seen.setdefault(stage.name, index)
+            _check_distill(recipe, stage, at, earlier, problems)
 
 
-def _models(recipe: Recipe) -> Iterator[Problem]:
+def _check_tokenizer(recipe: Recipe, problems: Problems) -> None:
+    tokenizer = recipe.tokenizer
     for role, model in (("teacher", recipe.teacher), ("student", recipe.student)):
-        if model is not None and model.from_scratch is not None and recipe.tokenizer is None:
-            yield (
+        if model is None:
+            continue
+        if model.from_scratch is not None and tokenizer is None:
+            problems.add(
                 (role, "from_scratch"),
                 "a model from scratch needs a [tokenizer], for example train = { vocab_size = 2000 }",
             )
+        if model.path is not None and tokenizer is not None and tokenizer.train is not None:
+            problems.add(
+                ("tokenizer", "train"),
+                f"the {role} comes with a vocabulary of its own, which a new tokenizer would not fit; "
+                "leave [tokenizer] out, or give its path",
+                (role, "path"),
+            )
 
 
-def _finetune(recipe: Recipe, index: int, stage: FinetuneStage) -> Iterator[Problem]:
+def _check_name(stage: Stage, at: Key, names: set[str], problems: Problems) -> None:
+    # compared without case: the names become folders, and some file systems do not tell "KID" from "kid"
+    if stage.name.lower() in names:
+        problems.add((*at, "name"), "another stage has this name already; give one of them a name of its own")
+    if stage.name in (*TABLES, *HEAD):
+        problems.add((*at, "name"), f'"{stage.name}" names another part of a recipe; choose another name')
+    names.add(stage.name.lower())
+
+
+def _check_training(recipe: Recipe, stage: FinetuneStage | DistillStage, at: Key, problems: Problems) -> None:
+    try:
+        recipe.training_of(stage)
+    except ValidationError as error:
+        for problem in error.errors():
+            keys = [
+                (*at, "training", key) if key in stage.training else ("training", key)
+                for key in problem.get("ctx", {}).get("keys", ())
+            ]
+            own = [key for key in keys if key[0] == "stage"]
+            if own:  # otherwise [training] has the problem by itself, and has told it
+                problems.add(own[0], problem["msg"], *keys)
+
+
+def _check_finetune(recipe: Recipe, stage: FinetuneStage, at: Key, problems: Problems) -> None:
     if stage.model == "teacher" and recipe.teacher is None:
-        yield ("stage", index, "model"), "the recipe has no [teacher] to finetune"
-    if registry.find(stage.method).method.uses_teacher:
-        yield (
-            ("stage", index, "method"),
-            f"the method {stage.method!r} needs a teacher; a finetune stage has none, use a distill stage",
+        problems.add((*at, "model"), "the recipe has no [teacher] to train")
+    if _needs_teacher(stage):
+        problems.add(
+            (*at, "method"),
+            f'the method "{stage.method}" needs a teacher; use it in a distill stage',
+            (*at, "options"),
         )
 
 
-def _distill(recipe: Recipe, index: int, stage: DistillStage, seen: dict[str, int]) -> Iterator[Problem]:
-    if registry.find(stage.method).method.uses_teacher and recipe.teacher is None:
-        yield ("stage", index, "method"), f"the method {stage.method!r} needs a teacher, and the recipe has no [teacher]"
+def _check_distill(
+    recipe: Recipe, stage: DistillStage, at: Key, earlier: Sequence[Stage], problems: Problems
+) -> None:
+    if recipe.teacher is None and _needs_teacher(stage):
+        problems.add((*at, "method"), f'the method "{stage.method}" needs a teacher; add a [teacher] table')
     for key, name, role in (
         ("student_from", stage.student_from, "student"),
         ("teacher_from", stage.teacher_from, "teacher"),
     ):
         if name is None:
             continue
-        earlier = recipe.stages[seen[name]] if name in seen else None
-        trained = None
-        if isinstance(earlier, FinetuneStage):
-            trained = earlier.model
-        elif isinstance(earlier, DistillStage):
-            trained = "student"
-        if trained is None:
-            yield ("stage", index, key), f"no stage {name!r} before this one trains a model"
-        elif trained != role:
-            yield ("stage", index, key), f"the stage {name!r} trains the {trained}, not the {role}"
+        trained = {s.name: _trains(s) for s in earlier if not isinstance(s, EvaluateStage)}
+        if name not in trained:
+            _add_unknown(recipe, (*at, key), name, [n for n, r in trained.items() if r == role], problems)
+        elif trained[name] != role:
+            problems.add((*at, key), f'the stage "{name}" trains the {trained[name]}, not the {role}')
 
 
-def _evaluate(recipe: Recipe, index: int, stage: EvaluateStage, seen: dict[str, int]) -> Iterator[Problem]:
-    names = recipe.models_of(stage)
-    if not names:
-        yield ("stage", index, "models"), "no stage before this one trains a model, and models names none"
-    for name in names:
-        if name in ("teacher", "student"):
-            if name == "teacher" and recipe.teacher is None:
-                yield ("stage", index, "models"), "the recipe has no [teacher] to evaluate"
+def _check_models(
+    recipe: Recipe, stage: EvaluateStage, at: Key, earlier: Sequence[Stage], problems: Problems
+) -> None:
+    trained = {s.name: _trains(s) for s in earlier if not isinstance(s, EvaluateStage)}
+    if not stage.models and not trained:
+        problems.add((*at, "models"), "no stage before this one trains a model, and models names none")
+    for name in dict.fromkeys(stage.models):
+        if name not in ("teacher", "student"):
+            if name not in trained:
+                _add_unknown(recipe, (*at, "models"), name, ["teacher", "student", *trained], problems)
             continue
-        if name not in seen or isinstance(recipe.stages[seen[name]], EvaluateStage):
-            known = [n for n in seen if not isinstance(recipe.stages[seen[n]], EvaluateStage)]
-            yield (
-                ("stage", index, "models"),
-                f"no stage {name!r} before this one trains a model; there are {', '.join(['teacher', 'student', *known])}",
+        model = recipe.teacher if name == "teacher" else recipe.student
+        finetuned = [s for s in earlier if isinstance(s, FinetuneStage) and s.model == name]
+        if model is None:
+            problems.add((*at, "models"), "the recipe has no [teacher] to evaluate")
+        elif model.from_scratch is not None and not finetuned:
+            others = [n for n, role in trained.items() if role == name]
+            instead = f"; name the stages that train it: {', '.join(others)}" if others else ""
+            problems.add(
+                (*at, "models"), f"the {name} is from scratch and not trained before this stage{instead}"
             )
-    evaluation = recipe.evaluation_of(stage)
-    text = recipe.data.kind == "jsonl"
-    for metric in evaluation.metrics:
-        if metric in (_SQL_METRICS if text else _TEXT_METRICS):
-            yield ("stage", index, "evaluation"), f"the metric {metric!r} does not fit the data kind {recipe.data.kind!r}"
-        if metric == "ts" and recipe.data.kind == "bird":
-            yield ("stage", index, "evaluation"), "BIRD has no test suites: the metric 'ts' does not fit"
-        if metric == "exaccerr" and recipe.teacher is None:
-            yield ("stage", index, "evaluation"), "the metric 'exaccerr' needs a [teacher]"
+
+
+def _check_metrics(recipe: Recipe, stage: EvaluateStage, at: Key, problems: Problems) -> None:
+    key: Key = (*at, "evaluation", "metrics") if "metrics" in stage.evaluation else ("evaluation", "metrics")
+    kind = recipe.data.kind
+    for metric in recipe.evaluation_of(stage).metrics:
+        if metric not in _METRICS[kind]:
+            fitting = ", ".join(_METRICS[kind])
+            problems.add(
+                key, f'"{metric}" does not fit data of kind "{kind}", which has {fitting}', ("data", "kind")
+            )
+        elif metric == "exaccerr" and recipe.teacher is None:
+            problems.add(key, '"exaccerr" compares with the teacher; add a [teacher] table')
+
+
+def _add_unknown(recipe: Recipe, key: Key, name: str, known: list[str], problems: Problems) -> None:
+    if any(stage.name == name and not isinstance(stage, EvaluateStage) for stage in recipe.stages):
+        message = f'the stage "{name}" does not come before this one'
+    else:
+        message = f'no stage before this one is called "{name}" and trains a model{hint(name, known)}'
+    problems.add(key, message)
+
+
+def _needs_teacher(stage: FinetuneStage | DistillStage) -> bool:
+    return registry.find(stage.method).method.uses_teacher or stage.method_options().needs_teacher_target
+
+
+def _trains(stage: FinetuneStage | DistillStage) -> str:
+    return stage.model if isinstance(stage, FinetuneStage) else "student"

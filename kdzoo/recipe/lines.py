@@ -22,8 +22,8 @@ _PLAIN = re.compile(r"[^,\]}#\n]*")
 def find_lines(text: str) -> dict[Key, int]:
     """Map every key path of a TOML text to its line, counted from 1.
 
-    Items of an array have their number in the path: ("stage", 0, "name"). The text must be valid TOML: the scan
-    relies on it and reports nothing.
+    Items of an array have their number in the path: ("stage", 0, "name"). The text must be valid TOML: the
+    scan relies on it and reports nothing.
     """
     return _Scan(text).lines
 

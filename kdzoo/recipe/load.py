@@ -2,268 +2,233 @@
 
 from __future__ import annotations
 
-import difflib
+import re
 import tomllib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from kdzoo import registry
+from kdzoo.data.config import DataConfig
 from kdzoo.errors import UserError
 from kdzoo.recipe import paths
-from kdzoo.recipe.combinations import impossible_combinations
-from kdzoo.recipe.lines import Key, find_lines, line_of
+from kdzoo.recipe.checks import check_keys, check_table, names_of, one_of, shown
+from kdzoo.recipe.combinations import check_combinations
+from kdzoo.recipe.lines import Key, find_lines
 from kdzoo.recipe.overrides import apply_override
-from kdzoo.recipe.schema import Recipe
-from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage
-from kdzoo.recipe.tables import EvaluationTable as Evaluation, Training
+from kdzoo.recipe.problems import Problems
+from kdzoo.recipe.schema import Origin, Recipe, RecipeHead
+from kdzoo.recipe.spelling import hint
+from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, all_options
+from kdzoo.recipe.tables import EvaluationTable, ModelConfig, TokenizerConfig, Training
 
+_TABLES: dict[str, type[BaseModel]] = {
+    "tokenizer": TokenizerConfig,
+    "teacher": ModelConfig,
+    "student": ModelConfig,
+    "training": Training,
+    "evaluation": EvaluationTable,
+}
 _STAGES: dict[str, type[BaseModel]] = {
     "finetune": FinetuneStage,
     "distill": DistillStage,
     "evaluate": EvaluateStage,
 }
+_DATA: dict[str, type[BaseModel]] = {
+    get_args(model.model_fields["kind"].annotation)[0]: model for model in get_args(get_args(DataConfig)[0])
+}
 
 
-@dataclass
-class _Source:
-    """Where the values of a recipe came from: the file's lines, or an override."""
-
-    file: Path
-    lines: dict[Key, int]
-    overridden: dict[Key, str] = field(default_factory=dict)
-    problems: list[tuple[int, str]] = field(default_factory=list)
-
-    def add(self, path: Key, message: str, content: dict[str, Any]) -> None:
-        """Note a problem with the key at ``path``."""
-        shown = _shown(path, content)
-        for key, override in self.overridden.items():
-            if path[: len(key)] == key or key[: len(path)] == path:
-                self.problems.append((0, f"--set {override}: {shown}{message}"))
-                return
-        line = line_of(self.lines, path)
-        where = f"{self.file}:{line}" if line is not None else f"{self.file}"
-        self.problems.append((line or 0, f"{where}: {shown}{message}"))
-
-    def raise_if_any(self) -> None:
-        """Raise all problems at once, in the file's order."""
-        if self.problems:
-            raise UserError("\n".join(dict.fromkeys(text for _, text in sorted(self.problems))))
-
-
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: Path, overrides: Sequence[str] = (), *, check_data: bool = False) -> Recipe:
     """Read a recipe and apply overrides ("stage.key=value").
+
+    With ``check_data``, data and model folders must be there (see `paths.check_paths`).
 
     Raises:
         UserError: the file cannot be read or anything in it is wrong; one line for each problem.
     """
+    path = Path(path)
     text = _read(path)
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path}: not valid TOML: {error}") from None
-    source = _Source(path, find_lines(text))
-    content.setdefault("name", path.stem)
+    content.setdefault("name", re.sub(r"[^a-z0-9_-]", "-", path.stem.lower())[:80] or "recipe")
     _name_stages(content)
+    applied: dict[Key, str] = {}
+    refused: list[tuple[str, str]] = []
     for override in overrides:
-        key = apply_override(content, override)
-        source.overridden[key] = override
-    paths.resolve(content, path.parent)
-    recipe = _validate(content, source)
+        try:
+            applied[apply_override(content, override)] = override
+        except UserError as error:
+            refused.append((override, str(error)))
+    origin = Origin(path, find_lines(text), applied)
+    problems = Problems(origin, [stage.get("name") for stage in _stage_tables(content)])
+    for override, message in refused:
+        problems.add_override(override, message)
+    content = _without_dates(content)
+    paths.resolve(content, path.parent, problems)
+    recipe = _checked(content, problems)
+    if recipe is not None:
+        check_combinations(recipe, problems)
+    problems.raise_if_any()
+    assert recipe is not None  # otherwise there were problems
+    recipe = recipe.read_from(origin)
+    if check_data:
+        paths.check_paths(recipe)
     return recipe
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such recipe") from None
     except IsADirectoryError:
         raise UserError(f"{path}: is a folder, not a recipe") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}:{line}: not UTF-8 text (byte {error.start} of the file)") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _name_stages(content: dict[str, Any]) -> None:
     """Give every stage its default name, so that overrides and messages can use it."""
-    stages = content.get("stage")
-    if not isinstance(stages, list):
-        return
-    for stage in stages:
-        if isinstance(stage, dict) and "name" not in stage:
-            kind = stage.get("kind")
-            default = stage.get("method") if kind == "distill" else kind
+    for stage in _stage_tables(content):
+        if "name" not in stage:
+            default = stage.get("method") if stage.get("kind") == "distill" else stage.get("kind")
             if isinstance(default, str):
-                stage["name"] = default
+                stage["name"] = re.sub(r"[^A-Za-z0-9_-]", "-", default)
 
 
-def _validate(content: dict[str, Any], source: _Source) -> Recipe:
-    recipe: Recipe | None = None
-    try:
-        recipe = Recipe(**content)
-    except ValidationError as error:
-        for problem in error.errors():
-            path = _clean(problem["loc"], content)
-            source.add(path, _message(problem, path, content), content)
-    for index, stage in enumerate(_tables(content.get("stage"))):
-        _check_stage(index, stage, content, source)
-    source.raise_if_any()
-    assert recipe is not None
-    for path, message in impossible_combinations(recipe):
-        source.add(path, message, content)
-    source.raise_if_any()
-    return recipe
-
-
-def _check_stage(index: int, stage: dict[str, Any], content: dict[str, Any], source: _Source) -> None:
-    """Check what the schema cannot know: the method, its options, and the stage's overrides of a table."""
-    kind = stage.get("kind")
-    if kind in ("finetune", "distill"):
-        method = stage.get("method", "sft" if kind == "finetune" else None)
-        if isinstance(method, str):
-            try:
-                options = registry.find(method).method.options
-            except UserError as error:
-                source.add(("stage", index, "method"), str(error), content)
-            else:
-                given = stage.get("options", {})
-                what = f"unknown option of method {method}"
-                _check_table(options, given, ("stage", index, "options"), what, content, source)
-        merged = {**content.get("training", {}), **_table(stage.get("training"))}
-        _check_table(Training, merged, ("stage", index, "training"), "unknown key", content, source)
-    elif kind == "evaluate":
-        merged = {**content.get("evaluation", {}), **_table(stage.get("evaluation"))}
-        _check_table(Evaluation, merged, ("stage", index, "evaluation"), "unknown key", content, source)
-
-
-def _check_table(
-    model: type[BaseModel], given: Any, at: Key, unknown: str, content: dict[str, Any], source: _Source
-) -> None:
-    if not isinstance(given, dict):
-        return  # the schema says so already
-    own = _table(_lookup(content, at))
-    try:
-        model(**given)
-    except ValidationError as error:
-        for problem in error.errors():
-            path = (*at, *problem["loc"])
-            if problem["loc"] and problem["loc"][0] not in own:
-                continue  # the recipe's own table has the problem, and says so
-            if problem["type"] == "extra_forbidden":
-                message = unknown + _nearest(str(problem["loc"][-1]), _names(model))
-            else:
-                message = _message(problem, path, content)
-            source.add(path, message, content)
-
-
-def _message(problem: Any, path: Key, content: dict[str, Any]) -> str:
-    kind, context = problem["type"], problem.get("ctx", {})
-    given = problem["input"]
-    if kind == "extra_forbidden":
-        return "unknown key" + _nearest(str(path[-1]), _siblings(path, content))
-    if kind == "missing":
-        return "is missing"
-    if kind == "literal_error":
-        allowed = context["expected"]
-        return f"must be {allowed}, not {given!r}" + _nearest(str(given), _quoted(allowed))
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
-        allowed = context.get("expected_tags", '"finetune", "distill" or "evaluate"')
-        tag = context.get("tag")
-        return f"kind must be one of {allowed}" + (f", not {tag!r}" if tag else "") + _nearest(
-            str(tag), _quoted(allowed)
-        )
-    if kind == "value_error":
-        return str(context["error"])
-    text = problem["msg"].replace("Input should be", "must be")
-    return f"{text}, not {given!r}" if not isinstance(given, dict | list) else text
-
-
-def _clean(location: tuple[str | int, ...], content: dict[str, Any]) -> Key:
-    """Drop from pydantic's location the tags that it puts in for unions ("embedded", "distill")."""
-    path: Key = ()
-    node: Any = content
-    for position, part in enumerate(location):
-        is_last = position == len(location) - 1
-        if isinstance(node, dict) and (part in node or is_last or not _is_tag(node, part)):
-            path, node = (*path, part), node.get(part) if isinstance(part, str) else None
-        elif isinstance(node, list) and isinstance(part, int) and part < len(node):
-            path, node = (*path, part), node[part]
-    return path
-
-
-def _is_tag(node: dict[str, Any], part: str | int) -> bool:
-    return node.get("kind") == part
-
-
-def _siblings(path: Key, content: dict[str, Any]) -> list[str]:
-    """The keys that are allowed where an unknown one was found."""
-    from kdzoo.data import config
-    from kdzoo.recipe import tables as schema
-
-    if len(path) == 1:
-        return _names(Recipe)
-    if path[0] == "data":
-        kind = _table(content.get("data")).get("kind")
-        for model in (config.EmbeddedData, config.SpiderData, config.BirdData, config.JsonlData):
-            if model.model_fields["kind"].annotation.__args__[0] == kind:  # type: ignore[union-attr]
-                return _names(model)
-    if path[0] == "stage":
-        stage = _table(_lookup(content, path[:2]))
-        return _names(_STAGES[stage["kind"]]) if stage.get("kind") in _STAGES else []
-    tables: dict[str, type[BaseModel]] = {
-        "teacher": schema.ModelConfig,
-        "student": schema.ModelConfig,
-        "training": Training,
-        "evaluation": Evaluation,
-        "tokenizer": schema.TokenizerConfig,
-    }
-    if len(path) > 2:
-        return _names(schema.LoraConfig if path[1] == "lora" else schema.TrainedTokenizer)
-    return _names(tables[str(path[0])]) if path[0] in tables else []
-
-
-def _names(model: type[BaseModel]) -> list[str]:
-    return [info.alias or name for name, info in model.model_fields.items()]
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f'; did you mean "{close[0]}"?' if close else ""
-
-
-def _quoted(text: str) -> list[str]:
-    return [part.strip("'\"") for part in text.replace(" or ", ", ").split(", ")]
-
-
-def _shown(path: Key, content: dict[str, Any]) -> str:
-    """How a key is named to the user: stages by their names, everything else by dots."""
-    if not path:
-        return ""
-    if path[0] == "stage" and len(path) > 1 and isinstance(path[1], int):
-        name = _table(_lookup(content, path[:2])).get("name", path[1] + 1)
-        rest = ".".join(str(part) for part in path[2:])
-        return f'stage "{name}": ' + (f"{rest}: " if rest else "")
-    return ".".join(str(part) for part in path) + ": "
-
-
-def _lookup(content: Any, path: Key) -> Any:
-    for part in path:
-        try:
-            content = content[part]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return content
+def _stage_tables(content: dict[str, Any]) -> list[dict[str, Any]]:
+    stages = content.get("stage")
+    return [_table(stage) for stage in stages] if isinstance(stages, list) else []
 
 
 def _table(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _tables(value: Any) -> Iterator[dict[str, Any]]:
+def _without_dates(value: Any) -> Any:
+    """Give TOML's dates and times as strings: a name or path may look like one, and no key holds one."""
+    if isinstance(value, dict):
+        return {key: _without_dates(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        yield from (_table(item) for item in value)
+        return [_without_dates(inner) for inner in value]
+    return str(value) if isinstance(value, datetime | date | time) else value
+
+
+def _checked(content: dict[str, Any], problems: Problems) -> Recipe | None:
+    """Check every table by itself; None if too little is right to go on."""
+    known = names_of(Recipe)
+    for key in content:
+        if key not in known:
+            problems.add((key,), "unknown key" + hint(key, known))
+    head = check_table(
+        RecipeHead, {k: v for k, v in content.items() if k in RecipeHead.model_fields}, (), problems
+    )
+    parts: dict[str, Any] = {}
+    for key, model in _TABLES.items():
+        if key in content:
+            parts[key] = check_table(model, content[key], (key,), problems)
+    parts["data"] = _checked_data(content.get("data"), problems)
+    if "student" not in content:
+        problems.add(("student",), "is missing; add a [student] table")
+    stages = _checked_stages(content.get("stage"), problems)
+    needed = (head, parts.get("student"), *parts.values(), *stages)
+    if head is None or not stages or any(part is None for part in needed):
+        return None
+    return Recipe(**head.model_dump(), **parts, stage=tuple(stages))
+
+
+def _checked_data(table: Any, problems: Problems) -> BaseModel | None:
+    example = '; for example kind = "embedded"'
+    if table is None:
+        problems.add(("data",), f"is missing; add a [data] table{example}")
+    elif not isinstance(table, dict):
+        problems.add(("data",), f"must be a table, not {shown(table)}")
+    elif (model := _of_kind(table, _DATA, ("data",), problems)) is not None:
+        return check_table(model, table, ("data",), problems)
+    return None
+
+
+def _of_kind(
+    table: dict[str, Any], kinds: dict[str, type[BaseModel]], at: Key, problems: Problems
+) -> type[BaseModel] | None:
+    kind = table.get("kind")
+    if isinstance(kind, str) and kind in kinds:
+        return kinds[kind]
+    allowed = one_of(list(kinds))
+    if kind is None:
+        problems.add((*at, "kind"), f"is missing; it is {allowed}")
+    else:
+        near = hint(kind, kinds) if isinstance(kind, str) else ""
+        near = near if "did you mean" in near else ""
+        problems.add((*at, "kind"), f"must be {allowed}, not {shown(kind)}{near}")
+    return None
+
+
+def _checked_stages(stages: Any, problems: Problems) -> list[Any]:
+    if stages is None or stages == []:
+        problems.add(("stage",), "the recipe has no stage; add at least one [[stage]]")
+        return []
+    if not isinstance(stages, list):
+        wanted = (
+            "must be an array of tables: write [[stage]], not [stage]" if isinstance(stages, dict) else None
+        )
+        problems.add(("stage",), wanted or f"must be an array of tables, not {shown(stages)}")
+        return []
+    return [_checked_stage(stage, ("stage", index), problems) for index, stage in enumerate(stages)]
+
+
+def _checked_stage(stage: Any, at: Key, problems: Problems) -> BaseModel | None:
+    if not isinstance(stage, dict):
+        problems.add(at, f"must be a table, not {shown(stage)}")
+        return None
+    model = _of_kind(stage, _STAGES, at, problems)
+    if model is None:
+        return None
+    stage = dict(stage)
+    if model is EvaluateStage:
+        elsewhere = {name: f"evaluation.{name}" for name in EvaluationTable.model_fields}
+        _check_part(EvaluationTable, stage, "evaluation", at, problems)
+    else:
+        elsewhere = {name: f"training.{name}" for name in Training.model_fields}
+        _check_part(Training, stage, "training", at, problems)
+        options = _check_method(stage, at, problems)
+        elsewhere |= {name: f"options.{name}" for name in names_of(options)}
+    return check_table(model, stage, at, problems, elsewhere=elsewhere)
+
+
+def _check_part(model: type[BaseModel], stage: dict[str, Any], key: str, at: Key, problems: Problems) -> None:
+    given = stage.get(key)
+    if isinstance(given, dict):  # otherwise the stage's own model says what is wrong with it
+        stage[key] = check_keys(model, given, (*at, key), problems)
+
+
+def _check_method(stage: dict[str, Any], at: Key, problems: Problems) -> type[BaseModel] | None:
+    """Check that the method is installed and its options are right; wrong ones are taken out of the stage."""
+    default = _STAGES["finetune"].model_fields["method"].default
+    method = stage.get("method", default if stage["kind"] == "finetune" else None)
+    if not isinstance(method, str):
+        return None  # the stage's own model says what is wrong with it
+    try:
+        model = registry.find(method).method.options
+    except UserError as error:
+        problems.add((*at, "method"), str(error))
+        # a method that needs nothing stands in, so that the rest can be checked
+        stage["method"] = default
+        stage["options"] = {}
+        return None
+    given = stage.get("options", {})
+    if isinstance(given, dict):
+        options = check_table(
+            model, given, (*at, "options"), problems, unknown=f"unknown option of method {method}"
+        )
+        stage["options"] = {} if options is None else all_options(options)
+    return model

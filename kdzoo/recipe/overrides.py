@@ -2,68 +2,74 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from typing import Any
 
 from kdzoo.errors import UserError
 from kdzoo.recipe.lines import Key
+from kdzoo.recipe.spelling import hint
+from kdzoo.recipe.tables import EvaluationTable, Training
 
-_TABLES = ("data", "tokenizer", "teacher", "student", "training", "evaluation")
-_VALUES = ("name", "seed")
-_STAGE_KEYS = {"name", "kind", "model", "method", "options", "training", "student_from", "teacher_from", "models"}
+TABLES = ("data", "tokenizer", "teacher", "student", "training", "evaluation")
+HEAD = ("name", "seed")
 
 
 def apply_override(content: dict[str, Any], override: str) -> Key:
     """Set one value of a recipe's parsed content and give the path of the key that was set.
 
-    The first part names a stage, a table, or ``seed`` / ``name``. A training setting of a stage may be written
-    without its table: ``kid.epochs=2`` is ``kid.training.epochs=2``.
+    The first part names a stage, a table, or ``seed`` / ``name``; whether the rest is a key that exists is
+    checked with the whole recipe. A stage's settings may be written without their table: ``kid.epochs=2`` is
+    ``kid.training.epochs=2``. The value is TOML, or else a bare string.
 
     Raises:
-        UserError: the override has no "=", or its first part names nothing.
+        UserError: the override is not of that form, or its first part names nothing.
     """
     target, equals, text = override.partition("=")
     parts = [part.strip() for part in target.split(".")]
     if not equals or not all(parts):
-        raise UserError(f"--set {override}: write it as stage.key=value, for example --set training.epochs=2")
-    value = _parse(text.strip())
-    if len(parts) == 1:
-        if parts[0] not in _VALUES:
-            raise UserError(f"--set {override}: {parts[0]!r} has no value of its own; {_known(content, parts[0])}")
-        content[parts[0]] = value
-        return (parts[0],)
-    stages = [stage for stage in content.get("stage", []) if isinstance(stage, dict)]
-    named = [index for index, stage in enumerate(stages) if stage.get("name") == parts[0]]
-    if named:
-        path: Key = ("stage", named[0])
-        node: Any = stages[named[0]]
-        parts = parts[1:]
-        if parts[0] not in _STAGE_KEYS:
-            table = "evaluation" if node.get("kind") == "evaluate" else "training"
-            parts = parts if parts[0] == table else [table, *parts]
-    elif parts[0] in _TABLES:
-        path, node = (), content
-    else:
-        raise UserError(f"--set {override}: the recipe has no stage or table {parts[0]!r}; {_known(content, parts[0])}")
+        raise UserError("write it as stage.key=value, for example --set training.epochs=2")
+    path, parts = _target(content, parts)
+    node: Any = content
+    for part in path:
+        node = node[part]
     for part in parts[:-1]:
         node = node.setdefault(part, {})
         path = (*path, part)
         if not isinstance(node, dict):
-            raise UserError(f"--set {override}: {part!r} holds a value, not a table")
-    node[parts[-1]] = value
+            raise UserError(f'"{part}" holds a value, not a table')
+    node[parts[-1]] = _parse(text.strip())
     return (*path, parts[-1])
+
+
+def _target(content: dict[str, Any], parts: list[str]) -> tuple[Key, list[str]]:
+    """Where the override begins, and the keys from there on."""
+    first, *rest = parts
+    stages = content.get("stage")
+    stages = stages if isinstance(stages, list) else []
+    for index, stage in enumerate(stages):
+        if isinstance(stage, dict) and stage.get("name") == first and rest:
+            return ("stage", index), _with_table(stage.get("kind"), rest)
+    if first in TABLES or (first in HEAD and not rest):
+        return (), parts
+    names = [
+        stage["name"] for stage in stages if isinstance(stage, dict) and isinstance(stage.get("name"), str)
+    ]
+    if first in names:
+        raise UserError(f'"{first}" is a stage; name the key too, for example {first}.options.alpha=0.3')
+    raise UserError(f'no stage or table "{first}"{hint(first, [*names, *TABLES, *HEAD])}')
+
+
+def _with_table(kind: Any, keys: list[str]) -> list[str]:
+    if kind == "evaluate" and keys[0] in EvaluationTable.model_fields:
+        return ["evaluation", *keys]
+    if kind in ("finetune", "distill") and keys[0] in Training.model_fields:
+        return ["training", *keys]
+    return keys
 
 
 def _parse(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
-        return text  # a bare word is a string
-
-
-def _known(content: dict[str, Any], wrong: str) -> str:
-    stages = [s["name"] for s in content.get("stage", []) if isinstance(s, dict) and isinstance(s.get("name"), str)]
-    known = [*stages, *_TABLES, *_VALUES]
-    close = difflib.get_close_matches(wrong, known, n=1)
-    return (f"did you mean {close[0]!r}? " if close else "") + f"it has {', '.join(dict.fromkeys(known))}"
+        return text
+    return parsed["value"] if len(parsed) == 1 else text

@@ -4,58 +4,98 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kdzoo.errors import UserError
+from kdzoo.recipe.problems import Problems
 from kdzoo.recipe.schema import Recipe
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+# A name on a model hub: "gpt2", "Qwen/Qwen1.5-0.5B". Anything else is a folder.
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
-def resolve(content: dict[str, Any], folder: Path) -> None:
-    """Expand variables in all paths of a recipe's parsed content, and find relative ones beside the recipe.
+def resolve(content: dict[str, Any], folder: Path, problems: Problems) -> None:
+    """Expand variables in all paths of a recipe's parsed content, and make those that exist absolute.
 
-    ``${NAME}`` and ``${NAME:-default}`` are expanded. A relative path that exists in the recipe's folder is taken
-    from there, otherwise from the working directory; a model's path that exists nowhere is a hub name and stays.
+    ``${NAME}`` and ``${NAME:-default}`` are expanded; the default also replaces an empty value. A relative
+    path that exists in the recipe's folder is taken from there, else from the working directory; one that
+    exists in neither stays as it is (a model's may be a hub name).
     """
     for table in ("data", "teacher", "student", "tokenizer"):
         values = content.get(table)
         if not isinstance(values, dict):
             continue
-        keys = ("path",)
-        if table == "data" and values.get("kind") == "jsonl":
-            keys = ("train", "evaluation")
-        for key in keys:
+        is_jsonl = table == "data" and values.get("kind") == "jsonl"
+        for key in ("train", "evaluation") if is_jsonl else ("path",):
             if isinstance(values.get(key), str):
-                values[key] = _located(_expanded(values[key], f"{table}.{key}"), folder)
+                try:
+                    values[key] = _located(_expanded(values[key]), folder)
+                except _ExpansionError as error:
+                    problems.add((table, key), str(error))
+
+
+def check_paths(recipe: Recipe) -> None:
+    """Check that the data of a recipe are there, and that models named by a folder are.
+
+    Raises:
+        UserError: one line for each that is missing, with file, line and key.
+    """
+    problems = Problems(recipe.origin, [stage.name for stage in recipe.stages])
+    for key, missing in _missing(recipe):
+        problems.add(("data", key), f"there is no {missing}; --rehearse runs the recipe without it")
+    for table, config in (
+        ("tokenizer", recipe.tokenizer),
+        ("teacher", recipe.teacher),
+        ("student", recipe.student),
+    ):
+        path = None if config is None else config.path
+        if path is None or os.path.isdir(path):
+            continue
+        if os.path.exists(path):
+            problems.add((table, "path"), f"{path} is a file, not the folder of a model")
+        elif not _HUB_NAME.fullmatch(path):
+            problems.add((table, "path"), f"there is no folder {path}, and it cannot be a hub name")
+    problems.raise_if_any()
 
 
 def missing_data(recipe: Recipe) -> tuple[str, str] | None:
     """Give the key and path of data that is not there, or None."""
+    return next(_missing(recipe), None)
+
+
+def _missing(recipe: Recipe) -> Iterator[tuple[str, str]]:
     data = recipe.data
     if data.kind == "jsonl":
-        for key, path in (("train", data.train), ("evaluation", data.evaluation)):
-            if not Path(path).is_file():
-                return key, path
-        return None
-    if data.kind != "embedded" and not Path(data.path).is_dir():
-        return "path", data.path
-    return None
+        files = {"train": data.train, "evaluation": data.evaluation}
+        yield from ((key, path) for key, path in files.items() if not os.path.isfile(path))
+    elif data.kind != "embedded" and not os.path.isdir(data.path):
+        yield "path", data.path
 
 
-def _expanded(text: str, key: str) -> str:
+class _ExpansionError(Exception):
+    pass
+
+
+def _expanded(text: str) -> str:
     def value(match: re.Match[str]) -> str:
         name, default = match.groups()
         found = os.environ.get(name) or default
         if found is None:
-            raise UserError(f"{key}: the environment variable {name} is not set")
+            raise _ExpansionError(
+                f"the environment variable {name} is not set; set it, or write ${{{name}:-default}}"
+            )
         return found
 
-    return os.path.expanduser(_VARIABLE.sub(value, text))
+    expanded = _VARIABLE.sub(value, text)
+    if "${" in _VARIABLE.sub("", text):
+        raise _ExpansionError("write a variable as ${NAME} or ${NAME:-default}")
+    return os.path.expanduser(expanded)
 
 
 def _located(text: str, folder: Path) -> str:
-    if not os.path.isabs(text) and not Path(text).exists() and (folder / text).exists():
-        return str(folder / text)
+    for path in (os.path.join(folder, text), text):
+        if text and os.path.exists(path):
+            return os.path.abspath(path)
     return text

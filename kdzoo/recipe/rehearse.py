@@ -9,61 +9,115 @@ from typing import Any
 from kdzoo.data.config import EmbeddedData
 from kdzoo.recipe.paths import missing_data
 from kdzoo.recipe.schema import Recipe
-from kdzoo.recipe.stages import EvaluateStage
-from kdzoo.recipe.tables import LoraConfig, ModelConfig, TokenizerConfig, TrainedTokenizer, Training
+from kdzoo.recipe.stages import EvaluateStage, Stage
+from kdzoo.recipe.tables import (
+    EvaluationTable,
+    LoraConfig,
+    ModelConfig,
+    TokenizerConfig,
+    TrainedTokenizer,
+    Training,
+)
 
 _STEPS = 4
+_BATCH = 4
 _EXAMPLES = 64
 _QUESTIONS = 8
-_BATCH = 4
+_INPUT = 512
+_OUTPUT = 48
+_VOCABULARY = 800
 
-# Found in a model's name, in this order; anything else is taken for a LLaMA.
+# What a model's name is searched for, in this order; anything else is taken for a LLaMA.
 _FAMILIES = {
     "codegen": "codegen",
     "qwen1.5": "qwen2",
     "qwen2": "qwen2",
     "qwen3": "qwen3",
+    "gemma-2": "gemma2",
     "gemma": "gemma",
     "mistral": "mistral",
+    "starcoder2": "starcoder2",
     "pythia": "gpt_neox",
     "neox": "gpt_neox",
+    "gpt-j": "gptj",
+    "gpt2": "gpt2",
     "llama": "llama",
+    "vicuna": "llama",
 }
+# Model types by the names that their configuration classes give to sizes.
+_GPT_NAMES = ("codegen", "gptj", "gpt2")
+_LLAMA_NAMES = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "starcoder2", "gpt_neox")
+_LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 
 
 def rehearsed(recipe: Recipe) -> Recipe:
-    """Shrink everything that costs time; every stage, method and option stays."""
-    content = recipe.model_dump(by_alias=True)
-    content["name"] = f"{recipe.name}-rehearsal"
-    content["tokenizer"] = TokenizerConfig(train=TrainedTokenizer(vocab_size=800))
-    content["student"] = _tiny(recipe.student, layers=2, width=32)
-    if recipe.teacher is not None:
-        content["teacher"] = _tiny(recipe.teacher, layers=2, width=64)
-    content["training"] = _short(recipe.training)
-    content["evaluation"] = recipe.evaluation.model_copy(
-        update={"max_examples": _QUESTIONS, "input_limit": None, "output_limit": None, "batch_size": _QUESTIONS}
-    )
-    content["stage"] = [_short_stage(recipe, stage) for stage in recipe.stages]
-    content["data"] = _little_data(recipe)
-    return Recipe(**content)
+    """Shrink everything that costs time; every stage, method and option stays.
+
+    Models become random ones of the same architectures, with a tokenizer made on the spot, and data that are not
+    there are replaced by the embedded benchmark.
+    """
+    data = _little_data(recipe)
+    same_metrics = (data.kind == "jsonl") == (recipe.data.kind == "jsonl")
+    training = _short(recipe.training)
+    content: dict[str, Any] = {
+        "name": f"{recipe.name[:70]}-rehearsal",
+        "seed": recipe.seed,
+        "data": data,
+        "tokenizer": TokenizerConfig(train=TrainedTokenizer(vocab_size=_VOCABULARY)),
+        "teacher": None if recipe.teacher is None else _tiny(recipe.teacher, width=64),
+        "student": _tiny(recipe.student, width=32),
+        "training": training,
+        "evaluation": EvaluationTable(**_quick(recipe.evaluation.model_dump(), same_metrics)),
+        "stage": tuple(_short_stage(recipe, stage, training, same_metrics) for stage in recipe.stages),
+    }
+    return Recipe(**content).read_from(recipe.origin)
 
 
-def _tiny(config: ModelConfig, layers: int, width: int) -> ModelConfig:
+def _tiny(config: ModelConfig, width: int) -> ModelConfig:
     lora = config.lora
     if lora is not None:
         lora = LoraConfig(**{**lora.model_dump(), "rank": min(lora.rank, 4)})
     return ModelConfig(
-        from_scratch=_architecture(_family(config), layers, width),
+        from_scratch=_architecture(config, width),
         lora=lora,
+        # needs a GPU, and no rehearsal does
         attention=None if config.attention == "flash_attention_2" else config.attention,
         gradient_checkpointing=config.gradient_checkpointing,
     )
 
 
+def _architecture(config: ModelConfig, width: int) -> dict[str, Any]:
+    family = _family(config)
+    if family in _GPT_NAMES:
+        rotary = {} if family == "gpt2" else {"rotary_dim": 4}
+        return {
+            "architecture": family,
+            "n_embd": width,
+            "n_layer": 2,
+            "n_head": 4,
+            "n_positions": 1024,
+            **rotary,
+        }
+    if family in _LLAMA_NAMES or config.from_scratch is None:
+        return {
+            "architecture": family if family in _LLAMA_NAMES else "llama",
+            "hidden_size": width,
+            "intermediate_size": 2 * width,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            **({} if family == "gpt_neox" else {"num_key_value_heads": 2}),
+            **({"head_dim": width // 4} if family in ("gemma", "gemma2", "qwen3") else {}),
+        }
+    # an architecture whose sizes have names of their own: fewer layers are always possible
+    return {
+        k: min(v, 2) if k in _LAYERS and isinstance(v, int) else v for k, v in config.from_scratch.items()
+    }
+
+
 def _family(config: ModelConfig) -> str:
     if config.from_scratch is not None:
         return str(config.from_scratch["architecture"])
-    assert config.path is not None
+    assert config.path is not None  # a model has one or the other
     try:
         return str(json.loads((Path(config.path) / "config.json").read_text(encoding="utf-8"))["model_type"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -71,70 +125,59 @@ def _family(config: ModelConfig) -> str:
         return next((family for part, family in _FAMILIES.items() if part in name), "llama")
 
 
-def _architecture(family: str, layers: int, width: int) -> dict[str, Any]:
-    if family in ("codegen", "gptj", "gpt2"):
-        settings: dict[str, Any] = {"n_embd": width, "n_layer": layers, "n_head": 4, "n_positions": 1024}
-        return {"architecture": family, **settings, **({} if family == "gpt2" else {"rotary_dim": 4})}
-    return {
-        "architecture": family,
-        "hidden_size": width,
-        "intermediate_size": 2 * width,
-        "num_hidden_layers": layers,
-        "num_attention_heads": 4,
-        **({} if family == "gpt_neox" else {"num_key_value_heads": 4}),
-        **({"head_dim": width // 4} if family.startswith("gemma") or family == "qwen3" else {}),
-    }
-
-
 def _short(training: Training) -> Training:
+    size = min(training.batch_size, _BATCH)
+    in_parts = training.micro_batch_size is not None and training.micro_batch_size < training.batch_size
     return Training(
         **{
             **training.model_dump(),
-            "max_steps": _STEPS,
-            **_batch(training),
-            "input_limit": min(training.input_limit, 512),
-            "output_limit": min(training.output_limit, 48),
+            "max_steps": min(training.max_steps or _STEPS, _STEPS),
+            "batch_size": size,
+            "micro_batch_size": max(1, size // 2) if in_parts else None,
+            "group_size": min(training.group_size, size),
+            "input_limit": min(training.input_limit, _INPUT),
+            "output_limit": min(training.output_limit, _OUTPUT),
             "precision": "fp32",
             "logging_steps": 1,
-            "save_steps": _STEPS,
+            "save_steps": None,
+            "loggers": (),
         }
     )
 
 
-def _batch(training: Training) -> dict[str, int]:
-    """A small batch that is still computed in parts if the recipe's is."""
-    in_parts = training.micro_batch_size is not None and training.micro_batch_size < training.batch_size
-    size = min(training.batch_size, _BATCH)
-    return {"batch_size": size, "micro_batch_size": max(1, size // 2) if in_parts and size > 1 else size}
-
-
-def _short_stage(recipe: Recipe, stage: Any) -> dict[str, Any]:
-    content: dict[str, Any] = stage.model_dump()
+def _short_stage(recipe: Recipe, stage: Stage, training: Training, same_metrics: bool) -> Stage:
     if isinstance(stage, EvaluateStage):
-        content["evaluation"] = {
-            key: value
-            for key, value in stage.evaluation.items()
-            if key not in ("max_examples", "input_limit", "output_limit", "batch_size")
-        }
-    else:
-        short = _short(recipe.training_of(stage)).model_dump()
-        content["training"] = {key: short[key] for key in stage.training}
-    return content
+        return stage.model_copy(update={"evaluation": _quick(stage.evaluation, same_metrics, add=False)})
+    own = _short(recipe.training_of(stage)).model_dump(mode="json")
+    general = training.model_dump(mode="json")
+    changed = {key: value for key, value in own.items() if value != general[key]}
+    if "micro_batch_size" in changed and changed["micro_batch_size"] is None:
+        changed["micro_batch_size"] = own["batch_size"]  # a stage cannot take back a value, TOML has no null
+    return stage.model_copy(update={"training": changed})
+
+
+def _quick(evaluation: dict[str, Any], same_metrics: bool, add: bool = True) -> dict[str, Any]:
+    limits = {
+        "batch_size": _QUESTIONS,
+        "max_examples": _QUESTIONS,
+        "input_limit": _INPUT,
+        "output_limit": _OUTPUT,
+    }
+    quick = {key: value for key, value in evaluation.items() if key != "metrics" or same_metrics}
+    for key, limit in limits.items():
+        if quick.get(key) is not None:
+            quick[key] = min(quick[key], limit)
+        elif add and key == "max_examples":
+            quick[key] = limit
+    return quick
 
 
 def _little_data(recipe: Recipe) -> Any:
     data = recipe.data
-    if data.kind == "jsonl":
-        return data if missing_data(recipe) is None else _embedded()
     if data.kind == "embedded" or missing_data(recipe) is not None:
-        return _embedded()
+        return EmbeddedData(kind="embedded", questions=_EXAMPLES, test_questions=10, databases=2)
+    limits = {"max_train": _EXAMPLES, "max_evaluation": _QUESTIONS}
+    given = data.model_dump()
     return data.model_copy(
-        update={
-            "max_train": min(data.max_train or _EXAMPLES, _EXAMPLES),
-            "max_evaluation": min(data.max_evaluation or _QUESTIONS, _QUESTIONS),
-        }
+        update={k: min(given[k] or limit, limit) for k, limit in limits.items() if k in given}
     )
-
-
-def _embedded() -> EmbeddedData:
-    return EmbeddedData(kind="embedded", questions=_EXAMPLES, test_questions=10, databases=2)

@@ -27,7 +27,7 @@ RecipeName = Annotated[str, AfterValidator(_recipe_name)]
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a recipe was written. All origins are equal: where it comes from is no part of what a recipe says."""
+    """Where a recipe was written. All origins are equal: recipes that say the same are the same."""
 
     file: Path | None = field(default=None, compare=False)
     lines: Mapping[Key, int] = field(default_factory=dict, compare=False)
@@ -35,11 +35,10 @@ class Origin:
 
 
 class RecipeHead(Table):
-    """The keys of a recipe that stand before its tables. ``baseline_method``: whose time others are told against."""
+    """The keys of a recipe that stand before its tables."""
 
     name: RecipeName
     seed: int = Field(0, ge=0, lt=2**31)
-    baseline_method: str = "sft"
 
 
 class Recipe(RecipeHead):

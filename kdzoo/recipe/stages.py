@@ -42,11 +42,7 @@ class _TrainingStage(Table):
             model = registry.find(method).method.options
         except UserError:
             return content  # who reads the recipe reports it at its line
-        full = model(**options).model_dump(mode="json", exclude_none=True)
-        return {
-            **content,
-            "options": {option_name(model, key): full[key] for key in model.model_fields if key in full},
-        }
+        return {**content, "options": all_options(model(**options))}
 
     def method_options(self) -> Options:
         """The method's own options, validated.
@@ -55,6 +51,13 @@ class _TrainingStage(Table):
             UserError: the method is not installed.
         """
         return registry.find(self.method).method.options(**self.options)
+
+
+def all_options(options: Options) -> dict[str, Any]:
+    """A method's options, defaults included, as a recipe writes them; those that are None are left out."""
+    model = type(options)
+    values = options.model_dump(mode="json", exclude_none=True)
+    return {option_name(model, key): values[key] for key in model.model_fields if key in values}
 
 
 def option_name(model: type[BaseModel], key: str) -> str:
@@ -74,7 +77,7 @@ class FinetuneStage(_TrainingStage):
 
 
 class DistillStage(_TrainingStage):
-    """A stage that trains the student by a method. ``student_from`` and ``teacher_from`` name earlier stages."""
+    """A stage that trains the student by a method, starting from the models that earlier stages made."""
 
     kind: Literal["distill"]
     name: StageName
@@ -83,7 +86,7 @@ class DistillStage(_TrainingStage):
 
 
 class EvaluateStage(Table):
-    """A stage that scores models: ``teacher``, ``student`` or stages' names. Default: all trained before it."""
+    """A stage that scores ``models``: teacher, student or stages. Default: all trained before it."""
 
     kind: Literal["evaluate"]
     name: StageName = "evaluate"

@@ -46,7 +46,7 @@ class TokenizerConfig(Table):
 
 
 class LoraConfig(Table):
-    """Low-rank adapters (peft). ``target_modules``: "all-linear", a regular expression, or a list of names."""
+    """Low-rank adapters (peft). ``target_modules``: "all-linear", a regular expression, or names."""
 
     rank: int = Field(ge=1)
     alpha: float = Field(32.0, gt=0)
@@ -55,10 +55,10 @@ class LoraConfig(Table):
 
 
 class ModelConfig(Table):
-    """[teacher] and [student]: ``path`` (a folder or hub name) or ``from_scratch`` (an architecture's settings).
+    """[teacher] and [student]: ``path`` (a folder or hub name) or ``from_scratch`` (an architecture).
 
-    In ``from_scratch``, ``architecture`` is a model type of transformers and all other keys go to its configuration
-    class, which checks them when the model is built. ``dtype`` is that of the weights.
+    In ``from_scratch``, ``architecture`` is a model type of transformers and all other keys go to its
+    configuration class, which checks them when the model is built. ``dtype`` is that of the weights.
     """
 
     path: Location | None = None
@@ -126,8 +126,8 @@ class Training(Table):
 class EvaluationTable(Table):
     """[evaluation]: how models are evaluated. Decoding is greedy.
 
-    ``metrics``: the data's own unless given. ``time_limit`` is in seconds per SQL statement. ``input_limit`` and
-    ``output_limit`` are the training's unless given.
+    ``metrics``: the data's own unless given. ``time_limit`` is in seconds per SQL statement. ``input_limit``
+    and ``output_limit`` are the training's unless given.
     """
 
     metrics: tuple[Metric, ...] = ()

@@ -21,6 +21,7 @@ def resolved_toml(recipe: Recipe) -> str:
         if isinstance(value, dict):
             lines += ["", f"[{_key(key)}]", *_assignments(value)]
     for stage in stages:
+        stage = {"kind": stage.pop("kind"), "name": stage.pop("name"), **stage}
         lines += ["", "[[stage]]", *_assignments(stage)]
     return "\n".join(lines) + "\n"
 

@@ -1,0 +1,64 @@
+"""Collects what is wrong in a recipe and tells it all at once, with file, line and key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kdzoo.errors import UserError
+from kdzoo.recipe.lines import Key, line_of
+from kdzoo.recipe.schema import Origin
+
+
+class Problems:
+    """The problems of one recipe. ``stages`` are the stages' names, by which their keys are shown."""
+
+    def __init__(self, origin: Origin, stages: Sequence[object] = ()) -> None:
+        self._origin = origin
+        self._stages = stages
+        self._found: list[tuple[float, str]] = []
+
+    def add(self, key: Key, message: str, *others: Key) -> None:
+        """Note a problem with a key. ``others`` are keys that take part in it.
+
+        If an override set one of the keys, it is the override that the message names.
+        """
+        for candidate in (key, *others):
+            for overridden, override in self._origin.overrides.items():
+                if candidate[: len(overridden)] == overridden:
+                    shown = "" if candidate == overridden and candidate == key else self._shown(key)
+                    self.add_override(override, shown + message)
+                    return
+        line = line_of(self._origin.lines, key)
+        file = self._origin.file
+        where = f"{file}:{line}: " if line is not None else f"{file}: " if file is not None else ""
+        self._found.append((line or 0, f"{where}{self._shown(key)}{message}"))
+
+    def add_override(self, override: str, message: str) -> None:
+        """Note a problem with an override."""
+        self._found.append((float("inf"), f"--set {override}: {message}"))
+
+    def raise_if_any(self) -> None:
+        """Tell all problems, one a line: the file's in its order, then those of overrides.
+
+        Raises:
+            UserError: there are problems.
+        """
+        if self._found:
+            in_order = sorted(self._found, key=lambda found: found[0])
+            raise UserError("\n".join(dict.fromkeys(text for _, text in in_order)))
+
+    def _shown(self, key: Key) -> str:
+        """How a key is named to the user: stages by their names, everything else by dots."""
+        if len(key) > 1 and key[0] == "stage" and isinstance(key[1], int):
+            name = self._stages[key[1]] if key[1] < len(self._stages) else None
+            rest = _dotted(key[2:])
+            stage = f'stage "{name}"' if isinstance(name, str) else f"stage {key[1] + 1}"
+            return f"{stage}: " + (f"{rest}: " if rest else "")
+        return f"{_dotted(key)}: " if key else ""
+
+
+def _dotted(key: Key) -> str:
+    text = ""
+    for part in key:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
