@@ -33,7 +33,7 @@ _FAMILIES = {
     "qwen1.5": "qwen2",
     "qwen2": "qwen2",
     "qwen3": "qwen3",
-    "gemma-2": "gemma2",
+    "gemma-2-": "gemma2",
     "gemma": "gemma",
     "mistral": "mistral",
     "starcoder2": "starcoder2",
@@ -53,8 +53,8 @@ _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 def rehearsed(recipe: Recipe) -> Recipe:
     """Shrink everything that costs time; every stage, method and option stays.
 
-    Models become random ones of the same architectures, with a tokenizer made on the spot, and data that are not
-    there are replaced by the embedded benchmark.
+    Models become random ones of the same architectures, with a tokenizer made on the spot, and data that are
+    not there are replaced by the embedded benchmark.
     """
     data = _little_data(recipe)
     same_metrics = (data.kind == "jsonl") == (recipe.data.kind == "jsonl")
@@ -174,9 +174,11 @@ def _quick(evaluation: dict[str, Any], same_metrics: bool, add: bool = True) -> 
 
 def _little_data(recipe: Recipe) -> Any:
     data = recipe.data
-    if data.kind == "embedded" or missing_data(recipe) is not None:
-        return EmbeddedData(kind="embedded", questions=_EXAMPLES, test_questions=10, databases=2)
+    if missing_data(recipe) is not None:
+        data = EmbeddedData(kind="embedded")
     limits = {"max_train": _EXAMPLES, "max_evaluation": _QUESTIONS}
+    if data.kind == "embedded":
+        limits = {"questions": _EXAMPLES, "test_questions": 10, "databases": 2}
     given = data.model_dump()
     return data.model_copy(
         update={k: min(given[k] or limit, limit) for k, limit in limits.items() if k in given}
