@@ -1,100 +1,72 @@
-"""BIRD (Li et al. 2023) in its official layout."""
+"""BIRD (Li et al. 2023) in its official layout.
+
+The question files stand beside their databases: dev.json, dev_tables.json and dev_databases/NAME/NAME.sqlite,
+with database_description/TABLE.csv in each database's folder.
+"""
 
 from __future__ import annotations
 
-import csv
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
+from kdzoo.data.bird_descriptions import read_descriptions
 from kdzoo.data.config import BirdData
-from kdzoo.data.entries import Entry, read_entries
-from kdzoo.data.example import Splits
+from kdzoo.data.database_files import DatabaseFiles, read_column_names
+from kdzoo.data.example import Example, Splits
 from kdzoo.data.prompt import PromptStyle
-from kdzoo.data.sql_examples import Comments, ExampleMaker
-from kdzoo.errors import UserError
+from kdzoo.data.questions import BIRD, Problems, Question, read_questions
+from kdzoo.data.sampling import sample
+from kdzoo.data.sql_examples import make_examples
 
 
 def load_bird(config: BirdData, cache: Path) -> Splits:
-    """Read BIRD's questions and build their prompts, with or without the evidence.
-
-    A training file that is absent (the development set alone was downloaded) gives no training examples.
+    """Read BIRD's questions and make their prompts, with or without the external knowledge.
 
     Raises:
-        UserError: a file or database is missing or an entry is incomplete.
+        UserError: a file is missing, or an entry is wrong and must not be skipped.
     """
-    root = Path(config.path)
-    report: Counter[str] = Counter()
-    parts = []
-    for name, limit in ((config.train, config.max_train), (config.evaluation, config.max_evaluation)):
-        path = root / name
-        if name == config.train and not path.is_file():
-            parts.append([])
-            continue
-        folder = database_folder(path)
-        database = _finder(folder)
-        entries = list(
-            read_entries(
-                path,
-                question_keys=("question",),
-                sql_keys=("SQL", "query"),
-                database=database,
-                on_error=config.on_error,
-                report=report,
-            )
-        )[:limit]
+    folder = Path(config.path).expanduser()
+    problems = Problems(config.on_error)
+    style = PromptStyle(details=config.details, values=config.values, matches=config.matching)
+
+    def examples(names: Sequence[str], most: int | None) -> list[Example]:
+        files = [folder / name for name in names]
+        questions = [question for file in files for question in read_bird_questions(file, problems)]
+        questions = sample(questions, most, config.seed)
         if not config.evidence:
-            entries = [replace(entry, evidence="") for entry in entries]
-        style = PromptStyle(values=config.values, matches=config.matching)
-        maker = ExampleMaker(database, _commenter(folder), style, cache, _difficulty)
-        parts.append(maker.make(entries))
-    train, evaluation = parts
-    return Splits(train, evaluation, task="sql", metric="bird", report=dict(report))
+            questions = [replace(question, evidence="") for question in questions]
+        return make_examples(questions, style, read_comments(files, questions), cache)
+
+    return Splits(
+        train=examples(config.train, config.max_train),
+        evaluation=examples((config.evaluation,), config.max_evaluation),
+        task="sql",
+        metric="bird",
+        report=problems.report,
+    )
 
 
-def database_folder(questions: Path) -> Path:
-    """The folder of databases beside a question file: ``train_databases``, ``dev_databases``, or any such one.
+def read_bird_questions(file: Path, problems: Problems) -> list[Question]:
+    """Read one of BIRD's question files; its databases are in the folders named "...databases" beside it.
 
     Raises:
-        UserError: there is none.
+        UserError: the file cannot be read, or an entry is wrong and must not be skipped.
     """
-    found = sorted(questions.parent.glob("*databases"))
-    if not found:
-        raise UserError(f"{questions.parent}: has no folder of databases (such as dev_databases)")
-    return found[0]
+    folders = [folder for folder in sorted(file.parent.glob("*databases*")) if folder.is_dir()]
+    return read_questions(file, BIRD, DatabaseFiles(folders).find, problems)
 
 
-def read_descriptions(folder: Path) -> Comments:
-    """Read a database's ``database_description`` CSV files: plain names of (table, column), in lower case.
+def read_comments(
+    files: Sequence[Path], questions: Sequence[Question]
+) -> dict[str, dict[tuple[str, str], str]]:
+    """What the columns of the questions' databases mean, by database.
 
-    The files come in several encodings, some with a byte-order mark; what cannot be read as UTF-8 is read as Latin-1.
+    The databases' own description files come first, then the tables files beside the question files.
     """
-    comments: Comments = {}
-    for path in sorted(folder.glob("*.csv")):
-        raw = path.read_bytes()
-        try:
-            text = raw.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            text = raw.decode("latin-1")
-        # NUL characters stop Python's CSV reader
-        for row in csv.DictReader(text.replace("\0", "").splitlines()):
-            cleaned = {(key or "").strip().lower(): value for key, value in row.items() if isinstance(value, str)}
-            original = cleaned.get("original_column_name", "").strip()
-            plain = (cleaned.get("column_name", "") or cleaned.get("column_description", "")).strip()
-            if original and plain:
-                comments[path.stem.lower(), original.lower()] = plain
+    folders = dict.fromkeys(file.parent for file in files)
+    comments = read_column_names(file for folder in folders for file in sorted(folder.glob("*tables*.json")))
+    for db_id, database in {q.db_id: q.database for q in questions}.items():
+        described = read_descriptions(database.parent / "database_description")
+        comments[db_id] = {**comments.get(db_id, {}), **described}
     return comments
-
-
-def _finder(folder: Path) -> Callable[[str], Path]:
-    return lambda name: folder / name / f"{name}.sqlite"
-
-
-def _commenter(folder: Path) -> Callable[[str], Comments]:
-    return lru_cache(maxsize=None)(lambda name: read_descriptions(folder / name / "database_description"))
-
-
-def _difficulty(entry: Entry) -> str | None:
-    return entry.difficulty

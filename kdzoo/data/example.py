@@ -11,9 +11,10 @@ from pathlib import Path
 class Example:
     """One prompt x and its ground-truth target y, with what evaluation and batching need to know.
 
-    ``group`` names what the example shares its prompt's beginning with (the database), ``database`` is the SQLite
-    file that a SQL target runs on. ``difficulty`` is the dataset's own label, where it has one. ``shorten`` gives a
-    shorter prompt: it takes a test that says whether a text fits, and whether the example is trained on.
+    ``group`` names what the example shares its prompt's beginning with (the database), ``database`` is the
+    SQLite file that a SQL target runs on. ``difficulty`` is the dataset's own label, where it has one.
+    ``shorten`` gives a shorter prompt: it takes a test that says whether a text fits, and whether the example
+    is trained on.
     """
 
     id: str
@@ -30,7 +31,8 @@ class Example:
 class Splits:
     """The examples to train on and the ones to evaluate on. ``task`` is ``"sql"`` or ``"text"``.
 
-    ``metric`` is how a prediction is judged: ``spider`` or ``bird`` (execution), or ``text`` (exact match, ROUGE-L).
+    ``metric`` is how a prediction is judged: ``spider`` or ``bird`` (execution), or ``text`` (exact match and
+    ROUGE-L).
     ``report`` holds counts worth telling the user, such as skipped entries.
     """
 

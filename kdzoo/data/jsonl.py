@@ -1,4 +1,4 @@
-"""Any task of prompts and targets: one JSON object a line, with ``prompt`` and ``target``."""
+"""Any task of prompts and targets: one JSON object a line, with the keys ``prompt`` and ``target``."""
 
 from __future__ import annotations
 
@@ -7,51 +7,65 @@ from pathlib import Path
 
 from kdzoo.data.config import JsonlData
 from kdzoo.data.example import Example, Splits
+from kdzoo.data.questions import Problems
 from kdzoo.errors import UserError
 
 
 def load_jsonl(config: JsonlData) -> Splits:
-    """Read both files.
+    """Read the training and the evaluation file.
 
     Raises:
-        UserError: a file is missing or a line is not as it should be; the message names file and line.
+        UserError: a file cannot be read, or a line is wrong and must not be skipped.
     """
+    problems = Problems(config.on_error)
     return Splits(
-        read_lines(Path(config.train)), read_lines(Path(config.evaluation)), task="text", metric="text"
+        train=read_jsonl(Path(config.train).expanduser(), problems),
+        evaluation=read_jsonl(Path(config.evaluation).expanduser(), problems),
+        task="text",
+        metric="text",
+        report=problems.report,
     )
 
 
-def read_lines(path: Path) -> list[Example]:
-    """Read one file; empty lines are passed over."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start})") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+def read_jsonl(file: Path, problems: Problems) -> list[Example]:
+    """Read one file; empty lines are passed over. ``group`` is taken where a line has it.
+
+    Raises:
+        UserError: the file cannot be read, or a line is wrong and must not be skipped.
+    """
     examples = []
-    for number, line in enumerate(text.split("\n"), start=1):
+    try:
+        # split on line ends alone: JSON text may hold other characters that count as line breaks
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
+    except FileNotFoundError:
+        raise UserError(f"{file}: there is no such file") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}: not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read: {error.strerror}") from None
+    for number, line in enumerate(lines, start=1):
         if line.strip():
-            prompt, target = _fields(path, number, line)
-            examples.append(Example(f"{path.stem}-{number}", prompt, target, question=prompt))
-    if not examples:
-        raise UserError(f"{path}: holds no example")
+            example = _example(line, f"{file.stem}-{number}", f"{file}:{number}", problems)
+            if example is not None:
+                examples.append(example)
     return examples
 
 
-def _fields(path: Path, number: int, line: str) -> tuple[str, str]:
+def _example(line: str, name: str, where: str, problems: Problems) -> Example | None:
     try:
-        content = json.loads(line)
+        entry = json.loads(line)
     except json.JSONDecodeError as error:
-        raise UserError(f"{path}:{number}: not valid JSON: {error.msg}") from None
-    if not isinstance(content, dict):
-        raise UserError(f'{path}:{number}: must be an object with "prompt" and "target"')
-    values = []
+        problems.note(where, f"not valid JSON: {error.msg} (column {error.colno})", "not JSON")
+        return None
+    except RecursionError:
+        problems.note(where, "nested too deeply", "not JSON")
+        return None
+    if not isinstance(entry, dict):
+        problems.note(where, "must be an object with the keys 'prompt' and 'target'", "not an object")
+        return None
     for key in ("prompt", "target"):
-        value = content.get(key)
-        if not isinstance(value, str) or not value:
-            raise UserError(f'{path}:{number}: has no text under "{key}"')
-        values.append(value)
-    return values[0], values[1]
+        if not isinstance(entry.get(key), str) or not entry[key]:
+            problems.note(where, f"has no {key} (key {key!r}, text)", f"no {key}")
+            return None
+    group = entry.get("group")
+    return Example(name, entry["prompt"], entry["target"], group=None if group is None else str(group))

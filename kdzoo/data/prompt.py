@@ -1,6 +1,7 @@
-"""The prompt of a SQL question, after CodeS (Li et al. 2024): schema, keys, matched contents, knowledge, question.
+"""The prompt of a SQL question, after CodeS (Li et al. 2024).
 
-What belongs to the database alone comes first, so that all questions on one database begin alike.
+In this order: schema, foreign keys, matched contents, external knowledge, question. What belongs to the
+database alone comes first, so that all questions on one database begin alike.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from kdzoo.data.schema import Column, Schema, Table
 
 _NEEDS_QUOTES = re.compile(r"[(\-)/ ]")
+_NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True)
@@ -25,15 +27,15 @@ class Match:
 
 @dataclass(frozen=True)
 class PromptStyle:
-    """Which parts a prompt has."""
+    """Which parts a prompt has. ``details`` are a column's type, primary key and comment."""
 
     details: bool = True
     values: bool = True
+    keys: bool = True
     matches: bool = True
 
 
 FULL = PromptStyle()
-COMPACT = PromptStyle(details=False, values=False, matches=False)
 
 
 def prompt_text(
@@ -50,19 +52,21 @@ def prompt_text(
 def schema_text(schema: Schema, style: PromptStyle = FULL) -> str:
     """Write the part that all questions on a database share: one line a table, then the foreign keys."""
     lines = ["database schema :"]
-    lines += [
-        f"table {_name(table.name)} , columns = [ {' , '.join(_column(table, c, style) for c in table.columns)} ]"
-        for table in schema.tables
-    ]
-    lines.append("foreign keys :" + ("" if schema.foreign_keys else " None"))
-    lines += [
-        f"{_name(key.table)}.{_name(key.column)} = {_name(key.other_table)}.{_name(key.other_column)}"
-        for key in schema.foreign_keys
-    ]
+    for table in schema.tables:
+        columns = " , ".join(_column(table, column, style) for column in table.columns)
+        lines.append(f"table {_name(table.name)} , columns = [ {columns} ]")
+    if style.keys:
+        lines.append("foreign keys :" + ("" if schema.foreign_keys else " None"))
+        lines += [
+            f"{_name(key.table)}.{_name(key.column)} = {_name(key.other_table)}.{_name(key.other_column)}"
+            for key in schema.foreign_keys
+        ]
     return "\n".join(lines) + "\n"
 
 
-def question_text(question: str, style: PromptStyle, matches: Sequence[Match], evidence: str) -> str:
+def question_text(
+    question: str, style: PromptStyle, matches: Sequence[Match] = (), evidence: str = ""
+) -> str:
     """Write the part that belongs to one question."""
     lines = []
     if style.matches:
@@ -75,18 +79,23 @@ def question_text(question: str, style: PromptStyle, matches: Sequence[Match], e
 
 
 def _column(table: Table, column: Column, style: PromptStyle) -> str:
-    name = f"{_name(table.name)}.{_name(column.name)}"
-    if not style.details:
-        return name
-    parts = [column.type]
-    if column.primary_key:
-        parts.append("primary key")
-    comment = " ".join(column.comment.lower().split())
-    if comment and comment.replace(" ", "_") != column.name.lower() and comment != column.name.lower():
-        parts.append(f"comment : {comment}")
+    parts = []
+    if style.details:
+        parts.append(column.type)
+        if column.primary_key:
+            parts.append("primary key")
+        comment = " ".join(column.comment.lower().split())
+        if comment and not _repeats(comment, column.name):
+            parts.append(f"comment : {comment}")
     if style.values and column.values:
         parts.append("values : " + " , ".join(column.values))
-    return f"{name} ( {' | '.join(parts)} )"
+    name = f"{_name(table.name)}.{_name(column.name)}"
+    return f"{name} ( {' | '.join(parts)} )" if parts else name
+
+
+def _repeats(comment: str, name: str) -> bool:
+    """Whether a comment says no more than the name: "singer id" of Singer_ID."""
+    return _NOT_ALPHANUMERIC.sub("", comment) == _NOT_ALPHANUMERIC.sub("", name.lower())
 
 
 def _name(name: str) -> str:

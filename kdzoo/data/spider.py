@@ -1,111 +1,80 @@
-"""Spider (Yu et al. 2018) in its official layout, and its variants: Spider-DK, Spider-Syn, Spider-Realistic."""
+"""Spider (Yu et al. 2018) in its official layout, and its variants as evaluation files.
+
+A folder holds the question files, tables.json and database/NAME/NAME.sqlite; the test split's are test.json,
+test_tables.json and test_database. Spider-DK, -Syn and -Realistic are files of questions on such databases.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from kdzoo.data.config import SpiderData
-from kdzoo.data.entries import Entry, read_entries, read_json
+from kdzoo.data.database_files import DatabaseFiles, read_column_names
 from kdzoo.data.example import Splits
 from kdzoo.data.prompt import PromptStyle
-from kdzoo.data.sql_examples import Comments, ExampleMaker
+from kdzoo.data.questions import SPIDER, Problems, Question, read_questions
+from kdzoo.data.sampling import sample
+from kdzoo.data.split import split_by_query
+from kdzoo.data.sql_examples import make_examples
 from kdzoo.errors import UserError
 from kdzoo.sql.hardness import hardness
 
-# Spider-Syn's own file keeps the original question under "SpiderQuestion".
-_QUESTION_KEYS = ("SpiderSynQuestion", "question")
-_SQL_KEYS = ("query",)
+_OFFICIAL_TRAIN = ("train_spider.json", "train_others.json")
+_DATABASES = ("database", "test_database")
+_TABLES = ("tables.json", "test_tables.json")
 
 
 def load_spider(config: SpiderData, cache: Path) -> Splits:
-    """Read Spider's questions and build their prompts.
-
-    With ``split = "question"`` the evaluation questions are held out of the training files, by their gold SQL: no
-    (database, SQL) pair stands on both sides, white space and case aside.
+    """Read Spider's questions and make their prompts.
 
     Raises:
-        UserError: a file or database is missing or an entry is incomplete.
+        UserError: a file is missing, or an entry is wrong and must not be skipped.
     """
-    root = Path(config.path)
-    report: Counter[str] = Counter()
-    database = database_finder(root)
-    maker = ExampleMaker(
-        database,
-        read_comments(root / "tables.json"),
-        PromptStyle(values=config.values, matches=config.matching),
-        cache,
-        lambda entry: hardness(entry.sql),
+    folder = Path(config.path).expanduser()
+    problems = Problems(config.on_error)
+    databases = DatabaseFiles([folder / name for name in _DATABASES])
+
+    def read(names: tuple[str, ...]) -> list[Question]:
+        return [q for name in names for q in read_questions(folder / name, SPIDER, databases.find, problems)]
+
+    train = read(train_files(config))
+    if config.split == "question":
+        train, evaluation = split_by_query(train, config.held_out, config.seed)
+    else:
+        evaluation = read((config.evaluation,))
+    train = sample(train, config.max_train, config.seed)
+    # only evaluation reports by difficulty, and rating a query means parsing it
+    evaluation = [
+        replace(question, difficulty=hardness(question.sql))
+        for question in sample(evaluation, config.max_evaluation, config.seed)
+    ]
+    comments = read_column_names(folder / name for name in _TABLES)
+    style = PromptStyle(details=config.details, values=config.values, matches=config.matching)
+    return Splits(
+        train=make_examples(train, style, comments, cache),
+        evaluation=make_examples(evaluation, style, comments, cache),
+        task="sql",
+        metric="spider",
+        report=problems.report,
     )
 
-    def read(name: str) -> list[Entry]:
-        return list(
-            read_entries(
-                root / name,
-                question_keys=_QUESTION_KEYS,
-                sql_keys=_SQL_KEYS,
-                database=database,
-                on_error=config.on_error,
-                report=report,
-            )
-        )
 
-    train = [entry for name in _training_files(config, root) for entry in read(name)]
-    if config.split == "question":
-        held_out = [entry for entry in train if _is_held_out(entry, config)]
-        train = [entry for entry in train if not _is_held_out(entry, config)]
-    else:
-        held_out = read(config.evaluation)
-    train, held_out = train[: config.max_train], held_out[: config.max_evaluation]
-    return Splits(maker.make(train), maker.make(held_out), task="sql", metric="spider", report=dict(report))
-
-
-def database_finder(root: Path) -> Callable[[str], Path]:
-    """Where a database lies: ``database/NAME/NAME.sqlite``, or ``test_database/NAME/NAME.sqlite`` (test layout)."""
-
-    def find(name: str) -> Path:
-        path = root / "database" / name / f"{name}.sqlite"
-        test = root / "test_database" / name / f"{name}.sqlite"
-        return test if test.is_file() and not path.is_file() else path
-
-    return find
-
-
-def read_comments(path: Path) -> Callable[[str], Comments]:
-    """Read the columns' names in plain words from tables.json, in the official format; none where it is absent.
+def train_files(config: SpiderData) -> tuple[str, ...]:
+    """The training files: those configured, else train_spider.json and train_others.json, else train.json.
 
     Raises:
-        UserError: the file is not in the official format.
+        UserError: none is configured and none is there.
     """
-    comments: dict[str, Comments] = {}
-    if path.is_file():
-        for number, entry in enumerate(read_json(path)):
-            try:
-                tables = entry["table_names_original"]
-                pairs = zip(entry["column_names_original"], entry["column_names"], strict=True)
-                comments[entry["db_id"]] = {
-                    (tables[table].lower(), original.lower()): plain
-                    for (table, original), (_, plain) in pairs
-                    if table >= 0
-                }
-            except (KeyError, TypeError, ValueError, IndexError):
-                raise UserError(f"{path}: entry {number}: not in the format of Spider's tables.json") from None
-    return lambda name: comments.get(name, {})
-
-
-def _training_files(config: SpiderData, root: Path) -> tuple[str, ...]:
     if config.train is not None:
         return config.train
-    official = ("train_spider.json", "train_others.json")
-    if (root / official[0]).is_file():
-        return tuple(name for name in official if (root / name).is_file())
-    return ("train.json",)
-
-
-def _is_held_out(entry: Entry, config: SpiderData) -> bool:
-    """Decide by the SQL alone, so that a question's paraphrases stay on its side."""
-    text = f"{config.seed}:{entry.db_id}:{' '.join(entry.sql.lower().split()).rstrip('; ')}"
-    share = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
-    return share < config.held_out
+    folder = Path(config.path).expanduser()
+    official = tuple(name for name in _OFFICIAL_TRAIN if (folder / name).is_file())
+    if official:
+        return official
+    if (folder / "train.json").is_file():
+        return ("train.json",)
+    raise UserError(
+        f"{folder}: no training questions: neither {_OFFICIAL_TRAIN[0]} nor train.json is there; "
+        "name the files in data.train"
+    )

@@ -1,131 +1,146 @@
-"""Contents of a database that a question mentions.
+"""Finding the contents of a database that a question mentions.
 
-As in CodeS (Li et al. 2024): a coarse search by BM25 over all text values (SQLite's FTS5), then a fine comparison by
-the longest common substring and a fuzzy ratio.
+Coarse to fine, as CodeS (Li et al. 2024) does it: BM25 gives the candidates among all short texts of the
+database, then each is compared with the question's words by longest common substring and fuzzy ratio.
 """
 
 from __future__ import annotations
 
 import re
 import sqlite3
-from collections import defaultdict
+from collections.abc import Iterator
 from difflib import SequenceMatcher
 from pathlib import Path
+from types import TracebackType
 
-from rapidfuzz import fuzz
+from rapidfuzz import fuzz, process
 
 from kdzoo.data.prompt import Match
-from kdzoo.data.schema import open_read_only, quoted
+from kdzoo.data.schema import open_read_only, quoted, table_names
+from kdzoo.data.text_index import TextIndex
 from kdzoo.errors import RunError
 
-_CANDIDATES = 60
-_LONGEST_VALUE = 50
+_LONGEST_VALUE = 60
+_CANDIDATES = 100
 _VALUES_PER_COLUMN = 3
-_COLUMNS = 6
-# A value counts as mentioned if so much of it stands in the question.
-_SUBSTRING_SHARE = 0.85
-_FUZZY_SHARE = 0.85
-_MOST_VALUES = 200_000
-_WORD = re.compile(r"\w+", re.UNICODE)
-_STOP_WORDS = frozenset(
-    "a an and are as at be by did do does each find for from give had has have how i in is it its list many me name of on or "
-    "show that the their there they to was were what when where which who whose with".split()
-)
+# A value is mentioned if some words of the question are like it to this degree (0 to 100) ...
+_LEAST_RATIO = 85.0
+# ... and a piece of it, of this share of its length, stands there letter for letter.
+_LEAST_COMMON = 0.6
+_FEWEST_LETTERS_FOR_FUZZY = 3
+
+_WORD = re.compile(r"\w+")
+_NUMERIC_TYPE = re.compile(r"INT|REAL|FLOA|DOUB", re.IGNORECASE)
 
 
 class ValueIndex:
-    """A full-text index in memory over the distinct text values of one database."""
+    """All texts of at most 60 characters in one database. A context manager."""
 
     def __init__(self, database: Path) -> None:
-        self._index = sqlite3.connect(":memory:")
-        self._index.execute(
-            "CREATE VIRTUAL TABLE contents USING fts5(value, table_name UNINDEXED, column_name UNINDEXED, "
-            "tokenize = 'porter unicode61')"
-        )
-        source = open_read_only(database)
+        """Read the texts of every column that is not declared to hold numbers.
+
+        Raises:
+            RunError: the database cannot be read.
+        """
+        self._index = TextIndex()
+        self._values: list[str] = []
+        self._places: list[tuple[str, str]] = []
+        connection = open_read_only(database)
         try:
-            self._fill(source)
+            for table, column, value in _texts(connection):
+                self._places.append((table, column))
+                self._values.append(value)
+            self._index.add(self._values)
         except sqlite3.Error as error:
+            self._index.__exit__(None, None, None)
             raise RunError(f"{database}: its contents cannot be read: {error}") from None
         finally:
-            source.close()
+            connection.close()
 
-    def matches(self, question: str) -> list[Match]:
-        """Give the columns whose values the question mentions, best first."""
-        words = [w for w in _WORD.findall(question.lower()) if w not in _STOP_WORDS]
-        if not words:
+    def __enter__(self) -> ValueIndex:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._index.__exit__(kind, error, trace)
+
+    def match(self, question: str) -> list[Match]:
+        """Give the columns whose contents the question mentions, in the schema's order, best values first."""
+        mention = _Mention(question)
+        found: dict[tuple[str, str], list[tuple[float, int]]] = {}
+        for number, _ in self._index.search(question, _CANDIDATES):
+            likeness = mention.likeness(self._values[number])
+            if likeness > 0:
+                found.setdefault(self._places[number], []).append((likeness, number))
+        # values are numbered in the order of the schema
+        ordered = sorted(found.items(), key=lambda item: min(number for _, number in item[1]))
+        return [Match(table, column, self._best(scored)) for (table, column), scored in ordered]
+
+    def _best(self, scored: list[tuple[float, int]]) -> tuple[str, ...]:
+        """The best values of a column; where one is mentioned to the letter, no other is meant."""
+        scored.sort(key=lambda item: (-item[0], -len(self._values[item[1]]), item[1]))
+        exact = scored[0][0] >= _EXACT
+        kept = [number for likeness, number in scored if not exact or likeness >= _EXACT]
+        shown = dict.fromkeys(" ".join(self._values[number].split()) for number in kept)
+        return tuple(shown)[:_VALUES_PER_COLUMN]
+
+
+_EXACT = 2.0
+
+
+class _Mention:
+    """One question, prepared to be compared with many values."""
+
+    def __init__(self, question: str) -> None:
+        self._question = question
+        self._lower = question.lower()
+        self._spans = [match.span() for match in _WORD.finditer(self._lower)]
+        self._windows: dict[int, list[str]] = {}
+        self._common = SequenceMatcher(autojunk=False)
+        self._common.set_seq2(self._lower)
+
+    def likeness(self, value: str) -> float:
+        """How surely the question mentions a value: 0 (not), or common share plus fuzzy ratio, 2 at most."""
+        lower = " ".join(value.lower().split())
+        words = len(_WORD.findall(lower))
+        if words == 0:
+            return 0.0
+        if len(lower) < _FEWEST_LETTERS_FOR_FUZZY:
+            # "a" and "US" are words of any question unless they are written as the value is
+            return _EXACT if value.strip() in _WORD.findall(self._question) else 0.0
+        windows = [window for count in (words, words - 1, words + 1) for window in self._windows_of(count)]
+        # numbers that are alike are different numbers
+        least = _LEAST_RATIO if any(c.isalpha() for c in lower) else 100.0
+        best = process.extractOne(lower, windows, scorer=fuzz.ratio, score_cutoff=least)
+        if best is None:
+            return 0.0
+        self._common.set_seq1(lower)
+        common = self._common.find_longest_match().size / len(lower)
+        return common + best[1] / 100.0 if common >= _LEAST_COMMON else 0.0
+
+    def _windows_of(self, count: int) -> list[str]:
+        """All pieces of the question with so many words."""
+        if count < 1:
             return []
-        query = " OR ".join(f'"{word}"' for word in dict.fromkeys(words))
-        candidates = self._index.execute(
-            "SELECT value, table_name, column_name FROM contents WHERE contents MATCH ? ORDER BY bm25(contents), rowid LIMIT ?",
-            (query, _CANDIDATES),
-        )
-        scored: dict[tuple[str, str], list[tuple[float, str]]] = defaultdict(list)
-        lowered = question.lower()
-        for value, table, column in candidates:
-            score = mention_score(lowered, value.lower())
-            if score > 0:
-                scored[table, column].append((score, value))
-        ranked = sorted(scored.items(), key=lambda item: (-max(item[1])[0], item[0]))
-        return [
-            Match(table, column, tuple(v for _, v in sorted(found, key=lambda f: (-f[0], f[1]))[:_VALUES_PER_COLUMN]))
-            for (table, column), found in ranked[:_COLUMNS]
-        ]
+        if count not in self._windows:
+            self._windows[count] = [
+                self._lower[self._spans[i][0] : self._spans[i + count - 1][1]]
+                for i in range(len(self._spans) - count + 1)
+            ]
+        return self._windows[count]
 
-    def _fill(self, source: sqlite3.Connection) -> None:
-        tables = [
-            row[0]
-            for row in source.execute(
-                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid"
+
+def _texts(connection: sqlite3.Connection) -> Iterator[tuple[str, str, str]]:
+    """Every distinct short text with its table and column, in the order of the schema."""
+    for table in table_names(connection):
+        for _, column, kind, *_ in connection.execute(f"PRAGMA table_info({quoted(table)})").fetchall():
+            if _NUMERIC_TYPE.search(kind or ""):
+                continue
+            name = quoted(column)
+            rows = connection.execute(
+                f"SELECT DISTINCT {name} FROM {quoted(table)} NOT INDEXED WHERE typeof({name}) = 'text' "
+                f"AND length({name}) BETWEEN 1 AND {_LONGEST_VALUE}"
             )
-        ]
-        for table in tables:
-            for column in source.execute(f"PRAGMA table_info({quoted(table)})").fetchall():
-                name = quoted(column[1])
-                values = source.execute(
-                    f"SELECT DISTINCT {name} FROM {quoted(table)} WHERE typeof({name}) = 'text' "
-                    f"AND length({name}) BETWEEN 2 AND ? LIMIT ?",
-                    (_LONGEST_VALUE, _MOST_VALUES),
-                )
-                self._index.executemany(
-                    "INSERT INTO contents VALUES (?, ?, ?)",
-                    ((value, table, column[1]) for (value,) in values if not _is_number(value)),
-                )
-
-
-def mention_score(question: str, value: str) -> float:
-    """How clearly a question mentions a value, both in lower case: 0 for not at all, at most 1 and a little.
-
-    The longest common substring must cover most of the value and end at the borders of words, or the value must
-    stand in the question with small differences. Longer mentions score higher.
-    """
-    value = value.strip()
-    if not value:
-        return 0.0
-    length_bonus = min(len(value), 50) / 1000
-    if re.search(rf"(?<!\w){re.escape(value)}(?!\w)", question):
-        return 1.0 + length_bonus
-    if len(value) < 4:
-        return 0.0
-    # a cheap upper bound first: most candidates share one common word only
-    if fuzz.partial_ratio(value, question) < 100 * _FUZZY_SHARE:
-        return 0.0
-    match = SequenceMatcher(None, question, value, autojunk=False).find_longest_match()
-    share = match.size / len(value)
-    begins_word = match.a == 0 or not question[match.a - 1].isalnum()
-    if begins_word and match.b == 0 and share >= _SUBSTRING_SHARE:
-        return share + length_bonus
-    words = len(value.split())
-    spans = _WORD.findall(question)
-    closest = max(
-        (fuzz.ratio(" ".join(spans[i : i + words]), value) for i in range(len(spans) - words + 1)), default=0.0
-    )
-    return closest / 100 + length_bonus if closest >= 100 * _FUZZY_SHARE else 0.0
-
-
-def _is_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True
+            for (value,) in rows:
+                yield table, column, value

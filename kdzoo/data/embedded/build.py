@@ -12,9 +12,12 @@ from kdzoo.data.embedded.databases import write_database
 from kdzoo.data.embedded.domains import DOMAINS, Domain
 from kdzoo.data.embedded.questions import Asked, ask
 from kdzoo.data.example import Example, Splits
-from kdzoo.data.prompt import COMPACT, prompt_text
+from kdzoo.data.prompt import PromptStyle, prompt_text
 from kdzoo.data.schema import Schema, read_schema
 from kdzoo.errors import UserError
+
+# The databases are small and always the same: their names are all that a model needs to be told.
+_COMPACT = PromptStyle(details=False, values=False, keys=False, matches=False)
 
 # Some wording is drawn again and again; this many draws for one new question means that there are no more.
 _PATIENCE = 200
@@ -62,7 +65,7 @@ def _questions(
                 f"data: the embedded benchmark cannot give {config.questions} + {config.test_questions} different "
                 f"questions on {len(domains)} databases; ask for fewer questions or more databases"
             )
-        asked = ask(domain, source)
+        asked = ask(domain, source, config.families)
         if (domain.name, asked.question) in seen:
             continue
         # which side an SQL belongs to depends on the SQL alone, so that its paraphrases stay on one side
@@ -79,7 +82,7 @@ def _examples(
     for number, (name, one) in enumerate(asked):
         yield Example(
             id=f"{split}-{number}",
-            prompt=prompt_text(schemas[name], one.question, COMPACT),
+            prompt=prompt_text(schemas[name], one.question, _COMPACT),
             target=one.sql,
             question=one.question,
             group=name,

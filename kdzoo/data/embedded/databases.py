@@ -45,7 +45,9 @@ def write_database(domain: Domain, seed: int, path: Path) -> None:
     connection = sqlite3.connect(temporary)
     with connection:
         parent, child = domain.parent, domain.child
-        connection.execute(f"CREATE TABLE {parent.name} ({parent.key} integer PRIMARY KEY, {_columns(parent)})")
+        connection.execute(
+            f"CREATE TABLE {parent.name} ({parent.key} integer PRIMARY KEY, {_columns(parent)})"
+        )
         connection.execute(
             f"CREATE TABLE {child.name} ({child.key} integer PRIMARY KEY, {parent.key} integer, {_columns(child)}, "
             f"FOREIGN KEY ({parent.key}) REFERENCES {parent.name} ({parent.key}))"

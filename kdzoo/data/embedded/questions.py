@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kdzoo.data.embedded.domains import Category, Domain, Label, Number, TableSpec
@@ -113,8 +113,13 @@ def _either(s: _Speaker) -> tuple[str, str]:
     table = s.table()
     column = s.category(table)
     a, b = s.source.sample(column.values, 2)
-    text = f"{s.show()} the {s.phrase(table.label)} of {s.noun(table)} whose {column.name} is either {a} or {b}"
-    return text, f"SELECT {table.label.name} FROM {table.name} WHERE {column.name} = '{a}' OR {column.name} = '{b}'"
+    text = (
+        f"{s.show()} the {s.phrase(table.label)} of {s.noun(table)} whose {column.name} is either {a} or {b}"
+    )
+    return (
+        text,
+        f"SELECT {table.label.name} FROM {table.name} WHERE {column.name} = '{a}' OR {column.name} = '{b}'",
+    )
 
 
 def _between(s: _Speaker) -> tuple[str, str]:
@@ -129,7 +134,10 @@ def _count(s: _Speaker) -> tuple[str, str]:
     table = s.table()
     how = s.one(("how many", "count the", "what is the number of"))
     if s.source.random() < 0.15:
-        return f"{how} {s.noun(table)} {s.one(('are there', 'do we have', 'exist'))}", f"SELECT COUNT(*) FROM {table.name}"
+        return (
+            f"{how} {s.noun(table)} {s.one(('are there', 'do we have', 'exist'))}",
+            f"SELECT COUNT(*) FROM {table.name}",
+        )
     words, condition = s.condition(table)
     return f"{how} {s.noun(table)} {words}", f"SELECT COUNT(*) FROM {table.name} WHERE {condition}"
 
@@ -208,7 +216,10 @@ def _extreme(s: _Speaker) -> tuple[str, str]:
     else:
         count = 1
         text = f"what is the {column.name} of the {word} {table.singular}{tail}"
-    return text, f"SELECT {column.name} FROM {table.name}{where} ORDER BY {number.name} {direction} LIMIT {count}"
+    return (
+        text,
+        f"SELECT {column.name} FROM {table.name}{where} ORDER BY {number.name} {direction} LIMIT {count}",
+    )
 
 
 def _distinct(s: _Speaker) -> tuple[str, str]:
@@ -231,7 +242,9 @@ def _joined_filter(s: _Speaker) -> tuple[str, str]:
     parent, child = s.domain.parent, s.domain.child
     column = s.source.choice([child.label, *child.columns])
     words, condition = s.condition(parent)
-    text = f"{s.show()} the {s.phrase(column)} of {s.noun(child)} that {s.noun(parent)} {words} {s.domain.verb}"
+    text = (
+        f"{s.show()} the {s.phrase(column)} of {s.noun(child)} that {s.noun(parent)} {words} {s.domain.verb}"
+    )
     return text, f"SELECT T1.{column.name} FROM {_join(s)} WHERE T2.{condition}"
 
 
@@ -239,7 +252,9 @@ def _joined_back(s: _Speaker) -> tuple[str, str]:
     parent, child = s.domain.parent, s.domain.child
     column = s.source.choice([parent.label, *parent.columns])
     words, condition = s.condition(child)
-    text = f"{s.show()} the {s.phrase(column)} of {s.noun(parent)} that {s.domain.verb} {s.noun(child)} {words}"
+    text = (
+        f"{s.show()} the {s.phrase(column)} of {s.noun(parent)} that {s.domain.verb} {s.noun(child)} {words}"
+    )
     return text, f"SELECT T2.{column.name} FROM {_join(s)} WHERE T1.{condition}"
 
 
@@ -335,9 +350,9 @@ FAMILIES: dict[str, tuple[Callable[[_Speaker], tuple[str, str]], int]] = {
 }
 
 
-def ask(domain: Domain, source: random.Random) -> Asked:
-    """Make one question about a domain."""
-    names = list(FAMILIES)
+def ask(domain: Domain, source: random.Random, families: Sequence[str]) -> Asked:
+    """Make one question about a domain, of one of these families."""
+    names = list(families)
     name = source.choices(names, [FAMILIES[n][1] for n in names])[0]
     question, sql = FAMILIES[name][0](_Speaker(domain, source))
     return Asked(question, sql, name)

@@ -1,0 +1,171 @@
+"""Reading files of questions with gold SQL. Every entry is checked; problems are told by file and entry."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from kdzoo.errors import UserError
+
+_QUOTED_OR_SPACE = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`)|\s+""")
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question on one database. ``database`` is the SQLite file; ``evidence`` may be empty."""
+
+    id: str
+    db_id: str
+    text: str
+    sql: str
+    database: Path
+    evidence: str = ""
+    difficulty: str | None = None
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The names that a dataset's files use; of several, the first that an entry has counts."""
+
+    question: tuple[str, ...]
+    sql: tuple[str, ...]
+
+
+SPIDER = Keys(question=("SpiderSynQuestion", "question"), sql=("query",))
+BIRD = Keys(question=("question",), sql=("SQL", "query"))
+
+
+@dataclass
+class Problems:
+    """What to do with an entry that is not as it should be, and what was found wrong so far."""
+
+    on_error: Literal["raise", "skip"]
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def note(self, where: str, what: str, kind: str) -> None:
+        """Raise for the problem, or count it under its kind.
+
+        Raises:
+            UserError: unless problems are to be skipped.
+        """
+        if self.on_error == "raise":
+            raise UserError(f'{where}: {what} (on_error = "skip" leaves such entries out)')
+        self.counts[kind] += 1
+
+    @property
+    def report(self) -> dict[str, int]:
+        """How many entries were left out, by reason."""
+        return {f"entries left out: {kind}": count for kind, count in sorted(self.counts.items())}
+
+
+def read_questions(
+    file: Path, keys: Keys, find_database: Callable[[str], Path | None], problems: Problems
+) -> list[Question]:
+    """Read one file of questions. ``find_database`` gives the SQLite file of a database's name.
+
+    Raises:
+        UserError: the file cannot be read or is not a JSON list; an entry is wrong and must not be skipped.
+    """
+    questions = []
+    for number, entry in enumerate(read_json_list(file)):
+        where = f"{file}: entry {number}"
+        question = _question(entry, f"{file.stem}-{number}", where, keys, find_database, problems)
+        if question is not None:
+            questions.append(question)
+    return questions
+
+
+def read_json_list(file: Path) -> list[Any]:
+    """Read a JSON file that holds a list.
+
+    Raises:
+        UserError: it cannot be read, is not JSON (the message names the line), or holds something else.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise UserError(f"{file}: there is no such file") from None
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{file}:{error.lineno}: not valid JSON: {error.msg} (column {error.colno})"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}: not UTF-8 text (byte {error.start})") from None
+    except RecursionError:
+        raise UserError(f"{file}: not a list of questions: nested too deeply") from None
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read: {error.strerror}") from None
+    if not isinstance(content, list):
+        raise UserError(f"{file}: must hold a JSON list, not {_kind(content)}")
+    return content
+
+
+def _question(
+    entry: Any,
+    default_id: str,
+    where: str,
+    keys: Keys,
+    find_database: Callable[[str], Path | None],
+    problems: Problems,
+) -> Question | None:
+    if not isinstance(entry, dict):
+        problems.note(where, f"must be an object, not {_kind(entry)}", "not an object")
+        return None
+    db_id = _text(entry, ("db_id",))
+    text = _text(entry, keys.question)
+    sql = _text(entry, keys.sql)
+    for what, value, names in (
+        ("database name", db_id, ("db_id",)),
+        ("question", text, keys.question),
+        ("gold SQL", sql, keys.sql),
+    ):
+        if not value:
+            problems.note(where, f"has no {what} (key {' or '.join(repr(n) for n in names)})", f"no {what}")
+            return None
+    assert db_id is not None
+    assert text is not None
+    assert sql is not None
+    database = find_database(db_id)
+    if database is None:
+        problems.note(where, f"its database {db_id!r} has no file {db_id}/{db_id}.sqlite", "no database")
+        return None
+    number = entry.get("question_id")
+    return Question(
+        id=default_id if number is None else str(number),
+        db_id=db_id,
+        text=text,
+        sql=_one_line(sql).rstrip("; "),
+        database=database,
+        evidence=_text(entry, ("evidence",)) or "",
+        difficulty=_text(entry, ("difficulty",)),
+    )
+
+
+def _text(entry: dict[str, Any], names: Sequence[str]) -> str | None:
+    for name in names:
+        value = entry.get(name)
+        if isinstance(value, str) and value.strip():
+            return value.strip()
+    return None
+
+
+def _one_line(sql: str) -> str:
+    """A query with single spaces: Spider writes "name ,  age". What stands in quotes is kept as it is."""
+    return _QUOTED_OR_SPACE.sub(lambda match: match.group(1) or " ", sql)
+
+
+def _kind(value: Any) -> str:
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "text",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+    }
+    return names.get(type(value), "null")
