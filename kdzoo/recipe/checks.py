@@ -106,7 +106,9 @@ def _report(
             keys = [(*at, *path, key) for key in found[0]["ctx"]["keys"]] or [(*at, *path)]
             problems.add(keys[0], found[0]["msg"], *keys[1:])
         else:
-            problems.add((*at, *path), _worded(found, _field(model, path)))
+            # which keys a table needs depends on its kind
+            kind = [(*at, *path[:-1], "kind")] if found[0]["type"] == "missing" else []
+            problems.add((*at, *path), _worded(found, _field(model, path)), *kind)
 
 
 def _right_spelling(name: str, names: list[str], elsewhere: Mapping[str, str]) -> str:

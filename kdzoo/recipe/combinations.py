@@ -44,8 +44,8 @@ def check_combinations(recipe: Recipe, problems: Problems) -> None:
 def _check_tokenizer(recipe: Recipe, problems: Problems) -> None:
     tokenizer = recipe.tokenizer
     for role, model in (("teacher", recipe.teacher), ("student", recipe.student)):
-        if model is None:
-            continue
+        if model is None or problems.concern(role) or problems.concern("tokenizer"):
+            continue  # what is wrong with one table by itself would show here again
         if model.from_scratch is not None and tokenizer is None:
             problems.add(
                 (role, "from_scratch"),

@@ -55,7 +55,11 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, check_data: bool =
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
+        place = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", str(error), re.DOTALL)
+        if place is None:
+            raise UserError(f"{path}: not valid TOML: {error}") from None
+        message, line, column = place.groups()
+        raise UserError(f"{path}:{line}: not valid TOML: {message} (column {column})") from None
     content.setdefault("name", re.sub(r"[^a-z0-9_-]", "-", path.stem.lower())[:80] or "recipe")
     _name_stages(content)
     applied: dict[Key, str] = {}
@@ -194,6 +198,8 @@ def _checked_stage(stage: Any, at: Key, problems: Problems) -> BaseModel | None:
     if model is None:
         return None
     stage = dict(stage)
+    if model is DistillStage:
+        stage.setdefault("name", stage["kind"])  # named after its method, which is missing or no name
     if model is EvaluateStage:
         elsewhere = {name: f"evaluation.{name}" for name in EvaluationTable.model_fields}
         _check_part(EvaluationTable, stage, "evaluation", at, problems)

@@ -54,6 +54,8 @@ def _target(content: dict[str, Any], parts: list[str]) -> tuple[Key, list[str]]:
     names = [
         stage["name"] for stage in stages if isinstance(stage, dict) and isinstance(stage.get("name"), str)
     ]
+    if first in HEAD:
+        raise UserError(f'"{first}" holds a value, not a table')
     if first in names:
         raise UserError(f'"{first}" is a stage; name the key too, for example {first}.options.alpha=0.3')
     raise UserError(f'no stage or table "{first}"{hint(first, [*names, *TABLES, *HEAD])}')

@@ -16,22 +16,27 @@ class Problems:
         self._origin = origin
         self._stages = stages
         self._found: list[tuple[float, str]] = []
+        self._keys: list[Key] = []
 
     def add(self, key: Key, message: str, *others: Key) -> None:
         """Note a problem with a key. ``others`` are keys that take part in it.
 
-        If an override set one of the keys, it is the override that the message names.
+        If an override set one of the keys, or the table that they stand in, the message names the override.
         """
-        for candidate in (key, *others):
-            for overridden, override in self._origin.overrides.items():
-                if candidate[: len(overridden)] == overridden:
-                    shown = "" if candidate == overridden and candidate == key else self._shown(key)
-                    self.add_override(override, shown + message)
-                    return
+        self._keys.append(key)
+        override = self._override_of(key, *others)
+        if override is not None:
+            at, text = override
+            self.add_override(text, message if at == key else self._shown(key) + message)
+            return
         line = line_of(self._origin.lines, key)
         file = self._origin.file
         where = f"{file}:{line}: " if line is not None else f"{file}: " if file is not None else ""
         self._found.append((line or 0, f"{where}{self._shown(key)}{message}"))
+
+    def concern(self, table: str) -> bool:
+        """Whether a table of the recipe has a problem."""
+        return any(key[0] == table for key in self._keys)
 
     def add_override(self, override: str, message: str) -> None:
         """Note a problem with an override."""
@@ -46,6 +51,15 @@ class Problems:
         if self._found:
             in_order = sorted(self._found, key=lambda found: found[0])
             raise UserError("\n".join(dict.fromkeys(text for _, text in in_order)))
+
+    def _override_of(self, *keys: Key) -> tuple[Key, str] | None:
+        for key in keys:
+            for at, override in self._origin.overrides.items():
+                table = key[:-1]
+                made_table = bool(table) and table not in self._origin.lines and at[: len(table)] == table
+                if key[: len(at)] == at or made_table:
+                    return at, override
+        return None
 
     def _shown(self, key: Key) -> str:
         """How a key is named to the user: stages by their names, everything else by dots."""

@@ -1,0 +1,203 @@
+"""Settings that are each right and together impossible."""
+
+# ruff: noqa: E501 (messages are shown as the user sees them)
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from kdzoo.recipe import Recipe
+
+Problems = Callable[..., list[str]]
+
+STUDENT = 'from_scratch = { architecture = "llama", hidden_size = 32 }'
+TEACHER = 'from_scratch = { architecture = "llama", hidden_size = 64 }'
+
+
+def without_teacher(text: str) -> str:
+    return text.replace("[teacher]", "").replace(TEACHER, "")
+
+
+def test_a_method_that_needs_a_teacher_without_one(problems: Problems, right: str) -> None:
+    assert problems(without_teacher(right)) == [
+        'r.toml:16: stage "finetune": model: the recipe has no [teacher] to train',
+        'r.toml:21: stage "kid": method: the method "kid" needs a teacher; add a [teacher] table',
+    ]
+
+
+def test_a_method_that_needs_a_teacher_in_a_finetune_stage(problems: Problems, right: str) -> None:
+    text = right.replace('kind = "finetune"', 'kind = "finetune"\nmethod = "rkd"')
+    assert problems(text) == [
+        'r.toml:18: stage "finetune": method: the method "rkd" needs a teacher; use it in a distill stage'
+    ]
+
+
+@pytest.mark.parametrize("name", ["kid", "KID"])
+def test_two_stages_of_one_name(problems: Problems, right: str, name: str) -> None:
+    text = right.replace('kind = "evaluate"', f'kind = "evaluate"\nname = "{name}"')
+    assert problems(text) == [
+        f'r.toml:25: stage "{name}": name: another stage has this name already; give one of them a name of its own'
+    ]
+
+
+def test_two_stages_of_one_default_name(problems: Problems, right: str) -> None:
+    text = right + '\n[[stage]]\nkind = "distill"\nmethod = "kid"\n'
+    assert problems(text) == [
+        'r.toml:26: stage "kid": name: another stage has this name already; give one of them a name of its own'
+    ]
+
+
+@pytest.mark.parametrize("name", ["teacher", "student", "tokenizer", "training", "data"])
+def test_a_stage_named_like_a_table(problems: Problems, right: str, name: str) -> None:
+    text = right.replace('kind = "finetune"', f'kind = "finetune"\nname = "{name}"')
+    assert problems(text) == [
+        f'r.toml:18: stage "{name}": name: "{name}" names another part of a recipe; choose another name'
+    ]
+
+
+def test_a_model_from_scratch_without_a_tokenizer(problems: Problems, right: str) -> None:
+    text = right.replace("[tokenizer]\ntrain = { vocab_size = 500 }", "\n")
+    advice = "a model from scratch needs a [tokenizer], for example train = { vocab_size = 2000 }"
+    assert problems(text) == [
+        f"r.toml:8: teacher.from_scratch: {advice}",
+        f"r.toml:11: student.from_scratch: {advice}",
+    ]
+
+
+def test_a_new_tokenizer_for_a_trained_model(problems: Problems, right: str) -> None:
+    assert problems(right.replace(STUDENT, 'path = "gpt2"')) == [
+        "r.toml:5: tokenizer.train: the student comes with a vocabulary of its own, which a new tokenizer would not "
+        "fit; leave [tokenizer] out, or give its path"
+    ]
+
+
+def test_parts_that_do_not_divide_the_batch_in_a_stage(problems: Problems, right: str) -> None:
+    stage = 'method = "kid"\ntraining = { micro_batch_size = 5 }'
+    assert problems(right.replace('method = "kid"', stage)) == [
+        'r.toml:22: stage "kid": training.micro_batch_size: micro_batch_size = 5 does not divide batch_size = 16'
+    ]
+
+
+def test_a_batch_that_the_recipe_s_parts_do_not_divide(problems: Problems, right: str) -> None:
+    text = right.replace("epochs = 2", "micro_batch_size = 8")
+    text = text.replace('method = "kid"', 'method = "kid"\ntraining = { batch_size = 12 }')
+    assert problems(text) == [
+        'r.toml:22: stage "kid": training.batch_size: micro_batch_size = 8 does not divide batch_size = 12'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "message"),
+    [
+        (
+            "student_from",
+            "kidd",
+            'no stage before this one is called "kidd" and trains a model; there are: warm',
+        ),
+        (
+            "student_from",
+            "wram",
+            'no stage before this one is called "wram" and trains a model; did you mean "warm"?',
+        ),
+        ("student_from", "later", 'the stage "later" does not come before this one'),
+        ("student_from", "kid", 'the stage "kid" does not come before this one'),
+        (
+            "student_from",
+            "evaluate",
+            'no stage before this one is called "evaluate" and trains a model; there are: warm',
+        ),
+        ("student_from", "finetune", 'the stage "finetune" trains the teacher, not the student'),
+        ("teacher_from", "warm", 'the stage "warm" trains the student, not the teacher'),
+        ("teacher_from", "later", 'the stage "later" does not come before this one'),
+    ],
+)
+def test_a_model_of_a_stage_that_cannot_give_it(
+    problems: Problems, right: str, key: str, name: str, message: str
+) -> None:
+    warm = 'kind = "distill"\nname = "warm"\nmethod = "sft"\n\n[[stage]]\n'
+    text = right.replace('kind = "distill"', f'{warm}kind = "distill"')
+    text = text.replace('method = "kid"', f'method = "kid"\n{key} = "{name}"')
+    text += '\n[[stage]]\nkind = "distill"\nname = "later"\nmethod = "sft"\n'
+    assert problems(text) == [f'r.toml:27: stage "kid": {key}: {message}']
+
+
+def test_an_evaluation_before_anything_is_trained(problems: Problems, right: str) -> None:
+    text = right[: right.index("[[stage]]")] + '[[stage]]\nkind = "evaluate"\n'
+    assert problems(text) == [
+        'r.toml:16: stage "evaluate": models: no stage before this one trains a model, and models names none'
+    ]
+
+
+def test_an_evaluation_of_a_model_from_scratch_that_nothing_trained(problems: Problems, right: str) -> None:
+    text = right.replace('kind = "evaluate"', 'kind = "evaluate"\nmodels = ["student", "kid"]')
+    assert problems(text) == [
+        'r.toml:25: stage "evaluate": models: the student is from scratch and not trained before this stage; '
+        "name the stages that train it: kid"
+    ]
+
+
+def test_an_evaluation_of_a_pretrained_model_before_anything_is_trained(
+    load: Callable[..., Recipe], right: str
+) -> None:
+    text = (
+        right[: right.index("[[stage]]")]
+        .replace(STUDENT, 'path = "gpt2"')
+        .replace(TEACHER, 'path = "gpt2-xl"')
+    )
+    text = text.replace("train = { vocab_size = 500 }", 'path = "gpt2"')
+    recipe = load(text + '[[stage]]\nkind = "evaluate"\nmodels = ["teacher", "student"]\n')
+    assert recipe.models_of(recipe.stages[0]) == ("teacher", "student")
+
+
+def test_an_evaluation_of_an_unknown_model(problems: Problems, right: str) -> None:
+    text = right.replace('kind = "evaluate"', 'kind = "evaluate"\nmodels = ["kdi", "evaluate"]')
+    assert problems(text) == [
+        'r.toml:25: stage "evaluate": models: no stage before this one is called "kdi" and trains a model; did you mean "kid"?',
+        'r.toml:25: stage "evaluate": models: no stage before this one is called "evaluate" and trains a model; '
+        "there are: teacher, student, finetune, kid",
+    ]
+
+
+def test_an_evaluation_of_a_teacher_that_is_not_there(problems: Problems, right: str) -> None:
+    text = without_teacher(right).replace('kind = "evaluate"', 'kind = "evaluate"\nmodels = ["teacher"]')
+    text = text.replace('kind = "finetune"', 'kind = "finetune"\nmodel = "student"')
+    assert problems(text.replace('method = "kid"', 'method = "sft"')) == [
+        'r.toml:26: stage "evaluate": models: the recipe has no [teacher] to evaluate'
+    ]
+
+
+JSONL = 'kind = "jsonl"\ntrain = "t"\nevaluation = "e"'
+
+
+@pytest.mark.parametrize(
+    ("data", "metric", "message"),
+    [
+        (
+            'kind = "embedded"',
+            "rouge_l",
+            '"rouge_l" does not fit data of kind "embedded", which has ex, ts, exaccerr',
+        ),
+        ('kind = "bird"\npath = "b"', "ts", '"ts" does not fit data of kind "bird", which has ex, exaccerr'),
+        (JSONL, "ex", '"ex" does not fit data of kind "jsonl", which has exact_match, rouge_l, exaccerr'),
+    ],
+)
+def test_a_metric_that_does_not_fit_the_data(
+    problems: Problems, right: str, data: str, metric: str, message: str
+) -> None:
+    text = right.replace('kind = "embedded"', data)
+    below = text + f'evaluation = {{ metrics = ["{metric}"] }}\n'
+    line = below.count("\n")
+    assert problems(below) == [f'r.toml:{line}: stage "evaluate": evaluation.metrics: {message}']
+    above = text.replace("[training]", f'[evaluation]\nmetrics = ["{metric}"]\n[training]')
+    line = above[: above.index("metrics")].count("\n") + 1
+    assert problems(above) == [f"r.toml:{line}: evaluation.metrics: {message}"]
+
+
+def test_exaccerr_without_a_teacher(problems: Problems, right: str) -> None:
+    text = without_teacher(right).replace('kind = "finetune"', 'kind = "finetune"\nmodel = "student"')
+    text = text.replace('method = "kid"', 'method = "sft"') + 'evaluation.metrics = ["exaccerr"]\n'
+    assert problems(text) == [
+        'r.toml:26: stage "evaluate": evaluation.metrics: "exaccerr" compares with the teacher; add a [teacher] table'
+    ]

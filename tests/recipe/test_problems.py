@@ -1,0 +1,331 @@
+"""Whatever is wrong in a recipe is told with file, line, key and what would be right, all of it at once."""
+
+# ruff: noqa: E501 (messages are shown as the user sees them)
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+Problems = Callable[..., list[str]]
+
+# What stands in the right recipe; what stands there instead; the message.
+CASES = r"""
+[data]|kind = "embedded"
+[misc]|kind = "embedded"
+r.toml: data: is missing; add a [data] table; for example kind = "embedded"|r.toml:1: misc: unknown key; there are: name, seed, data, tokenizer, teacher, student, training, evaluation, stage
+
+kind = "embedded"
+seed = 1
+r.toml:1: data.kind: is missing; it is "embedded", "spider", "bird" or "jsonl"
+
+kind = "embedded"
+kind = "spidr"
+r.toml:2: data.kind: must be "embedded", "spider", "bird" or "jsonl", not "spidr"; did you mean "spider"?
+
+kind = "embedded"
+kind = "sqlite"
+r.toml:2: data.kind: must be "embedded", "spider", "bird" or "jsonl", not "sqlite"
+
+kind = "embedded"
+kind = 3
+r.toml:2: data.kind: must be "embedded", "spider", "bird" or "jsonl", not 3
+
+kind = "embedded"
+kind = "embedded"|sead = 1
+r.toml:3: data.sead: unknown key; did you mean "seed"?
+
+kind = "embedded"
+kind = "spider"
+r.toml:1: data.path: is missing
+
+kind = "embedded"
+kind = "embedded"|questions = 3
+r.toml:3: data.questions: must be at least 50, not 3
+
+[data]
+evaluation = 3|[data]
+r.toml:1: evaluation: must be a table, not 3
+
+[training]
+[trainign]
+r.toml:13: trainign: unknown key; did you mean "training"?
+
+epochs = 2
+epoch = 2
+r.toml:14: training.epoch: unknown key; did you mean "epochs"?
+
+epochs = 2
+EPOCHS = 2
+r.toml:14: training.EPOCHS: unknown key; did you mean "epochs"?
+
+epochs = 2
+epochs = 0
+r.toml:14: training.epochs: must be greater than 0 and at most 10000, not 0
+
+epochs = 2
+epochs = "2"
+r.toml:14: training.epochs: must be a number, not "2"
+
+epochs = 2
+epochs = true
+r.toml:14: training.epochs: must be a number, not true
+
+epochs = 2
+epochs = nan
+r.toml:14: training.epochs: must be a finite number, not nan
+
+epochs = 2
+max_steps = 2.0
+r.toml:14: training.max_steps: must be a whole number, not 2.0
+
+epochs = 2
+max_steps = 1979-05-27
+r.toml:14: training.max_steps: must be a whole number, not "1979-05-27"
+
+epochs = 2
+loggers = 3
+r.toml:14: training.loggers: must be a list, not 3
+
+epochs = 2
+loggers = ["tensorboard", 3]
+r.toml:14: training.loggers[1]: must be a string, not 3
+
+epochs = 2
+schedule = "cosin"
+r.toml:14: training.schedule: must be "cosine", "linear", "constant" or "constant_with_warmup", not "cosin"; did you mean "cosine"?
+
+epochs = 2
+warmup = 1.0
+r.toml:14: training.warmup: must be at least 0 and less than 1, not 1.0
+
+epochs = 2
+batch_size = 6|micro_batch_size = 4
+r.toml:15: training.micro_batch_size: micro_batch_size = 4 does not divide batch_size = 6
+
+epochs = 2
+micro_batch_size = 3
+r.toml:14: training.micro_batch_size: micro_batch_size = 3 does not divide batch_size = 16
+
+hidden_size = 32 }
+hidden_size = 32 }|path = "gpt2"
+r.toml:11: student.from_scratch: give either path or from_scratch, not both
+
+from_scratch = { architecture = "llama", hidden_size = 32 }
+dtype = "float32"
+r.toml:10: student: needs path (a folder or hub name) or from_scratch (an architecture)
+
+{ architecture = "llama", hidden_size = 32 }
+{ hidden_size = 32 }
+r.toml:11: student.from_scratch: needs a model type of transformers: architecture = "llama"
+
+{ architecture = "llama", hidden_size = 32 }
+"llama"
+r.toml:11: student.from_scratch: must be a table, not "llama"
+
+hidden_size = 32 }
+hidden_size = 32 }|revision = "a"
+r.toml:12: student.revision: belongs to path; a model from scratch has no revision
+
+hidden_size = 32 }
+hidden_size = 32 }|lora = { alpha = 3 }
+r.toml:12: student.lora.rank: is missing
+
+hidden_size = 32 }
+hidden_size = 32 }|[student.lora]|rank = 1|dropuot = 0
+r.toml:14: student.lora.dropuot: unknown key; did you mean "dropout"?
+
+hidden_size = 32 }
+hidden_size = 32 }|lora = { rank = 0 }
+r.toml:12: student.lora.rank: must be at least 1, not 0
+
+hidden_size = 32 }
+hidden_size = 32 }|lora = { rank = 1, target_modules = 1 }
+r.toml:12: student.lora.target_modules: must be a string or a list, not 1
+
+hidden_size = 32 }
+hidden_size = 32 }|dtype = "fp16"
+r.toml:12: student.dtype: must be "float32" or "bfloat16", not "fp16"
+
+train = { vocab_size = 500 }
+train = { vocab_size = 5 }
+r.toml:5: tokenizer.train.vocab_size: must be at least 300 and at most 200000, not 5
+
+train = { vocab_size = 500 }
+train = { vocab_size = 500 }|path = "gpt2"
+r.toml:5: tokenizer.train: give either path or train, not both
+
+train = { vocab_size = 500 }
+# nothing
+r.toml:4: tokenizer: needs path or train, for example train = { vocab_size = 2000 }
+
+train = { vocab_size = 500 }
+path = ""
+r.toml:5: tokenizer.path: must not be empty
+
+[data]
+seed = -1|[data]
+r.toml:1: seed: must be at least 0 and less than 2147483648, not -1
+
+[data]
+name = "A/b"|[data]
+r.toml:1: name: must consist of 1 to 80 characters a-z, 0-9, _ and -, not "A/b"
+
+[training]
+[evaluation]|metrics = ["ex", "em"]|[training]
+r.toml:14: evaluation.metrics[1]: must be "ex", "ts", "exact_match", "rouge_l" or "exaccerr", not "em"
+
+[training]
+[evaluation]|metrics = "ex"|[training]
+r.toml:14: evaluation.metrics: must be a list, not "ex"
+
+kind = "finetune"
+kind = "finetun"
+r.toml:17: stage "finetun": kind: must be "finetune", "distill" or "evaluate", not "finetun"; did you mean "finetune"?
+
+kind = "finetune"
+# nothing
+r.toml:16: stage 1: kind: is missing; it is "finetune", "distill" or "evaluate"
+
+kind = "finetune"
+kind = "finetune"|epochs = 3
+r.toml:18: stage "finetune": epochs: unknown key; write it as training.epochs
+
+kind = "finetune"
+kind = "finetune"|learning_rat = 3
+r.toml:18: stage "finetune": learning_rat: unknown key; did you mean "training.learning_rate"?
+
+kind = "finetune"
+kind = "finetune"|modle = "teacher"
+r.toml:18: stage "finetune": modle: unknown key; did you mean "model"?
+
+kind = "finetune"
+kind = "finetune"|training = { epochs = -1 }
+r.toml:18: stage "finetune": training.epochs: must be greater than 0 and at most 10000, not -1
+
+kind = "finetune"
+kind = "finetune"|training = { epoch = 1 }
+r.toml:18: stage "finetune": training.epoch: unknown key; did you mean "epochs"?
+
+kind = "finetune"
+kind = "finetune"|training = 7
+r.toml:18: stage "finetune": training: must be a table, not 7
+
+kind = "finetune"
+kind = "finetune"|name = "a.b"
+r.toml:18: stage "a.b": name: must consist of 1 to 80 letters, digits, _ and -, and not begin with -, not "a.b"
+
+method = "kid"
+# nothing
+r.toml:19: stage 2: method: is missing
+
+method = "kid"
+method = 4
+r.toml:21: stage 2: method: must be a string, not 4
+
+method = "kid"
+method = "kid"|options = { alhpa = 0.2 }
+r.toml:22: stage "kid": options.alhpa: unknown option of method kid; did you mean "alpha"?
+
+method = "kid"
+method = "kid"|[stage.options]|alpha = 7
+r.toml:23: stage "kid": options.alpha: must be greater than 0 and at most 1, not 7
+
+method = "kid"
+method = "kid"|options = { strategy = "rnadom" }
+r.toml:22: stage "kid": options.strategy: must be "random", "uniform", "hard" or "easy", not "rnadom"; did you mean "random"?
+
+method = "kid"
+method = "kid"|alpha = 0.3
+r.toml:22: stage "kid": alpha: unknown key; write it as options.alpha
+
+method = "kid"
+method = "kid"|options = ["alpha"]
+r.toml:22: stage "kid": options: must be a table, not ["alpha"]
+
+method = "kid"
+method = "gkd"|options = { lambda = 7 }
+r.toml:22: stage "gkd": options.lambda: must be at least 0 and at most 1, not 7
+
+method = "kid"
+method = "gkd"|options = { lamda = 1 }
+r.toml:22: stage "gkd": options.lamda: unknown option of method gkd; did you mean "lambda"?
+
+kind = "evaluate"
+kind = "evaluate"|metrics = ["ex"]
+r.toml:25: stage "evaluate": metrics: unknown key; write it as evaluation.metrics
+
+kind = "evaluate"
+kind = "evaluate"|evaluation = { time_limit = 0 }
+r.toml:25: stage "evaluate": evaluation.time_limit: must be greater than 0 and at most 600, not 0
+"""
+
+
+def cases() -> list[object]:
+    found = []
+    for case in CASES.strip().split("\n\n"):
+        old, new, message = (line.replace("|", "\n") for line in case.split("\n"))
+        found.append(pytest.param(old, new, message, id=message))
+    return found
+
+
+@pytest.mark.parametrize(("old", "new", "message"), cases())
+def test_a_table_or_key(problems: Problems, right: str, old: str, new: str, message: str) -> None:
+    assert old in right
+    assert problems(right.replace(old, new)) == message.split("\n")
+
+
+def test_a_method_that_is_not_installed(problems: Problems, right: str) -> None:
+    (line,) = problems(right.replace('method = "kid"', 'method = "kiid"'))
+    assert line.startswith(
+        "r.toml:21: stage \"kiid\": method: no method 'kiid' is installed; did you mean 'kid'?"
+    )
+
+
+def test_no_student(problems: Problems, right: str) -> None:
+    start, end = right.index("[student]"), right.index("[training]")
+    assert problems(right[:start] + right[end:]) == ["r.toml: student: is missing; add a [student] table"]
+
+
+@pytest.mark.parametrize("stages", ["", "stage = []\n"])
+def test_no_stages(problems: Problems, right: str, stages: str) -> None:
+    lines = problems(stages + right[: right.index("[[stage]]")])
+    where = "r.toml:1" if stages else "r.toml"
+    assert lines == [f"{where}: stage: the recipe has no stage; add at least one [[stage]]"]
+
+
+def test_one_table_instead_of_an_array_of_tables(problems: Problems, right: str) -> None:
+    text = right[: right.index("[[stage]]")] + '[stage]\nkind = "finetune"\n'
+    assert problems(text) == ["r.toml:16: stage: must be an array of tables: write [[stage]], not [stage]"]
+
+
+def test_stages_that_are_no_tables(problems: Problems, right: str) -> None:
+    head = right[: right.index("[[stage]]")]
+    assert problems("stage = 1\n" + head) == ["r.toml:1: stage: must be an array of tables, not 1"]
+    assert problems("stage = [1, {kind = 'finetune'}]\n" + head) == [
+        "r.toml:1: stage 1: must be a table, not 1"
+    ]
+
+
+def test_a_long_value_is_cut(problems: Problems, right: str) -> None:
+    (line,) = problems(right.replace("epochs = 2", f'epochs = "{"x" * 1000}"'))
+    assert line.startswith('r.toml:14: training.epochs: must be a number, not "xxx')
+    assert len(line) < 130
+
+
+def test_all_problems_are_told_at_once_in_the_order_of_the_file(problems: Problems, right: str) -> None:
+    text = (
+        right.replace('kind = "embedded"', 'kind = "embedded"\nsize = 3')
+        .replace("epochs = 2", 'epochs = "2"\nwarmup = 3')
+        .replace('kind = "finetune"', 'kind = "finetune"\nname = "kid"')
+        .replace('method = "kid"', 'method = "kid"\nstudent_from = "sft"\noptions = { alpha = 0, mask = 1 }')
+        .replace(
+            'kind = "evaluate"', 'kind = "evaluate"\nmodels = ["kdi"]\nevaluation = { metrics = ["rouge_l"] }'
+        )
+    )
+    lines = [line.split(": ", 1) for line in problems(text, "training.sharing=3", "kidd.options.alpha=1")]
+    assert [where for where, _ in lines] == [
+        "r.toml:3", "r.toml:15", "r.toml:16", "r.toml:22", "r.toml:25", "r.toml:26", "r.toml:26", "r.toml:30", "r.toml:31",
+        "--set kidd.options.alpha=1", "--set training.sharing=3",
+    ]  # fmt: skip
