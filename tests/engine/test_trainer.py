@@ -1,0 +1,253 @@
+"""Training steps: splits of a batch change nothing, interrupted runs end in the same weights."""
+
+import random
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast, TrainingArguments
+
+from kdzoo import registry
+from kdzoo.engine.batches import EncodedExample, EncodedExamples, make_batch
+from kdzoo.engine.learner import Learner, count_tokens
+from kdzoo.engine.sampling import SamplingLimits
+from kdzoo.engine.trainer import KDTrainer, last_complete_checkpoint
+from kdzoo.engine.training import TrainingSettings, train
+from kdzoo.stages.train import choose_method
+
+VOCABULARY = 60
+
+
+def make_tokenizer():
+    words = {"<pad>": 0, "<s>": 1, "</s>": 2, **{f"t{i}": i for i in range(3, VOCABULARY)}}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(WordLevel(words, unk_token="<pad>")),
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+    )
+
+
+def make_examples(count, seed=0):
+    source = random.Random(seed)
+    draw = lambda n: [source.randrange(3, VOCABULARY) for _ in range(n)]  # noqa: E731
+    beginnings = [draw(20), draw(24)]
+    return [
+        EncodedExample(
+            i,
+            beginnings[i % 2] + draw(source.randrange(1, 6)),
+            [*draw(source.randrange(1, 7)), 2],
+            group=str(i % 2),
+            teacher_target=[*draw(source.randrange(1, 5)), 2],
+        )
+        for i in range(count)
+    ]
+
+
+@pytest.fixture
+def make_learner(make_model):
+    def make(method, sharing="on", lora=False, **options):
+        registered = registry.find(method).method
+        student = make_model("llama", seed=1, lora=lora)
+        return Learner(
+            student,
+            make_model("llama", seed=2) if registered.uses_teacher else None,
+            choose_method(method, registered.options(**options)),
+            make_tokenizer(),
+            SamplingLimits(6, (2,)),
+            seed=0,
+            sharing=sharing,
+        )
+
+    return make
+
+
+METHODS = [
+    ("sft", {}),
+    ("fkd", {}),
+    ("rkd", {"kd_weight": 0.5}),
+    ("kid", {}),
+    ("kid", {"mle_context": "imperfect", "strategy": "hard", "sample": True}),
+    ("kid", {"strategy": "uniform", "rewrite": "mask_only"}),
+    ("gkd", {}),
+    ("gkd", {"lambda": 0.5, "seq_kd": True, "divergence": "jsd"}),
+    ("imitkd", {}),
+    ("fdistill", {}),
+    ("fdistill", {"divergence": "js", "mix": "both"}),
+]
+NAMES = [f"{name}-{'-'.join(str(v) for v in options.values())}".strip("-") for name, options in METHODS]
+
+
+def gradients_of(learner):
+    return torch.cat([p.grad.flatten() for p in learner.student.parameters() if p.grad is not None])
+
+
+@pytest.mark.parametrize(("method", "options"), METHODS, ids=NAMES)
+class TestEveryMethod:
+    @pytest.mark.parametrize("sharing", ["prompt", "on"])
+    def test_sharing_does_not_change_a_step(self, make_learner, method, options, sharing):
+        results = []
+        for way in ("off", sharing):
+            learner = make_learner(method, way, **options)
+            loss = learner(make_batch(make_examples(8), share_beginnings=learner.shares_beginnings))
+            loss.backward()
+            results.append((loss.item(), gradients_of(learner)))
+        (expected, expected_gradients), (loss, gradients) = results
+        assert loss == pytest.approx(expected, rel=1e-5)
+        assert (gradients - expected_gradients).norm() <= 1e-5 * expected_gradients.norm()
+
+    def test_a_batch_in_parts_gives_the_loss_and_gradients_of_the_whole(
+        self, make_learner, method, options, tmp_path, monkeypatch
+    ):
+        results = []
+        for micro in (16, 4):
+            learner = make_learner(method, **options)
+            arguments = TrainingArguments(
+                str(tmp_path / str(micro)),
+                per_device_train_batch_size=micro,
+                gradient_accumulation_steps=16 // micro,
+                max_steps=1,
+                learning_rate=0.0,
+                max_grad_norm=0.0,
+                save_strategy="no",
+                report_to="none",
+                logging_steps=1,
+                disable_tqdm=True,
+                remove_unused_columns=False,
+                use_cpu=True,
+            )
+            trainer = KDTrainer(learner, EncodedExamples(make_examples(16)), arguments)
+            seen = {}
+            monkeypatch.setattr(
+                torch.optim.AdamW,
+                "step",
+                lambda self, *_, learner=learner, seen=seen: seen.update(g=gradients_of(learner)),
+            )
+            trainer.train()
+            loss = next(entry["loss"] for entry in trainer.state.log_history if "loss" in entry)
+            results.append((loss, seen["g"]))
+        (whole, whole_gradients), (parts, part_gradients) = results
+        assert parts == pytest.approx(whole, rel=1e-5)
+        assert (part_gradients - whole_gradients).norm() <= 1e-5 * whole_gradients.norm()
+
+
+def test_the_loss_is_the_mean_over_scored_tokens_of_the_divergence_plus_the_mean_nll(make_learner):
+    """KID's default step, computed by hand from ordinary forward passes in float64."""
+    learner = make_learner("kid")
+    (teacher,) = learner._teacher
+    examples = make_examples(6)
+    batch = make_batch(examples, share_beginnings=True)
+    loss = learner(batch)
+    imperfect = learner.training_sequence(batch)
+    student, teacher = learner.student.double(), teacher.double()
+    divergence = nll = tokens = 0.0
+    for row, prompt in enumerate(batch.prompts):
+        length = int(batch.target.lengths[row])
+        y, y_hat = (s.tokens[row, :length].tolist() for s in (batch.target, imperfect))
+
+        def log_probabilities(model, sequence, prompt=prompt):
+            logits = model(torch.tensor([prompt + sequence])).logits[0]
+            return logits[len(prompt) - 1 : -1].log_softmax(-1)
+
+        with torch.no_grad():
+            log_q, log_p = log_probabilities(student, y_hat), log_probabilities(teacher, y_hat)
+            divergence += (log_q.exp() * (log_q - log_p)).sum().item()
+            nll -= log_probabilities(student, y)[torch.arange(length), y].sum().item()
+        tokens += length
+    assert loss.item() == pytest.approx((divergence + nll) / tokens, rel=1e-5)
+
+
+def test_counts_are_of_all_parts():
+    examples = make_examples(4)
+    parts = [make_batch(examples[i : i + 2], share_beginnings=False).target for i in (0, 2)]
+    counts = count_tokens(parts, parts)
+    assert counts.scored == counts.target == sum(len(e.target) for e in examples)
+
+
+def settings(**changes):
+    defaults = {
+        "batch_size": 4,
+        "micro_batch_size": 4,
+        "epochs": 2.0,
+        "max_steps": None,
+        "learning_rate": 1e-3,
+        "schedule": "cosine",
+        "warmup": 0.1,
+        "weight_decay": 0.0,
+        "max_gradient_norm": 1.0,
+        "precision": "fp32",
+        "seed": 0,
+        "group_size": 2,
+        "logging_steps": 1,
+        "save_steps": 2,
+    }
+    return TrainingSettings(**{**defaults, **changes})
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
+@pytest.mark.parametrize("method", ["kid", "gkd"])
+def test_an_interrupted_training_ends_in_the_same_weights(make_learner, tmp_path, method, lora):
+    examples = make_examples(14)
+    whole = make_learner(method, lora=lora)
+    train(whole, examples, tmp_path / "whole", settings(), lambda *_: None)
+
+    def stop_at_five(step, steps, numbers):
+        if step == 5:
+            raise Interrupted
+
+    (tmp_path / "parts").mkdir()
+    with pytest.raises(Interrupted):
+        train(make_learner(method, lora=lora), examples, tmp_path / "parts", settings(), stop_at_five)
+    # a checkpoint that was being written when the run was stopped
+    cut_off = tmp_path / "parts" / "checkpoints" / "checkpoint-6"
+    cut_off.mkdir()
+    (cut_off / "model.safetensors").write_bytes(b"\0")
+    resumed = make_learner(method, lora=lora)
+    result = train(resumed, examples, tmp_path / "parts", settings(), lambda *_: None)
+    assert result.steps == 8
+    for expected, given in zip(whole.student.parameters(), resumed.student.parameters(), strict=True):
+        assert torch.equal(given, expected)
+    logged = [(tmp_path / name / "metrics.jsonl").read_text().count("\n") for name in ("whole", "parts")]
+    assert logged == [8, 8]
+
+
+def test_a_checkpoint_without_its_state_is_deleted(tmp_path):
+    for step, complete in ((2, True), (4, False)):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        if complete:
+            (folder / "trainer_state.json").write_text("{}")
+    assert last_complete_checkpoint(tmp_path).name == "checkpoint-2"
+    assert not (tmp_path / "checkpoint-4").exists()
+    assert last_complete_checkpoint(tmp_path / "absent") is None
+
+
+def test_a_teacher_is_not_trained_and_not_saved(make_learner):
+    learner = make_learner("rkd")
+    assert not any("teacher" in name for name, _ in learner.named_parameters())
+    (teacher,) = learner._teacher
+    assert not teacher.training
+    learner(make_batch(make_examples(4), share_beginnings=True)).backward()
+    assert all(p.grad is None for p in teacher.parameters())
+
+
+def test_lora_trains_the_adapters_alone(make_model):
+    model = get_peft_model(make_model("llama"), LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
+    learner = Learner(
+        model,
+        None,
+        choose_method("sft", registry.find("sft").method.options()),
+        make_tokenizer(),
+        SamplingLimits(6, (2,)),
+        seed=0,
+    )
+    learner(make_batch(make_examples(4), share_beginnings=True)).backward()
+    assert {n for n, p in model.named_parameters() if p.grad is not None} == {
+        n for n, _ in model.named_parameters() if "lora" in n
+    }
