@@ -66,7 +66,9 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, check_data: bool =
     refused: list[tuple[str, str]] = []
     for override in overrides:
         try:
-            applied[apply_override(content, override)] = override
+            key = apply_override(content, override)
+            applied.pop(key, None)  # so that the latest stands last
+            applied[key] = override
         except UserError as error:
             refused.append((override, str(error)))
     origin = Origin(path, find_lines(text), applied)

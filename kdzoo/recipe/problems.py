@@ -54,7 +54,7 @@ class Problems:
 
     def _override_of(self, *keys: Key) -> tuple[Key, str] | None:
         for key in keys:
-            for at, override in self._origin.overrides.items():
+            for at, override in reversed(self._origin.overrides.items()):  # the latest set the value
                 table = key[:-1]
                 made_table = bool(table) and table not in self._origin.lines and at[: len(table)] == table
                 if key[: len(at)] == at or made_table:

@@ -27,11 +27,14 @@ RecipeName = Annotated[str, AfterValidator(_recipe_name)]
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a recipe was written. All origins are equal: recipes that say the same are the same."""
+    """Where a recipe was written: lines by key, and overrides by the key that they set, the latest last.
+
+    All origins are equal: recipes that say the same are the same.
+    """
 
     file: Path | None = field(default=None, compare=False)
     lines: Mapping[Key, int] = field(default_factory=dict, compare=False)
-    overrides: Mapping[Key, str] = field(default_factory=dict, compare=False)
+    overrides: dict[Key, str] = field(default_factory=dict, compare=False)
 
 
 class RecipeHead(Table):

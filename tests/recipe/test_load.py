@@ -1,4 +1,4 @@
-"""A recipe is read with all its defaults; stages get names, settings and models from the tables around them."""
+"""A recipe is read with all its defaults; stages take names, settings and models from what is around them."""
 
 from __future__ import annotations
 

@@ -114,3 +114,15 @@ def test_a_batch_size_that_clashes_with_the_file_s_parts_names_the_override(
     assert problems(text, "training.batch_size=12") == [
         "--set training.batch_size=12: training.micro_batch_size: micro_batch_size = 8 does not divide batch_size = 12"
     ]
+
+
+def test_of_several_overrides_the_one_that_set_the_wrong_value_is_named(
+    problems: Problems, right: str
+) -> None:
+    overrides = ["kid.options.alpha=7", "kid.options.strategy=hard", "kid.options={alpha=8}"]
+    assert problems(right, *overrides) == [
+        '--set kid.options={alpha=8}: stage "kid": options.alpha: must be greater than 0 and at most 1, not 8'
+    ]
+    assert problems(right, *overrides, "kid.options.alpha=9") == [
+        "--set kid.options.alpha=9: must be greater than 0 and at most 1, not 9"
+    ]

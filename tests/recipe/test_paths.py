@@ -1,0 +1,155 @@
+"""Paths of data and models: variables, folders, and what is said of what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kdzoo.errors import UserError
+from kdzoo.recipe import Recipe, check_paths, load_recipe, missing_data
+
+Load = Callable[..., Recipe]
+Problems = Callable[..., list[str]]
+
+
+def spider(right: str, path: str) -> str:
+    return right.replace('kind = "embedded"', f'kind = "spider"\npath = "{path}"')
+
+
+def test_a_variable_is_expanded(load: Load, right: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOLDER", "/some/where")
+    assert load(spider(right, "${FOLDER}/spider")).data.path == "/some/where/spider"
+    assert load(spider(right, "${FOLDER:-other}/spider")).data.path == "/some/where/spider"
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_variable_that_is_not_set_has_its_default(
+    load: Load, right: str, monkeypatch: pytest.MonkeyPatch, value: str | None
+) -> None:
+    monkeypatch.delenv("FOLDER", raising=False)
+    if value is not None:
+        monkeypatch.setenv("FOLDER", value)
+    assert load(spider(right, "${FOLDER:-../data}/spider")).data.path == "../data/spider"
+    assert load(spider(right, "x${FOLDER:-}y")).data.path == "xy"
+
+
+def test_a_variable_that_is_not_set_and_has_no_default(
+    problems: Problems, right: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FOLDER", raising=False)
+    advice = "set it, or write ${FOLDER:-default}"
+    assert problems(spider(right, "${FOLDER}/spider")) == [
+        f"r.toml:3: data.path: the environment variable FOLDER is not set; {advice}"
+    ]
+    assert problems(spider(right, "x"), "data.path=${FOLDER}") == [
+        f"--set data.path=${{FOLDER}}: the environment variable FOLDER is not set; {advice}"
+    ]
+
+
+@pytest.mark.parametrize("path", ["${FOLDER", "${}", "${1X}", "${A-b}"])
+def test_a_variable_that_is_written_wrongly(problems: Problems, right: str, path: str) -> None:
+    assert problems(spider(right, path)) == [
+        "r.toml:3: data.path: write a variable as ${NAME} or ${NAME:-default}"
+    ]
+
+
+def test_a_path_is_relative_to_the_recipe_s_folder_or_else_to_the_working_directory(
+    tmp_path: Path, right: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("recipes/beside", "recipes/both", "work/both", "work/there"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "work")
+    expected = {
+        "beside": str(tmp_path / "recipes/beside"),
+        "both": str(tmp_path / "recipes/both"),
+        "there": str(tmp_path / "work/there"),
+        "nowhere": "nowhere",
+    }
+    for path, found in expected.items():
+        (tmp_path / "recipes/r.toml").write_text(spider(right, path))
+        assert load_recipe(Path("../recipes/r.toml")).data.path == found
+
+
+def test_a_model_s_folder_is_found_and_a_hub_name_stays(load: Load, right: str, tmp_path: Path) -> None:
+    (tmp_path / "models/student").mkdir(parents=True)
+    text = right.replace("train = { vocab_size = 500 }", 'path = "org/tokenizer-1.0"')
+    text = text.replace(
+        'from_scratch = { architecture = "llama", hidden_size = 32 }', 'path = "models/student"'
+    )
+    recipe = load(text)
+    assert recipe.student.path == str(tmp_path / "models/student")
+    assert recipe.tokenizer is not None
+    assert recipe.tokenizer.path == "org/tokenizer-1.0"
+
+
+def test_a_home_folder(load: Load, right: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load(spider(right, "~/spider")).data.path == str(tmp_path / "spider")
+
+
+def test_a_path_that_no_system_has(load: Load, right: str) -> None:
+    path = load(spider(right, "a\\u0000b")).data.path
+    assert path == "a\0b"
+    assert missing_data(load(spider(right, "a\\u0000b"))) == ("path", path)
+
+
+def test_data_that_are_not_there(load: Load, right: str, tmp_path: Path) -> None:
+    recipe = load(spider(right, "spider"))
+    assert missing_data(recipe) == ("path", "spider")
+    with pytest.raises(UserError) as caught:
+        check_paths(recipe)
+    assert str(caught.value) == (
+        "r.toml:3: data.path: there is no spider; --rehearse runs the recipe without it"
+    )
+    (tmp_path / "spider").mkdir()
+    check_paths(load(spider(right, "spider")))
+    assert missing_data(load(spider(right, "spider"))) is None
+
+
+def test_data_that_are_not_there_can_be_asked_for_while_loading(
+    write: Callable[[str], Path], right: str
+) -> None:
+    path = write(spider(right, "spider"))
+    load_recipe(path)
+    with pytest.raises(UserError, match=r"^r\.toml:3: data\.path: there is no spider"):
+        load_recipe(path, check_data=True)
+    with pytest.raises(UserError, match=r"^--set data\.path=other: there is no other"):
+        load_recipe(path, ["data.path=other"], check_data=True)
+
+
+def test_files_of_examples_that_are_not_there(load: Load, right: str, tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").touch()
+    text = right.replace(
+        'kind = "embedded"', 'kind = "jsonl"\ntrain = "train.jsonl"\nevaluation = "test.jsonl"'
+    )
+    recipe = load(text)
+    assert missing_data(recipe) == ("evaluation", "test.jsonl")
+    with pytest.raises(UserError, match=r"^r\.toml:4: data\.evaluation: there is no test\.jsonl; "):
+        check_paths(recipe)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("./no", "there is no folder ./no, and it cannot be a hub name"),
+        ("/no/model/here", "there is no folder /no/model/here, and it cannot be a hub name"),
+        ("a/b/c", "there is no folder a/b/c, and it cannot be a hub name"),
+    ],
+)
+def test_models_that_are_not_there(load: Load, right: str, path: str, message: str) -> None:
+    text = right.replace("train = { vocab_size = 500 }", 'path = "org/name"')
+    text = text.replace('from_scratch = { architecture = "llama", hidden_size = 32 }', f'path = "{path}"')
+    with pytest.raises(UserError) as caught:
+        check_paths(load(text))
+    assert str(caught.value) == f"r.toml:11: student.path: {message}"
+
+
+def test_a_file_where_a_model_s_folder_should_be(load: Load, right: str, tmp_path: Path) -> None:
+    (tmp_path / "model").touch()
+    text = right.replace("train = { vocab_size = 500 }", 'path = "model"')
+    with pytest.raises(UserError) as caught:
+        check_paths(load(text))
+    where = "r.toml:5: tokenizer.path"
+    assert str(caught.value) == f"{where}: {tmp_path / 'model'} is a file, not the folder of a model"

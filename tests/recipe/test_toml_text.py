@@ -1,0 +1,140 @@
+"""A recipe that is written as TOML is read as the same recipe."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kdzoo.data.config import BirdData, EmbeddedData, JsonlData, SpiderData
+from kdzoo.recipe import Recipe, load_recipe, resolved_toml
+from kdzoo.recipe.toml_text import toml_value
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+VALUES = st.recursive(
+    st.one_of(st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(), TEXT),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equality in which NaN equals NaN, and 1, 1.0 and true are three things."""
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    return type(a) is type(b) and (a == b or (isinstance(a, float) and math.isnan(a) and math.isnan(b)))
+
+
+@given(st.dictionaries(TEXT, VALUES, max_size=4))
+def test_any_value_that_toml_has(content: dict[str, Any]) -> None:
+    text = toml_value(content)
+    assert "\n" not in text
+    assert same(tomllib.loads(f"x = {text}")["x"], content)
+
+
+def test_a_value_that_toml_does_not_have() -> None:
+    with pytest.raises(TypeError, match="NoneType"):
+        toml_value([None])
+
+
+PATHS = st.from_regex(r"[A-Za-z][A-Za-z0-9 ü'\".-]{0,8}(/[a-z]{1,3})?", fullmatch=True)
+LORA = st.fixed_dictionaries(
+    {"rank": st.integers(1, 99)},
+    optional={
+        "alpha": st.floats(0.1, 100),
+        "dropout": st.floats(0, 0.9),
+        "target_modules": TEXT | st.lists(TEXT),
+    },
+)
+SCRATCH = st.fixed_dictionaries(
+    {"from_scratch": st.dictionaries(TEXT, VALUES, max_size=2).map(lambda d: {**d, "architecture": "llama"})},
+    optional={
+        "lora": LORA,
+        "gradient_checkpointing": st.booleans(),
+        "attention": st.sampled_from(["sdpa", "eager"]),
+    },
+)
+PRETRAINED = st.fixed_dictionaries(
+    {"path": PATHS}, optional={"lora": LORA, "revision": PATHS, "dtype": st.just("bfloat16")}
+)
+TRAINING = {
+    "epochs": st.floats(0.01, 100) | st.integers(1, 9),
+    "max_steps": st.integers(1, 10**9),
+    "batch_size": st.sampled_from([4, 8, 16]),
+    "micro_batch_size": st.sampled_from([1, 2, 4]),
+    "learning_rate": st.floats(1e-9, 0.5),
+    "warmup": st.floats(0, 0.9),
+    "sharing": st.sampled_from(["on", "prompt", "off"]),
+    "loggers": st.lists(TEXT),
+}
+OPTIONS = {
+    "kid": {"alpha": st.floats(0.01, 1), "mask_token": TEXT, "sample": st.booleans()},
+    "gkd": {"lambda": st.floats(0, 1), "divergence": st.sampled_from(["rkl", "jsd"])},
+    "sft": {},
+}
+SOME_TRAINING = st.fixed_dictionaries({}, optional=TRAINING)
+EVALUATION = st.fixed_dictionaries(
+    {}, optional={"batch_size": st.integers(1, 9), "time_limit": st.floats(0.1, 9)}
+)
+EXAMPLES = {"max_train": st.integers(1, 9), "max_evaluation": st.integers(1, 9)}
+DATA = st.one_of(
+    st.builds(lambda n: EmbeddedData(kind="embedded", questions=n), st.integers(50, 99)),
+    st.builds(
+        lambda p, f: SpiderData(kind="spider", path=p, train=f), PATHS, st.none() | st.lists(TEXT).map(tuple)
+    ),
+    st.builds(lambda p, e: BirdData(kind="bird", path=p, evidence=e), PATHS, st.booleans()),
+    st.builds(lambda t, e: JsonlData(kind="jsonl", train=t, evaluation=e), PATHS, PATHS),
+)
+
+
+@st.composite
+def stages(draw: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [{"kind": "finetune", "training": draw(SOME_TRAINING)}]
+    for number in range(draw(st.integers(0, 2))):
+        method = draw(st.sampled_from(sorted(OPTIONS)))
+        options = draw(st.fixed_dictionaries({}, optional=OPTIONS[method]))
+        found.append({"kind": "distill", "name": f"s-{number}", "method": method, "options": options})
+    found.append({"kind": "evaluate", "evaluation": draw(EVALUATION)})
+    return found
+
+
+@st.composite
+def recipes(draw: Any) -> Recipe:
+    pretrained = draw(st.booleans())
+    models = PRETRAINED if pretrained else SCRATCH
+    trained = {"train": {"vocab_size": draw(st.integers(300, 999))}}
+    return Recipe(
+        name="x",
+        seed=draw(st.integers(0, 2**31 - 1)),
+        data=draw(DATA),
+        tokenizer=draw(st.sampled_from([None, {"path": "org/t"}])) if pretrained else trained,
+        teacher=draw(models),
+        student=draw(models),
+        training=draw(SOME_TRAINING),
+        evaluation=draw(EVALUATION),
+        stage=draw(stages()),
+    )
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(recipes())
+def test_any_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe) -> None:
+    monkeypatch.chdir(tmp_path)  # where no path of a recipe exists by chance
+    path = tmp_path / "recipe.toml"
+    path.write_text(resolved_toml(recipe), encoding="utf-8", newline="")
+    assert load_recipe(path) == recipe
+
+
+def test_all_defaults_are_written(load: Callable[..., Recipe], right: str) -> None:
+    written = tomllib.loads(resolved_toml(load(right)))
+    assert written["training"]["learning_rate"] == 2e-4
+    assert written["stage"][1]["options"]["alpha"] == 0.2
+    assert [list(stage)[:2] for stage in written["stage"]] == [["kind", "name"]] * 3
