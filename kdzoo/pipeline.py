@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from kdzoo import fingerprints, registry
+from kdzoo import fingerprints, preflight, registry
 from kdzoo.errors import RunError
 from kdzoo.recipe import DistillStage, EvaluateStage, FinetuneStage, Recipe, Stage, resolved_toml
 from kdzoo.report.progress import Reporter
@@ -25,6 +25,7 @@ def run(recipe: Recipe, out: Path, reporter: Reporter) -> RunDirectory:
         UserError: the recipe asks for what cannot be had.
         RunError: a stage failed for a reason outside the program.
     """
+    preflight.check(recipe)
     directory = RunDirectory(out / f"{recipe.name}-{fingerprints.of_recipe(recipe)}")
     description = _description(recipe)
     directory.begin(resolved_toml(recipe), description)
@@ -109,7 +110,7 @@ def _results(context: RunContext, stage: Stage, folder: Path) -> dict[str, Any]:
         if recipe.teacher is not None:
             teacher = _ref(context, recipe.teacher_stage_of(stage), "teacher")
         return distill.run(context, stage, folder, student=student, teacher=teacher)
-    models = {name: _evaluated(context, name) for name in recipe.models_of(stage)}
+    models = {name: _evaluated(context, name, stage) for name in recipe.models_of(stage)}
     return evaluate.run(context, stage, folder, models)
 
 
@@ -117,10 +118,10 @@ def _ref(context: RunContext, stage_name: str | None, role: str) -> ModelRef:
     return ModelRef(role, None if stage_name is None else context.directory.stage(stage_name))
 
 
-def _evaluated(context: RunContext, name: str) -> ModelRef:
-    """A model to evaluate: ``teacher`` and ``student`` are the recipe's, unless trained; else a stage's."""
+def _evaluated(context: RunContext, name: str, stage: EvaluateStage) -> ModelRef:
+    """A model to evaluate: ``teacher`` and ``student`` are the recipe's, unless trained before; else a stage's."""
     recipe = context.recipe
-    trained = recipe.training_stage(name)
+    trained = recipe.training_stage(name, before=stage)
     if trained is None:
         return ModelRef(name)
     role = trained.model if isinstance(trained, FinetuneStage) else "student"

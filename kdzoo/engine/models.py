@@ -83,6 +83,20 @@ def build_model(source: ModelSource, vocabulary: int, special: dict[str, int | N
     return load_pretrained(source.path, source.revision, source.dtype, source.attention)
 
 
+def load_config(path: str, revision: str | None) -> PretrainedConfig:
+    """Load a model's configuration alone.
+
+    Raises:
+        UserError: it cannot be found or read.
+    """
+    try:
+        config = AutoConfig.from_pretrained(path, revision=revision)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"the model {path!r} cannot be loaded: {_first_line(error)}") from error
+    assert isinstance(config, PretrainedConfig)
+    return config
+
+
 def load_pretrained(path: str, revision: str | None, dtype: str, attention: str | None = None) -> PreTrainedModel:
     """Load a model in Hugging Face format.
 
@@ -94,8 +108,7 @@ def load_pretrained(path: str, revision: str | None, dtype: str, attention: str 
             path, revision=revision, dtype=getattr(torch, dtype), attn_implementation=attention
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"the model {path!r} cannot be loaded: {reason}") from error
+        raise UserError(f"the model {path!r} cannot be loaded: {_first_line(error)}") from error
     assert isinstance(model, PreTrainedModel)
     return model
 
@@ -143,3 +156,7 @@ def load_trained(
 def count_parameters(model: torch.nn.Module) -> int:
     """The number of parameters, adapters included."""
     return sum(p.numel() for p in model.parameters())
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

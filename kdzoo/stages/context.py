@@ -14,7 +14,7 @@ from kdzoo.data.example import Splits
 from kdzoo.data.load import load as load_data
 from kdzoo.engine.encoding import count_prompt_tokens
 from kdzoo.engine.models import Lora, ModelSource, add_lora, build_model, load_pretrained, load_trained
-from kdzoo.engine.tokenizers import check_same_vocabulary, load_tokenizer, train_tokenizer
+from kdzoo.engine.tokenizers import load_tokenizer, train_tokenizer
 from kdzoo.errors import UserError
 from kdzoo.files import new_folder
 from kdzoo.recipe import ModelConfig, Recipe
@@ -51,11 +51,7 @@ class RunContext:
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        """The tokenizer that all models of the run share.
-
-        Raises:
-            UserError: teacher and student come with different tokenizers.
-        """
+        """The tokenizer that all models of the run share."""
         config = self.recipe.tokenizer
         if config is not None and config.train is not None:
             folder = self.directory.path / "tokenizer"
@@ -67,10 +63,10 @@ class RunContext:
             return load_tokenizer(str(folder))
         if config is not None and config.path is not None:
             return load_tokenizer(config.path)
-        loaded = [load_tokenizer(m.path, m.revision) for m in self._models() if m.path is not None]
-        for other in loaded[1:]:
-            check_same_vocabulary(loaded[0], other)
-        return loaded[0]
+        models = (self.recipe.student, self.recipe.teacher)
+        source = next(m for m in models if m is not None and m.path is not None)
+        assert source.path is not None
+        return load_tokenizer(source.path, source.revision)
 
     def untrained_model(self, role: str) -> tuple[PreTrainedModel, ModelSource]:
         """Load or build one of the recipe's models without its LoRA."""
@@ -134,9 +130,6 @@ class RunContext:
         if config is None:
             raise UserError(f"the recipe has no [{role}], and a stage needs it")
         return config
-
-    def _models(self) -> list[ModelConfig]:
-        return [model for model in (self.recipe.student, self.recipe.teacher) if model is not None]
 
 
 def source_of(config: ModelConfig) -> ModelSource:

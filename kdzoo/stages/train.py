@@ -42,7 +42,7 @@ def train_by(
     is the time of the training steps over all starts, without loading and preparing.
 
     Raises:
-        UserError: the limits do not fit the models.
+        UserError: the method needs a teacher, and there is none.
         RunError: no example is left to train on.
     """
     chosen = choose_method(method_name, options)
@@ -51,13 +51,6 @@ def train_by(
     student = context.model_to_train(model, folder)
     uses_teacher = registry.find(method_name).method.uses_teacher
     teacher_model = context.model_to_use(teacher) if uses_teacher and teacher is not None else None
-    longest = training.input_limit + training.output_limit
-    for role, loaded in (("student", student), ("teacher", teacher_model)):
-        positions = getattr(getattr(loaded, "config", None), "max_position_embeddings", None)
-        if positions is not None and positions < longest:
-            raise UserError(
-                f"stage {name!r}: the {role} has {positions} positions, fewer than input_limit + output_limit = {longest}"
-            )
     encoded = encode_training_examples(context, training)
     if not encoded.examples:
         raise RunError(f"stage {name!r}: no example is left to train on; output_limit is {training.output_limit}")
