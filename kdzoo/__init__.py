@@ -1,7 +1,7 @@
 """kdzoo: a plugin-based zoo of knowledge-distillation methods. These names are what a plugin may use.
 
-Importing this package imports nothing else; each name is loaded when it is first used, and torch only with those
-that need it.
+Importing this package imports nothing else; each name is loaded when it is first used, and torch only with
+those that need it.
 """
 
 from __future__ import annotations

@@ -1,36 +1,45 @@
 """Divergences between teacher and student, per token, in nats.
 
-Each function takes the student's and the teacher's logits, float [N, V], and gives float32 [N]. In all formulas p is
-the teacher's distribution and q the student's, both the softmax of the logits over V at temperature 1. Gradients reach
-the student's logits only. Everything is computed in float32 from log-softmax, and a probability of exactly zero (a
-logit of minus infinity) contributes its limit, never NaN.
+Each function takes the student's and the teacher's logits, float [N, V], and gives float32 [N]. In all
+formulas p is the teacher's distribution and q the student's, both the softmax of the logits over V at
+temperature 1. Gradients reach the student's logits only, and only once (no second derivatives).
+
+Everything is computed in float32 from log-softmax. A probability of exactly zero (a logit of minus infinity)
+is given the logarithm -10,000: where the formula has 0 log 0 it contributes nothing, and where it is infinite
+the value is large but finite, as is its gradient.
+
+The formulas at the end give each value with its gradient with respect to the student's logits z: for a
+divergence D with derivative g = dD/dq, that is q (g - sum q g), in which a constant added to g makes no
+difference.
 """
 
 from __future__ import annotations
 
-import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from kdzoo.closed_form import Formula
+
 
 def forward_kl(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
-    """KL(p‖q) = sum p (log p - log q): Hinton et al. 2015; the paper's FKD. Infinite where q = 0 < p."""
-    return _kl(_log_teacher(teacher_logits), _log_softmax(student_logits))
+    """KL(p‖q) = sum p (log p - log q). Hinton et al. 2015; the FKD of the KID paper."""
+    return _evaluate(_forward_kl, student_logits, teacher_logits)
 
 
 def reverse_kl(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
-    """KL(q‖p) = sum q (log q - log p): Gu et al. 2023 (MiniLLM), token-wise; the paper's RKD. Infinite where p = 0 < q."""
-    return _kl(_log_softmax(student_logits), _log_teacher(teacher_logits))
+    """KL(q‖p) = sum q (log q - log p). Gu et al. 2023 (MiniLLM), here per token; the RKD of the KID paper."""
+    return _evaluate(_reverse_kl, student_logits, teacher_logits)
 
 
 def jensen_shannon(student_logits: Tensor, teacher_logits: Tensor, beta: float = 0.5) -> Tensor:
-    """Generalised Jensen-Shannon divergence: beta KL(p‖m) + (1 - beta) KL(q‖m), with m = beta p + (1 - beta) q.
+    """Generalised Jensen-Shannon divergence: beta KL(p‖m) + (1 - beta) KL(q‖m), m = beta p + (1 - beta) q.
 
-    Agarwal et al. 2024 (GKD), equation 1; ``beta`` 0.5 is the paper's equation 4. The formula itself vanishes at
-    ``beta`` 0 and 1; there, as in TRL, it stands for `forward_kl` and `reverse_kl`, its limits after division by beta
-    and by 1 - beta. Lies between 0 and log 2.
+    Agarwal et al. 2024 (GKD); ``beta`` 0.5 is equation 4 of the KID paper. Lies between 0 and log 2. The
+    formula itself vanishes at ``beta`` 0 and 1; there, as in TRL, it stands for `forward_kl` and
+    `reverse_kl`: the limits of the divergence over beta and over 1 - beta.
 
     Raises:
         ValueError: ``beta`` is not between 0 and 1.
@@ -41,51 +50,88 @@ def jensen_shannon(student_logits: Tensor, teacher_logits: Tensor, beta: float =
         return forward_kl(student_logits, teacher_logits)
     if beta == 1:
         return reverse_kl(student_logits, teacher_logits)
-    log_p, log_q = _log_teacher(teacher_logits), _log_softmax(student_logits)
-    log_m = _log_mixture(log_p, log_q, beta)
-    divergence = beta * _kl(log_p, log_m) + (1 - beta) * _kl(log_q, log_m)
-    return divergence.clamp_min(0)  # two small terms of opposite rounding may end just below zero
+    return _evaluate(partial(_jensen_shannon, beta=beta), student_logits, teacher_logits)
 
 
 def teacher_to_mixture_kl(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
-    """KL(p‖m) with m = p/2 + q/2: the half of the JSD that f-distill takes on the teacher's sequences (Wen et al. 2023)."""
-    log_p = _log_teacher(teacher_logits)
-    return _kl(log_p, _log_mixture(log_p, _log_softmax(student_logits), 0.5))
+    """KL(p‖m) with m = p/2 + q/2, from 0 to log 2. Wen et al. 2023: JS on the teacher's sequences."""
+    return _evaluate(_teacher_to_mixture_kl, student_logits, teacher_logits)
 
 
 def student_to_mixture_kl(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
-    """KL(q‖m) with m = p/2 + q/2: the half of the JSD that f-distill takes on the student's sequences (Wen et al. 2023)."""
-    log_q = _log_softmax(student_logits)
-    return _kl(log_q, _log_mixture(_log_teacher(teacher_logits), log_q, 0.5))
+    """KL(q‖m) with m = p/2 + q/2, from 0 to log 2. Wen et al. 2023: JS on the student's sequences."""
+    return _evaluate(_student_to_mixture_kl, student_logits, teacher_logits)
 
 
 def total_variation(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
-    """Total variation distance 1/2 sum abs(p - q): f-distill; the paper's equation 5. Lies between 0 and 1."""
-    return 0.5 * (_log_teacher(teacher_logits).exp() - _log_softmax(student_logits).exp()).abs().sum(-1)
+    """Total variation distance 1/2 sum abs(p - q), 0 to 1. Wen et al. 2023; the KID paper, equation 5."""
+    return _evaluate(_total_variation, student_logits, teacher_logits)
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """Entropy -sum q log q of the softmax of logits [N, V]: float32 [N]."""
-    log_q = _log_softmax(logits)
-    return -(log_q.exp() * log_q.masked_fill(log_q.isneginf(), 0)).sum(-1)
+    """Entropy -sum q log q of the softmax of logits [N, V]: float32 [N], between 0 and log V."""
+    log_q = logits.float().log_softmax(-1)
+    q = log_q.exp()
+    return -(q * log_q.masked_fill(q == 0, 0)).sum(-1)
 
 
-def _log_softmax(logits: Tensor) -> Tensor:
-    return logits.float().log_softmax(-1)
+def _evaluate(formula: Formula, student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    from kdzoo import closed_form  # here, because it imports torch
+
+    return closed_form.evaluate(formula, student_logits, teacher_logits)
 
 
-def _log_teacher(logits: Tensor) -> Tensor:
-    return logits.detach().float().log_softmax(-1)
+def _forward_kl(log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
+    p = log_p.exp()
+    value = log_p.sub_(log_q).mul_(p).sum(-1)
+    return value, log_q.exp_().sub_(p)
 
 
-def _kl(log_a: Tensor, log_b: Tensor) -> Tensor:
-    """KL(a‖b). Where a = 0 the difference is set to 0 before it is used, so that no gradient becomes NaN."""
-    difference = (log_a - log_b).masked_fill(log_a.isneginf(), 0)
-    return (log_a.exp() * difference).sum(-1)
+def _reverse_kl(log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
+    q = log_q.exp()
+    terms = log_q.sub_(log_p).mul_(q)
+    value = terms.sum(-1)
+    return value, terms.sub_(q.mul_(value[..., None]))
 
 
-def _log_mixture(log_p: Tensor, log_q: Tensor, beta: float) -> Tensor:
-    """log(beta p + (1 - beta) q). Where both are 0 any finite value serves: it meets a weight of 0."""
-    nowhere = log_p.isneginf() & log_q.isneginf()
-    p, q = log_p.masked_fill(nowhere, 0), log_q.masked_fill(nowhere, 0)
-    return (p + math.log(beta)).logaddexp(q + math.log1p(-beta))
+def _jensen_shannon(log_p: Tensor, log_q: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    p, q = log_p.exp(), log_q.exp()
+    log_m = _log_mixture(p, q, beta)
+    of_teacher = log_p.sub_(log_m).mul_(p).sum(-1)
+    terms = log_q.sub_(log_m).mul_(q)
+    of_student = terms.sum(-1)
+    value = beta * of_teacher + (1 - beta) * of_student
+    # two small terms of opposite rounding may end just below zero
+    return value.clamp_min_(0), terms.sub_(q.mul_(of_student[..., None])).mul_(1 - beta)
+
+
+def _teacher_to_mixture_kl(log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
+    p, q = log_p.exp(), log_q.exp_()
+    log_m = _log_mixture(p, q, 0.5)
+    value = log_p.sub_(log_m).mul_(p).sum(-1)
+    # g = -p / 2m, and p / m is safe as a quotient of float32: m is at least p / 2
+    terms = p.div_(log_m.exp_()).mul_(-0.5).mul_(q)
+    return value.clamp_min_(0), terms.sub_(q.mul_(terms.sum(-1, keepdim=True)))
+
+
+def _student_to_mixture_kl(log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
+    p, q = log_p.exp_(), log_q.exp()
+    log_m = _log_mixture(p, q, 0.5)
+    difference = log_q.sub_(log_m)
+    value = (q * difference).sum(-1)
+    # g = log(q / m) - q / 2m
+    terms = difference.sub_(log_m.exp_().reciprocal_().mul_(0.5).mul_(q)).mul_(q)
+    return value.clamp_min_(0), terms.sub_(q.mul_(terms.sum(-1, keepdim=True)))
+
+
+def _total_variation(log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
+    q = log_q.exp_()
+    difference = q - log_p.exp_()
+    value = 0.5 * difference.abs().sum(-1)
+    terms = difference.sign_().mul_(0.5).mul_(q)
+    return value, terms.sub_(q.mul_(terms.sum(-1, keepdim=True)))
+
+
+def _log_mixture(p: Tensor, q: Tensor, beta: float) -> Tensor:
+    """log(beta p + (1 - beta) q), at least the logarithm of float32's smallest normal number."""
+    return q.lerp(p, beta).clamp_min_(1.1754944e-38).log_()

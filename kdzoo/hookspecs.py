@@ -1,7 +1,8 @@
 """The four hooks of a method. A plugin implements those in which it differs from the defaults.
 
-An implementation declares only the arguments that it uses: ``def divergence(student_logits, teacher_logits)`` is
-enough for most. Tensors are described by shape: N scored tokens, V vocabulary entries, R sequences, T tokens.
+An implementation declares only the arguments that it uses: ``def divergence(student_logits, teacher_logits)``
+is enough for most. Tensors are described by shape: N scored tokens, V vocabulary entries, R sequences, T
+tokens.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def register_method() -> Method:  # type: ignore[empty-body]
 def make_training_sequence(step: Step, options: Options) -> Sequences:  # type: ignore[empty-body]
     """Give the sequences that teacher and student are both scored on.
 
-    Called without gradients. Default: the ground truth, ``step.target``. Randomness comes from ``step.generator``.
+    Called without gradients. Default: the ground truth, ``step.target``. Randomness comes from
+    ``step.generator``.
     """
 
 
@@ -49,12 +51,12 @@ def make_training_sequence(step: Step, options: Options) -> Sequences:  # type: 
 def divergence(
     student_logits: Tensor, teacher_logits: Tensor, tokens: ScoredTokens, step: Step, options: Options
 ) -> Tensor:  # type: ignore[empty-body]
-    """Give the KD loss of each scored token, in nats: float tensor of shape [N], with gradients to the student.
+    """Give the KD loss of each scored token, in nats: float [N], with gradients to the student.
 
-    Both logits have shape [N, V], are conditioned on the training sequence and predict ``tokens``; no padding, no
-    prompt, no shift is left to handle. The hook may be called several times in a step, on parts of the scored
-    tokens, so that a token's loss must not depend on the other tokens. The core averages over all scored tokens of
-    the step. A method without this hook has no KD loss.
+    Both logits have shape [N, V], are conditioned on the training sequence and predict ``tokens``; no
+    padding, no prompt, no shift is left to handle. The hook may be called several times in a step, on parts
+    of the scored tokens, so that a token's loss must not depend on the other tokens. The core averages over
+    all scored tokens of the step. A method without this hook has no KD loss.
     """
 
 
@@ -62,6 +64,6 @@ def divergence(
 def aux_loss(step: Step, options: Options) -> Tensor | None:
     """Give a scalar that is added to the KD loss, or None (the default).
 
-    It is taken to be a mean over the ground truth's tokens, and is weighted by their number where a batch is split
-    (gradient accumulation, processes), so that the split does not change the result.
+    It is taken to be a mean over the ground truth's tokens, and is weighted by their number where a batch is
+    split (gradient accumulation, processes), so that the split does not change the result.
     """

@@ -22,15 +22,17 @@ class WeightedOptions(Options):
     """Options of a method whose loss has two terms. The paper gives no weights; both are 1 by default."""
 
     kd_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description="factor of the divergence")
-    mle_weight: float = Field(1.0, ge=0, allow_inf_nan=False, description="factor of the MLE loss on the ground truth")
+    mle_weight: float = Field(
+        1.0, ge=0, allow_inf_nan=False, description="factor of the MLE loss on the ground truth"
+    )
 
 
 @dataclass(frozen=True)
 class StepCost:
     """What one training step costs beyond reading the prompt once, in passes over target-length sequences.
 
-    ``student`` counts passes with gradients, ``student_no_grad`` passes without; ``generation`` is the fraction of
-    rows that the student generates token by token.
+    ``student`` counts passes with gradients, ``student_no_grad`` passes without; ``generation`` is the
+    fraction of rows that the student generates token by token.
     """
 
     student: float = 1

@@ -12,9 +12,9 @@ from torch import Tensor
 class StepGenerator:
     """Uniform random numbers that depend on the seed, the step and the example, and on nothing else.
 
-    Every row draws from a stream of its own, named by its example. So a batch gives the same numbers however it is
-    ordered, padded, or split over accumulation steps and processes, and an interrupted run continues in the same
-    way without any saved state. The global generators of torch are never touched.
+    Every row draws from a stream of its own, named by its example. So a batch gives the same numbers however
+    it is ordered, padded, or split over accumulation steps and processes, and an interrupted run continues in
+    the same way without any saved state. The global generators of torch are never touched.
     """
 
     def __init__(self, seed: int, step: int, examples: Sequence[int]) -> None:

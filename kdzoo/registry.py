@@ -44,14 +44,14 @@ class Zoo:
 
 @cache
 def discover() -> Zoo:
-    """Load every entry point of the group ``kdzoo``. One that fails is reported in ``Zoo.broken``, never raised."""
+    """Load every entry point of the group ``kdzoo``. One that fails is told of in ``Zoo.broken``, never raised."""
     plugins: dict[str, Plugin] = {}
     broken: list[BrokenPlugin] = []
     for entry in sorted(entry_points(group=hookspecs.PROJECT), key=lambda entry: (entry.name, entry.value)):
         package = entry.dist.name if entry.dist else "unknown"
         try:
-            plugin = _load(entry, package, plugins)
-        except Exception as error:  # a third party's module may raise anything; the others must stay usable
+            plugin = _load(entry, plugins)
+        except (Exception, SystemExit) as error:  # a third party's module may raise anything
             broken.append(BrokenPlugin(entry.name, package, f"{type(error).__name__}: {error}"))
         else:
             plugins[plugin.method.name] = plugin
@@ -69,10 +69,28 @@ def find(name: str) -> Plugin:
         return zoo.plugins[name]
     for plugin in zoo.broken:
         if plugin.name == name:
-            raise UserError(f"the method {name!r} (package {plugin.package}) cannot be loaded: {plugin.reason}")
+            raise UserError(f"method {name!r} (package {plugin.package}) cannot be loaded: {plugin.reason}")
     close = difflib.get_close_matches(name, zoo.plugins, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise UserError(f"no method {name!r} is installed{hint} Installed: {', '.join(sorted(zoo.plugins))}")
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    raise UserError(f"no method {name!r} is installed; {hint}there are {', '.join(sorted(zoo.plugins))}")
+
+
+def plugin_of(module: ModuleType, package: str = "unknown", version: str = "unknown") -> Plugin:
+    """Read the method that a module implements.
+
+    Raises:
+        pluggy.PluginValidationError: a hook of no known name, or with an argument that its specification lacks.
+        TypeError: ``register_method`` is missing or does not give a Method.
+    """
+    manager = _manager()
+    manager.register(module)
+    manager.check_pending()
+    method = manager.hook.register_method()
+    if not isinstance(method, Method):
+        raise TypeError(
+            f"register_method of {getattr(module, '__name__', module)} must give a kdzoo.Method, not {method!r}"
+        )
+    return Plugin(method, module, package, version)
 
 
 def hooks_of(plugin: Plugin) -> pluggy.HookRelay:
@@ -84,8 +102,8 @@ def hooks_of(plugin: Plugin) -> pluggy.HookRelay:
 
 
 def implements(plugin: Plugin, hook: str) -> bool:
-    """Say whether the method has an implementation of its own of that hook."""
-    return hasattr(plugin.module, hook)
+    """Say whether the method has an implementation of its own of that hook, marked as one by ``hookimpl``."""
+    return hasattr(getattr(plugin.module, hook, None), f"{hookspecs.PROJECT}_impl")
 
 
 def _manager() -> pluggy.PluginManager:
@@ -94,17 +112,12 @@ def _manager() -> pluggy.PluginManager:
     return manager
 
 
-def _load(entry: EntryPoint, package: str, known: dict[str, Plugin]) -> Plugin:
-    module = entry.load()
-    manager = _manager()
-    manager.register(module)
-    manager.check_pending()
-    method = manager.hook.register_method()
-    if not isinstance(method, Method):
-        raise TypeError(f"register_method of {entry.value} must return a kdzoo.Method, not {method!r}")
-    if method.name != entry.name:
-        raise ValueError(f"the entry point is named {entry.name!r}, its method {method.name!r}; they must agree")
-    if method.name in known:
-        raise ValueError(f"the method is already registered by the package {known[method.name].package}")
-    version = entry.dist.version if entry.dist else "unknown"
-    return Plugin(method, module, package, version)
+def _load(entry: EntryPoint, known: dict[str, Plugin]) -> Plugin:
+    dist = entry.dist
+    plugin = plugin_of(entry.load(), dist.name if dist else "unknown", dist.version if dist else "unknown")
+    name = plugin.method.name
+    if name != entry.name:
+        raise ValueError(f"the entry point is named {entry.name!r}, its method {name!r}; they must agree")
+    if name in known:
+        raise ValueError(f"the package {known[name].package} has already registered a method of that name")
+    return plugin

@@ -33,9 +33,9 @@ class ScoredTokens:
 class Sequences:
     """A batch of R sequences over a batch of B prompts, right-padded to T tokens.
 
-    ``tokens`` is int64 [R, T], ``lengths`` int64 [R] (0 is allowed: nothing is scored), ``kinds`` int64 [R] with
-    values of `Kind`. R is B times ``per_prompt``, and row r belongs to prompt r // per_prompt. What stands in the
-    padding does not matter. A sequence's end-of-sequence token is part of it.
+    ``tokens`` is int64 [R, T], ``lengths`` int64 [R] (0 is allowed: nothing is scored), ``kinds`` int64 [R]
+    with values of `Kind`. R is B times ``per_prompt``, and row r belongs to prompt r // per_prompt. What
+    stands in the padding does not matter. A sequence's end-of-sequence token is part of it.
     """
 
     tokens: Tensor
@@ -55,12 +55,12 @@ class Sequences:
         )
 
     def beside(self, other: Sequences) -> Sequences:
-        """Put another batch over the same prompts beside this one: every prompt keeps the sequences of both."""
+        """Put another batch over the same prompts beside this one: a prompt keeps the sequences of both."""
         first, second = self._padded_like(other), other._padded_like(self)
         prompts = first.tokens.shape[0] // first.per_prompt
 
         def interleave(a: Tensor, b: Tensor) -> Tensor:
-            rows = [a.reshape(prompts, -1, *a.shape[1:]), b.reshape(prompts, -1, *b.shape[1:])]
+            rows = a.unflatten(0, (prompts, first.per_prompt)), b.unflatten(0, (prompts, second.per_prompt))
             return torch.cat(rows, dim=1).flatten(0, 1)
 
         return Sequences(

@@ -25,17 +25,22 @@ class ConditionedModel(Protocol):
         ...
 
     def per_token(
-        self, sequences: Sequences, function: Callable[..., Tensor], inputs: Tensor | None = None
+        self,
+        sequences: Sequences,
+        function: Callable[..., Tensor],
+        inputs: Tensor | None = None,
+        where: Tensor | None = None,
     ) -> Tensor:
         """Apply ``function`` (logits [n, V] -> values [n]) to every token's logits, a chunk at a time.
 
-        Without gradients and in eval mode (no dropout). Gives [R, T]; 0 in the padding. Where ``inputs`` [R, T] are
-        given, the function takes the tokens' own inputs [n] as its second argument.
+        Without gradients and in eval mode (no dropout). Gives [R, T]; 0 in the padding. Where ``inputs`` [R,
+        T] are given, the function takes the tokens' own inputs [n] as its second argument. ``where`` (bool
+        [R, T]) leaves out the other tokens, which saves their projection onto the vocabulary; they get 0.
         """
         ...
 
     def cross_entropy(self, sequences: Sequences, labels: Sequences | None = None) -> Tensor:
-        """Mean over the tokens of -log q(label | prompt, sequence before it), nats, scalar; follows grad mode.
+        """Mean over the tokens of -log q(label | prompt, sequence before it), nats; follows grad mode.
 
         ``labels`` are the sequences themselves unless given; they must have the sequences' lengths.
         """
@@ -44,8 +49,8 @@ class ConditionedModel(Protocol):
     def generate(self, *, temperature: float = 1.0, rows: Tensor | None = None) -> Sequences:
         """Sample one sequence per prompt, in eval mode and without gradients, up to the output limit.
 
-        A sequence ends with its first end-of-sequence token. ``temperature`` 0 is greedy. Only the prompts marked in
-        ``rows`` (bool [B]) are continued; the others get length 0.
+        A sequence ends with its first end-of-sequence token. ``temperature`` 0 is greedy. Only the prompts
+        marked in ``rows`` (bool [B]) are continued; the others get length 0.
         """
         ...
 
@@ -60,7 +65,7 @@ class Step(Protocol):
 
     @property
     def teacher_target(self) -> Sequences:
-        """What the teacher generated for these prompts before training (see ``Options.needs_teacher_target``)."""
+        """What the teacher generated before training, for options that say ``needs_teacher_target``."""
         ...
 
     @property

@@ -1,4 +1,9 @@
-"""f-distill: f-divergence minimisation on teacher- and student-generated sequences (Wen et al. 2023, arXiv 2307.15190)."""
+"""f-distill: f-divergences between distributions of sequences (Wen et al. 2023, arXiv 2307.15190).
+
+The divergence of two distributions over sequences is estimated token by token, on sequences sampled from
+them: the teacher's are made before training and stay, the student's are sampled as it learns. The total
+variation distance and the JS divergence need both kinds, KL the teacher's and reverse KL the student's.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +20,22 @@ if TYPE_CHECKING:
 
 
 class FDistillOptions(Options):
-    """The four divergences of f-distill, and how its two kinds of sequences are mixed."""
+    """The four divergences of f-distill, and how its two kinds of sequences are mixed.
+
+    ``mix = "request"`` fits the latency that the KID paper measured; ``"both"`` is the original, at twice the
+    cost.
+    """
 
     divergence: Literal["tvd", "kl", "rkl", "js"] = Field(
         "tvd",
-        description="tvd: both kinds; kl: teacher-generated; rkl: student-generated; js: a KL to the mixture on each kind",
+        description="on both kinds (tvd, js), on teacher-generated (kl) or student-generated ones (rkl)",
     )
     mix: Literal["request", "both"] = Field(
-        "request", description="one kind per example, half each; or both kinds every step (the original)"
+        "request", description="for tvd and js: one kind per example, half each; or both for every example"
     )
-    temperature: float = Field(1.0, gt=0, allow_inf_nan=False, description="sampling temperature of the student")
+    temperature: float = Field(
+        1.0, gt=0, allow_inf_nan=False, description="sampling temperature of the student"
+    )
 
     @property
     def needs_teacher_target(self) -> bool:
@@ -35,10 +46,10 @@ class FDistillOptions(Options):
 def register_method() -> Method:
     return Method(
         name="fdistill",
-        summary="An f-divergence on sequences of the teacher (made beforehand) and of the student (made online).",
-        paper="Wen et al. 2023, f-Divergence Minimization for Sequence-Level Knowledge Distillation (arXiv 2307.15190)",
-        training_data="half teacher-generated, half student-generated",
-        divergence="TVD; or KL(p‖q), KL(q‖p), JS",
+        summary="An f-divergence on sequences of the teacher (made before training) and the student.",
+        paper="Wen et al. 2023, f-Divergence Minimization for Sequence-Level KD (arXiv 2307.15190)",
+        training_data="half teacher-, half student-generated",
+        divergence="TVD (or KL(p‖q), KL(q‖p), JS)",
         aux_loss="-",
         cost=StepCost(student=1, teacher=1, generation=0.5),
         options=FDistillOptions,
@@ -54,8 +65,9 @@ def make_training_sequence(step: Step, options: FDistillOptions) -> Sequences:
     if options.mix == "both":
         generated = step.student.generate(temperature=options.temperature)
         return step.teacher_target.beside(generated)
-    by_student = step.generator.per_row(1)[:, 0].to(step.target.tokens.device) < 0.5
-    return step.student.generate(temperature=options.temperature, rows=by_student).where(by_student, step.teacher_target)
+    online = step.generator.per_row(1)[:, 0].to(step.target.tokens.device) < 0.5
+    generated = step.student.generate(temperature=options.temperature, rows=online)
+    return generated.where(online, step.teacher_target)
 
 
 @hookimpl
@@ -68,6 +80,7 @@ def divergence(
         return divergences.reverse_kl(student_logits, teacher_logits)
     if options.divergence == "tvd":
         return divergences.total_variation(student_logits, teacher_logits)
+    # the two halves of the JSD, each on the sequences of the distribution that it averages over
     of_teacher = divergences.teacher_to_mixture_kl(student_logits, teacher_logits)
     of_student = divergences.student_to_mixture_kl(student_logits, teacher_logits)
     return of_teacher.where(tokens.kinds == Kind.TEACHER, of_student)

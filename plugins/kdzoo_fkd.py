@@ -1,4 +1,8 @@
-"""Forward-KL distillation on the ground truth (Hinton et al. 2015), with the MLE loss that the KID paper adds (section 3)."""
+"""FKD: forward-KL distillation on the ground truth (Hinton et al. 2015, arXiv 1503.02531).
+
+The MLE loss is the KID paper's addition (arXiv 2410.11371, section 3: "for a fair comparison, we also add the
+auxiliary MLE loss into the baseline KD methods that rely on the ground-truth data").
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""GKD: generalised knowledge distillation on the student's own generations (Agarwal et al. 2024, arXiv 2306.13649)."""
+"""GKD: generalised knowledge distillation (Agarwal et al. 2024, arXiv 2306.13649, algorithm 1).
+
+Teacher and student are compared on what the student generates as it learns, sampled without gradients, or
+with probability 1 - lambda on given sequences. The defaults are those of the KID paper's GKD row: on-policy,
+reverse KL.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +20,25 @@ if TYPE_CHECKING:
 
 
 class GKDOptions(Options):
-    """GKD's choices; the defaults are those of the KID paper's GKD row, which trains on-policy only."""
+    """GKD's choices. The field ``lambda_`` is ``lambda`` in recipes (a reserved word of Python)."""
 
     model_config = ConfigDict(populate_by_name=True)
 
     lambda_: float = Field(
-        1.0, ge=0, le=1, alias="lambda", description="probability that a batch is student-generated (GKD's own default: 0.5)"
+        1.0,
+        ge=0,
+        le=1,
+        alias="lambda",
+        description="probability that a batch is student-generated (in GKD 0.5)",
     )
-    divergence: Literal["rkl", "fkl", "jsd"] = Field("rkl", description="reverse KL, forward KL, or generalised JSD")
-    beta: float = Field(0.5, ge=0, le=1, description="weight of the teacher in the generalised JSD's mixture")
-    temperature: float = Field(1.0, gt=0, allow_inf_nan=False, description="sampling temperature of the student")
-    seq_kd: bool = Field(False, description="other batches hold the teacher's generations instead of the ground truth")
+    divergence: Literal["rkl", "fkl", "jsd"] = Field(
+        "rkl", description="reverse KL, forward KL, generalised JSD"
+    )
+    beta: float = Field(0.5, ge=0, le=1, description="share of the teacher in the mixture of jsd")
+    temperature: float = Field(
+        1.0, gt=0, allow_inf_nan=False, description="sampling temperature of the student"
+    )
+    seq_kd: bool = Field(False, description="the other batches are teacher-generated, not ground truth")
 
     @property
     def needs_teacher_target(self) -> bool:
@@ -38,8 +51,8 @@ def register_method() -> Method:
         name="gkd",
         summary="A divergence on sequences that the student generates as it learns.",
         paper="Agarwal et al. 2024, On-Policy Distillation of Language Models (arXiv 2306.13649)",
-        training_data="student-generated (fraction lambda of the batches), else ground truth or teacher-generated",
-        divergence="KL(q‖p); or KL(p‖q), JSD(beta)",
+        training_data="student-generated",
+        divergence="KL(q‖p) (or KL(p‖q), JSD(beta))",
         aux_loss="-",
         cost=StepCost(student=1, teacher=1, generation=1),
         options=GKDOptions,
@@ -48,6 +61,7 @@ def register_method() -> Method:
 
 @hookimpl
 def make_training_sequence(step: Step, options: GKDOptions) -> Sequences:
+    """Decide once per batch, as algorithm 1 does."""
     if step.generator.per_batch() < options.lambda_:
         return step.student.generate(temperature=options.temperature)
     return step.teacher_target if options.seq_kd else step.target

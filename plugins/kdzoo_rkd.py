@@ -1,4 +1,8 @@
-"""Reverse-KL distillation on the ground truth (Gu et al. 2023), with the MLE loss that the KID paper adds (section 3)."""
+"""RKD: reverse-KL distillation on the ground truth, per token (Gu et al. 2023, MiniLLM, arXiv 2306.08543).
+
+The MLE loss is the KID paper's addition (arXiv 2410.11371, section 3: "for a fair comparison, we also add the
+auxiliary MLE loss into the baseline KD methods that rely on the ground-truth data").
+"""
 
 from __future__ import annotations
 

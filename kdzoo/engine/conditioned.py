@@ -59,13 +59,20 @@ class Conditioned(ABC):
         return logits.masked_scatter(sequences.mask[..., None], scored)
 
     def per_token(
-        self, sequences: Sequences, function: Callable[..., Tensor], inputs: Tensor | None = None
+        self,
+        sequences: Sequences,
+        function: Callable[..., Tensor],
+        inputs: Tensor | None = None,
+        where: Tensor | None = None,
     ) -> Tensor:
         """See `kdzoo.step.ConditionedModel.per_token`."""
-        mask = sequences.mask
+        scored = sequences.mask
+        mask = scored if where is None else scored & where.to(scored.device)
         given = None if inputs is None else inputs.to(mask.device)[mask]
         with self._frozen():
             features = self._run(sequences)
+            if where is not None:
+                features = features.only(mask[scored])
             if given is None:
                 values = map_tokens(features, lambda logits, part: function(logits))
             else:
@@ -78,7 +85,9 @@ class Conditioned(ABC):
         features = self.features(sequences)
         total = sum_over_tokens(
             features,
-            lambda logits, part: torch.nn.functional.cross_entropy(logits.float(), ids[part], reduction="none"),
+            lambda logits, part: torch.nn.functional.cross_entropy(
+                logits.float(), ids[part], reduction="none"
+            ),
         )
         return total / max(1, len(features))
 

@@ -41,6 +41,10 @@ class Features:
         """Whether all logits may be held at once."""
         return len(self) * self.vocabulary <= CHUNK_ELEMENTS
 
+    def only(self, tokens: Tensor) -> Features:
+        """The tokens marked in ``tokens`` (bool [N])."""
+        return Features(self.rows[tokens], self.project, self.vocabulary, self.parameters)
+
     def logits(self, part: slice) -> Tensor:
         """Logits [n, V] of a part, without keeping them."""
         return self.project(self.rows[part])
@@ -75,15 +79,18 @@ def sum_over_tokens(features: Features, token_loss: TokenLoss) -> Tensor:
 
 def map_tokens(features: Features, function: Callable[[Tensor, slice], Tensor]) -> Tensor:
     """Apply a function of logits to all tokens, a chunk at a time: [N]."""
-    parts = [function(features.logits(part), part) for part in features.chunks()]
-    return torch.cat(parts) if parts else features.rows.new_zeros(0)
+    # without tokens the function still says of which type its values are
+    parts = list(features.chunks()) or [slice(0, 0)]
+    return torch.cat([function(features.logits(part), part) for part in parts])
 
 
 class _ChunkedSum(torch.autograd.Function):
     """Computes the gradients in the forward pass; the backward pass only scales them."""
 
     @staticmethod
-    def forward(ctx: Any, features: Features, token_loss: TokenLoss, rows: Tensor, *parameters: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, features: Features, token_loss: TokenLoss, rows: Tensor, *parameters: Tensor
+    ) -> Tensor:
         total = rows.new_zeros((), dtype=torch.float32)
         rows_gradient = torch.zeros_like(rows) if rows.requires_grad else None
         # summed in float32: many small contributions would be lost in bfloat16
