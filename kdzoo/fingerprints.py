@@ -52,7 +52,7 @@ def _shaping(recipe: Recipe, stage: Stage, data: str, prints: dict[str, str]) ->
         return {**common, **_training(recipe, stage), "teacher": teacher, "student": student}
     models = {}
     for name in recipe.models_of(stage):
-        trained = recipe.training_stage(name)
+        trained = recipe.training_stage(name, before=stage)
         models[name] = prints[trained.name] if trained else _model(getattr(recipe, name))
     return {**common, "models": models, "evaluation": recipe.evaluation_of(stage).model_dump(mode="json")}
 
