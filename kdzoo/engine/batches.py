@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch.utils.data import Dataset, Sampler
 
 from kdzoo.engine.layout import PromptLayout, lay_out, order_for_sharing
 from kdzoo.sequences import Kind, Sequences
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -101,18 +104,26 @@ class SeededSampler(Sampler[int]):
         self.epoch = epoch
 
 
+# How many parts are sorted by length together: enough that neighbours are alike, few enough that epochs differ.
+_WINDOW = 8
+
+
 class GroupedSampler(SeededSampler):
     """Draws every example once an epoch, in batches made of whole groups of ``group_size`` that belong together.
 
+    Rows of similar ``lengths`` come together, within windows of shuffled rows, so that little of a batch is padding.
     Examples that are left over when a group is cut into parts of that size share batches of their own; the batches
     are then shuffled, and one that is not full comes last.
     """
 
-    def __init__(self, groups: Sequence[str | None], batch_size: int, group_size: int, seed: int) -> None:
+    def __init__(
+        self, groups: Sequence[str | None], lengths: Sequence[int], batch_size: int, group_size: int, seed: int
+    ) -> None:
         super().__init__(len(groups), seed)
         self._members: dict[str, list[int]] = defaultdict(list)
         for index, group in enumerate(groups):
             self._members[f"alone:{index}" if group is None else f"group:{group}"].append(index)
+        self._lengths = lengths
         self._batch_size = batch_size
         self._group_size = min(group_size, batch_size)
 
@@ -123,10 +134,12 @@ class GroupedSampler(SeededSampler):
         for members in self._members.values():
             shuffled = source.sample(members, len(members))
             whole = len(shuffled) // self._group_size * self._group_size
-            parts += [shuffled[i : i + self._group_size] for i in range(0, whole, self._group_size)]
+            ordered = _sorted_in_windows(shuffled[:whole], _WINDOW * self._group_size, self._length)
+            parts += [ordered[i : i + self._group_size] for i in range(0, whole, self._group_size)]
             left_over += shuffled[whole:]
         source.shuffle(parts)
         per_batch = self._batch_size // self._group_size
+        parts = _sorted_in_windows(parts, _WINDOW * per_batch, lambda part: max(map(self._length, part)))
         full = len(parts) // per_batch * per_batch
         batches = [sum(parts[i : i + per_batch], []) for i in range(0, full, per_batch)]
         remaining = sum(parts[full:], []) + left_over
@@ -136,3 +149,11 @@ class GroupedSampler(SeededSampler):
         batches += pieces
         source.shuffle(batches)
         return iter(index for batch in batches + last for index in batch)
+
+    def _length(self, index: int) -> int:
+        return self._lengths[index]
+
+
+def _sorted_in_windows(items: list[_Item], window: int, key: Callable[[_Item], int]) -> list[_Item]:
+    """Sort neighbouring runs of so many items, each for itself."""
+    return [item for start in range(0, len(items), window) for item in sorted(items[start : start + window], key=key)]

@@ -70,7 +70,8 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         if self._group_size is None:
             return SeededSampler(len(examples), self.args.seed)
         size = self.args.per_device_train_batch_size
-        return GroupedSampler([e.group for e in examples], size, self._group_size, self.args.seed)
+        lengths = [len(e.target) for e in examples]
+        return GroupedSampler([e.group for e in examples], lengths, size, self._group_size, self.args.seed)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device

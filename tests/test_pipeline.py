@@ -1,0 +1,251 @@
+"""A whole run: what it leaves, what it reuses, and that others can load it."""
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from rich.console import Console
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from kdzoo import pipeline
+from kdzoo.engine.encoding import decode
+from kdzoo.errors import UserError
+from kdzoo.recipe import load_recipe
+from kdzoo.report.progress import Reporter
+
+RECIPE = """
+name = "small"
+[data]
+kind = "embedded"
+questions = 60
+test_questions = 10
+databases = 2
+[tokenizer]
+train = { vocab_size = 600 }
+[teacher]
+from_scratch = { architecture = "llama", hidden_size = 48, intermediate_size = 96, num_hidden_layers = 2, num_attention_heads = 4 }
+[student]
+from_scratch = { architecture = "qwen2", hidden_size = 32, intermediate_size = 64, num_hidden_layers = 2, num_attention_heads = 4, num_key_value_heads = 2 }
+LORA
+[training]
+max_steps = 3
+batch_size = 8
+learning_rate = 5e-3
+input_limit = 256
+output_limit = 64
+group_by = "database"
+[[stage]]
+kind = "finetune"
+[[stage]]
+kind = "distill"
+method = "sft"
+[[stage]]
+kind = "distill"
+method = "kid"
+[[stage]]
+kind = "evaluate"
+"""
+
+
+def write_recipe(folder, text=RECIPE, lora=False):
+    path = folder / "small.toml"
+    path.write_text(text.replace("LORA", "lora = { rank = 4 }" if lora else ""))
+    return path
+
+
+def run(recipe, out, overrides=()):
+    """Run a recipe and give its directory and what was printed."""
+    printed = StringIO()
+    reporter = Reporter(Console(file=printed, width=200))
+    directory = pipeline.run(load_recipe(recipe, overrides), out, reporter)
+    return directory.path, printed.getvalue()
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["full", "lora"])
+def finished(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    recipe = write_recipe(folder, lora=request.param)
+    path, printed = run(recipe, folder / "runs")
+    return recipe, path, printed
+
+
+def lines_of(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+class TestWhatARunLeaves:
+    def test_the_folders_that_the_design_names(self, finished):
+        _, path, _ = finished
+        assert json.loads((path / "run.json").read_text())["status"] == "finished"
+        assert load_recipe(path / "recipe.toml").name == "small"
+        for stage in ("finetune", "sft", "kid"):
+            assert len(lines_of(path / stage / "metrics.jsonl")) == 3
+            assert list((path / stage / "model").glob("*.safetensors"))
+
+    def test_predictions_with_verdicts_and_scores_that_add_up(self, finished):
+        _, path, _ = finished
+        lines = lines_of(path / "evaluate" / "predictions.jsonl")
+        scores = json.loads((path / "evaluate" / "scores.json").read_text())
+        assert list(scores) == ["teacher", "sft", "kid"]
+        for model, result in scores.items():
+            own = [line for line in lines if line["model"] == model]
+            assert len(own) == 10
+            assert result["scores"]["ex"] == sum(line["ex"] for line in own) / 10
+            assert {"question", "gold", "prediction", "ex", "error"} <= own[0].keys()
+
+    def test_a_table_of_the_models(self, finished):
+        _, _, printed = finished
+        rows = [line.split() for line in printed.splitlines() if line.split()[:1] in (["teacher"], ["sft"], ["kid"])]
+        assert [row[0] for row in rows[-3:]] == ["teacher", "sft", "kid"]
+        assert rows[-2][-1] == "1.00"
+
+    def test_models_that_load_without_us_and_say_the_same(self, finished):
+        _, path, _ = finished
+        for name, stage in (("teacher", "finetune"), ("kid", "kid")):
+            folder = path / stage / "model"
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            if (folder / "adapter_config.json").is_file():
+                base = json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"]
+                model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), folder)
+            else:
+                model = AutoModelForCausalLM.from_pretrained(folder)
+            for line in lines_of(path / "evaluate" / "predictions.jsonl"):
+                if line["model"] != name:
+                    continue
+                ids = [tokenizer.bos_token_id, *tokenizer.encode(prompt_of(line, path), add_special_tokens=False)]
+                output = model.generate(
+                    input_ids=torch.tensor([ids]),
+                    attention_mask=torch.ones(1, len(ids), dtype=torch.long),
+                    max_new_tokens=64,
+                    do_sample=False,
+                    pad_token_id=tokenizer.pad_token_id,
+                )
+                assert decode(tokenizer, output[0, len(ids) :].tolist()) == line["prediction"]
+
+
+def prompt_of(line, path):
+    """The prompt of a prediction's question, from the data anew."""
+    from kdzoo.data.load import load
+
+    splits = load(load_recipe(path / "recipe.toml").data, cache=path.parent / ".cache")
+    return next(e.prompt for e in splits.evaluation if e.id == line["id"])
+
+
+class TestReuse:
+    def test_a_second_run_repeats_nothing(self, finished):
+        recipe, path, _ = finished
+        again, printed = run(recipe, path.parent)
+        assert again == path
+        assert printed.count("finished before") == 4
+
+    def test_another_recipe_reuses_the_same_teacher(self, finished):
+        recipe, path, _ = finished
+        other, printed = run(recipe, path.parent, ["kid.options.alpha=0.5"])
+        assert other != path
+        assert (other / "finetune").resolve() == path / "finetune"
+        assert (other / "sft").resolve() == path / "sft"
+        assert not (other / "kid").is_symlink()
+        assert "finetune: finished before" in printed
+
+    def test_how_a_stage_is_computed_does_not_matter(self, finished):
+        recipe, path, _ = finished
+        _, printed = run(recipe, path.parent, ["training.sharing=off"])
+        assert printed.count("finished before") == 4
+
+    def test_a_stage_without_its_record_is_done_again(self, finished, tmp_path):
+        recipe, _, _ = finished
+        path, _ = run(recipe, tmp_path)
+        (path / "evaluate" / "stage.json").unlink()
+        before = (path / "evaluate" / "predictions.jsonl").read_text()
+        _, printed = run(recipe, tmp_path)
+        assert printed.count("finished before") == 3
+        assert (path / "evaluate" / "predictions.jsonl").read_text() == before
+
+
+class TestInterruption:
+    def test_a_run_that_is_stopped_continues_and_ends_alike(self, tmp_path, finished, monkeypatch):
+        recipe, reference, _ = finished
+        advance = Reporter.advance
+
+        def stop(self, done, numbers=""):
+            advance(self, done, numbers)
+            if self._name == "kid" and done == 2:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Reporter, "advance", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(recipe, tmp_path)
+        (path,) = [p for p in tmp_path.iterdir() if p.name.startswith("small")]
+        assert json.loads((path / "run.json").read_text())["status"] == "interrupted"
+        monkeypatch.undo()
+        run(recipe, tmp_path)
+        assert (path / "evaluate" / "predictions.jsonl").read_text() == (
+            reference / "evaluate" / "predictions.jsonl"
+        ).read_text()
+
+
+class TestMistakesThatWriteNothing:
+    def check(self, recipe, tmp_path, *words):
+        with pytest.raises(UserError) as caught:
+            run(recipe, tmp_path / "runs")
+        assert caught.value.exit_code == 2
+        for word in words:
+            assert word in str(caught.value)
+        assert not (tmp_path / "runs").exists()
+
+    def test_different_tokenizers(self, finished, tmp_path):
+        _, path, _ = finished
+        student = tmp_path / "student"
+        AutoModelForCausalLM.from_pretrained(path / "finetune" / "model").save_pretrained(student)
+        tokenizer = AutoTokenizer.from_pretrained(path / "finetune" / "model")
+        tokenizer.add_tokens(["zebra"])
+        tokenizer.save_pretrained(student)
+        text = RECIPE.split("[tokenizer]")[0] + f"""
+[teacher]
+path = "{path / "finetune" / "model"}"
+[student]
+path = "{student}"
+[training]
+input_limit = 256
+[[stage]]
+kind = "distill"
+method = "rkd"
+"""
+        self.check(write_recipe(tmp_path, text), tmp_path, "different tokenizers", "zebra")
+
+    def test_a_model_that_is_not_there(self, tmp_path):
+        text = RECIPE.replace("[student]\nfrom_scratch = {", "[student]\npath = 'no/such/model' #")
+        self.check(write_recipe(tmp_path, text), tmp_path, "no/such/model", "cannot be loaded")
+
+    def test_an_architecture_that_does_not_exist(self, tmp_path):
+        text = RECIPE.replace('architecture = "llama"', 'architecture = "lama"')
+        self.check(write_recipe(tmp_path, text), tmp_path, "'lama'", "did you mean 'llama'")
+
+    def test_a_setting_that_the_architecture_does_not_have(self, tmp_path):
+        text = RECIPE.replace("hidden_size = 48", "hiden_size = 48")
+        self.check(write_recipe(tmp_path, text), tmp_path, "hiden_size", "did you mean 'hidden_size'")
+
+    def test_prompts_longer_than_the_models_positions(self, tmp_path):
+        text = RECIPE.replace("input_limit = 256", "input_limit = 100000")
+        self.check(write_recipe(tmp_path, text), tmp_path, "positions", "100064")
+
+
+def test_a_disk_that_is_full_is_told_and_loses_nothing(finished, tmp_path, monkeypatch):
+    recipe, _, _ = finished
+    replace = Path.replace
+
+    def fail(self, target):
+        if Path(target).name == "predictions.jsonl":
+            raise OSError(28, "No space left on device")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(Exception, match="No space left on device") as caught:
+        run(recipe, tmp_path)
+    assert caught.value.exit_code == 1
+    monkeypatch.undo()
+    _, printed = run(recipe, tmp_path)
+    assert printed.count("finished before") == 3
