@@ -7,7 +7,7 @@ tokens.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 import pluggy
 
@@ -30,7 +30,7 @@ _hookimpl = pluggy.HookimplMarker(PROJECT)
 
 def hookimpl(function: _Hook) -> _Hook:
     """Mark a function of a plugin as the implementation of the hook that has its name."""
-    return cast(_Hook, _hookimpl(function))
+    return _hookimpl(function)
 
 
 @_hookspec(firstresult=True)
@@ -48,9 +48,9 @@ def make_training_sequence(step: Step, options: Options) -> Sequences:  # type: 
 
 
 @_hookspec(firstresult=True)
-def divergence(
+def divergence(  # type: ignore[empty-body]
     student_logits: Tensor, teacher_logits: Tensor, tokens: ScoredTokens, step: Step, options: Options
-) -> Tensor:  # type: ignore[empty-body]
+) -> Tensor:
     """Give the KD loss of each scored token, in nats: float [N], with gradients to the student.
 
     Both logits have shape [N, V], are conditioned on the training sequence and predict ``tokens``; no

@@ -44,7 +44,7 @@ class Zoo:
 
 @cache
 def discover() -> Zoo:
-    """Load every entry point of the group ``kdzoo``. One that fails is told of in ``Zoo.broken``, never raised."""
+    """Load every entry point of the group ``kdzoo``. One that fails stands in ``Zoo.broken``."""
     plugins: dict[str, Plugin] = {}
     broken: list[BrokenPlugin] = []
     for entry in sorted(entry_points(group=hookspecs.PROJECT), key=lambda entry: (entry.name, entry.value)):
@@ -79,7 +79,7 @@ def plugin_of(module: ModuleType, package: str = "unknown", version: str = "unkn
     """Read the method that a module implements.
 
     Raises:
-        pluggy.PluginValidationError: a hook of no known name, or with an argument that its specification lacks.
+        pluggy.PluginValidationError: a hook has an unknown name or argument.
         TypeError: ``register_method`` is missing or does not give a Method.
     """
     manager = _manager()
@@ -87,9 +87,8 @@ def plugin_of(module: ModuleType, package: str = "unknown", version: str = "unkn
     manager.check_pending()
     method = manager.hook.register_method()
     if not isinstance(method, Method):
-        raise TypeError(
-            f"register_method of {getattr(module, '__name__', module)} must give a kdzoo.Method, not {method!r}"
-        )
+        name = getattr(module, "__name__", module)
+        raise TypeError(f"register_method of {name} must give a kdzoo.Method, not {method!r}")
     return Plugin(method, module, package, version)
 
 

@@ -60,8 +60,9 @@ class Sequences:
         prompts = first.tokens.shape[0] // first.per_prompt
 
         def interleave(a: Tensor, b: Tensor) -> Tensor:
-            rows = a.unflatten(0, (prompts, first.per_prompt)), b.unflatten(0, (prompts, second.per_prompt))
-            return torch.cat(rows, dim=1).flatten(0, 1)
+            of_first = a.reshape(prompts, first.per_prompt, *a.shape[1:])
+            of_second = b.reshape(prompts, second.per_prompt, *b.shape[1:])
+            return torch.cat([of_first, of_second], dim=1).flatten(0, 1)
 
         return Sequences(
             interleave(first.tokens, second.tokens),
