@@ -1,21 +1,26 @@
-"""Verdicts on predicted SQL: each statement is run in the sandbox and compared with the gold query's result."""
+"""Verdicts on predicted SQL: statements run in the sandbox, and their results are compared there."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Literal, TypeVar
 
+from kdzoo.sql.budget import FirstTries, FurtherTries
 from kdzoo.sql.limits import Limits
-from kdzoo.sql.sandbox import Worker, WorkerDied, WorkerHung
+from kdzoo.sql.request import Answer, Request, Rule
+from kdzoo.sql.sandbox import Worker, WorkerDiedError
+from kdzoo.sql.suite import suite_of
 
 Metric = Literal["ex", "ts", "bird-ex"]
 
-TIMEOUT = "timeout"
+WORKER_DIED = "worker died"
+
+_Task = TypeVar("_Task")
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,12 @@ class Item:
 
 @dataclass(frozen=True)
 class Verdict:
-    """``reason`` says why a prediction failed to run (None: it ran); ``gold_error`` that the gold query did."""
+    """``reason`` says why a prediction failed to run (None: it ran); ``gold_error`` why the gold query did.
+
+    Reasons are SQLite's messages, "timeout", "out of memory", "result too large", "not allowed: ...",
+    "worker died" and the like. Where ``gold_error`` is set nothing can be said of the prediction: ``right``
+    is False, ``reason`` None.
+    """
 
     right: bool
     reason: str | None = None
@@ -37,11 +47,20 @@ class Verdict:
 
 
 class Judge:
-    """Judges predictions in ``workers`` processes. A context manager: leaving it ends the processes."""
+    """Judges predictions in ``workers`` processes. A context manager: leaving it ends the processes.
 
-    def __init__(self, limits: Limits | None = None, workers: int = 2, *, official_quirks: bool = False) -> None:
-        self._limits = limits or Limits()
-        self._workers = [Worker(self._limits) for _ in range(workers)]
+        with Judge() as judge:
+            verdicts = judge.judge([Item(gold, prediction, database)], "ex")
+
+    ``limits`` are by default the metric's own: ``Limits()`` for Spider, ``Limits.of_bird()`` for BIRD.
+    ``official_quirks``: predictions are changed as the official Spider command changes them.
+    """
+
+    def __init__(
+        self, limits: Limits | None = None, workers: int = 2, *, official_quirks: bool = False
+    ) -> None:
+        self._limits = limits
+        self._workers = [Worker() for _ in range(workers)]
         self._quirks = official_quirks
 
     def __enter__(self) -> Judge:
@@ -51,11 +70,11 @@ class Judge:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for worker in self._workers:
-            worker.stop()
+            worker.close()
 
     @property
     def worker_pids(self) -> list[int]:
-        """The numbers of the processes that run at the moment."""
+        """The numbers of the worker processes that run at the moment."""
         return [worker.pid for worker in self._workers if worker.pid is not None]
 
     def judge(
@@ -63,75 +82,84 @@ class Judge:
     ) -> list[Verdict]:
         """Give one verdict per item, in their order.
 
-        ``ex`` and ``ts`` are Spider's execution and test-suite accuracy, ``bird-ex`` BIRD's. ``progress`` is called
-        with the number of items done.
+        ``ex`` and ``ts`` are Spider's execution and test-suite accuracy, ``bird-ex`` BIRD's. ``progress`` is
+        called with the number of items that have been tried.
+
+        Raises:
+            RunError: no worker process can be started.
         """
-        requests = [self._request(item, metric) for item in items]
-        verdicts: list[Verdict | None] = [None] * len(items)
-        slow: list[int] = []
+        limits = self._limits or (Limits.of_bird() if metric == "bird-ex" else Limits())
+        suites = {item.database: suite_of(item.database) for item in items} if metric == "ts" else {}
+        rule: Rule = "bird" if metric == "bird-ex" else "spider"
+        answers: list[Answer] = [Answer(False)] * len(items)
+
+        def ask(index: int, worker: Worker, steps: int, cpu_seconds: float, seconds: float) -> None:
+            item = items[index]
+            request = Request(
+                rule=rule,
+                gold=item.gold,
+                prediction=item.prediction,
+                databases=[str(file) for file in suites.get(item.database, [item.database])],
+                quirks=self._quirks,
+                steps=steps,
+                cpu_seconds=cpu_seconds,
+                wall_seconds=seconds,
+                limits=limits,
+            )
+            answers[index] = _ask(worker, request)
+
+        databases = sum(len(suites.get(item.database, [1])) for item in items) / max(1, len(items))
+        self._first_tries(items, FirstTries(limits, len(self._workers), databases), limits, ask, progress)
+        further = FurtherTries(limits, databases)
+        for steps, seconds in further.rounds():
+
+            def again(index: int, worker: Worker, steps: int = steps, seconds: float = seconds) -> None:
+                left = further.left()
+                if left > 0:
+                    ask(index, worker, steps, min(seconds, left), min(limits.seconds, left))
+
+            self._share_out([index for index, answer in enumerate(answers) if answer.slow], again)
+        return [Verdict(answer.right, answer.reason, answer.gold_error) for answer in answers]
+
+    def _first_tries(
+        self,
+        items: Sequence[Item],
+        tries: FirstTries,
+        limits: Limits,
+        ask: Callable[[int, Worker, int, float, float], None],
+        progress: Callable[[int], None] | None,
+    ) -> None:
         lock = threading.Lock()
         done = 0
 
-        def first(index: int, worker: Worker) -> None:
+        def first(indices: Sequence[int], worker: Worker) -> None:
             nonlocal done
-            verdict, is_slow = self._ask(worker, requests[index], self._limits.first_steps)
-            with lock:
-                verdicts[index] = verdict
-                done += 1
-                if is_slow:
-                    slow.append(index)
-                if progress is not None:
-                    progress(done)
+            for index in indices:
+                with tries.one() as cpu_seconds:
+                    ask(index, worker, limits.first_steps, cpu_seconds, limits.seconds)
+                with lock:
+                    done += 1
+                    if progress is not None:
+                        progress(done)
 
-        self._share_out(range(len(items)), first)
-        give_up = time.monotonic() + self._limits.patience
+        # questions on the same gold query go to one worker, which then runs it once
+        keys = [(item.database, item.gold) for item in items]
+        self._share_out([list(run) for _, run in groupby(range(len(items)), key=keys.__getitem__)], first)
 
-        def second(index: int, worker: Worker) -> None:
-            if time.monotonic() < give_up:
-                verdicts[index] = self._ask(worker, requests[index], 0)[0]
-
-        self._share_out(sorted(slow), second)
-        return [verdict for verdict in verdicts if verdict is not None]
-
-    def _request(self, item: Item, metric: Metric) -> dict[str, object]:
-        databases = suite_of(item.database) if metric == "ts" else [item.database]
-        return {
-            "rule": "bird" if metric == "bird-ex" else "spider",
-            "gold": item.gold,
-            "prediction": item.prediction,
-            "databases": [str(path) for path in databases],
-            "quirks": self._quirks,
-        }
-
-    def _ask(self, worker: Worker, request: dict[str, object], steps: int) -> tuple[Verdict, bool]:
-        """Get a verdict; a worker that dies gets one more try."""
-        databases = request["databases"]
-        assert isinstance(databases, list)
-        seconds = self._limits.seconds * (1 + len(databases))
-        for _ in range(2):
-            try:
-                answer = worker.ask({**request, "steps": steps}, seconds)
-            except WorkerDied:
-                continue
-            except WorkerHung:
-                return Verdict(False, TIMEOUT), False
-            return Verdict(answer["right"], answer["reason"], answer["gold_error"]), answer["slow"]
-        return Verdict(False, "worker died"), False
-
-    def _share_out(self, indices: Iterable[int], work: Callable[[int, Worker], None]) -> None:
-        """Let every worker take the next index until none is left. The first error ends it and is raised."""
-        remaining = iter(indices)
+    def _share_out(self, tasks: Iterable[_Task], work: Callable[[_Task, Worker], None]) -> None:
+        """Let every worker take the next task until none is left. The first error ends it and is raised."""
+        remaining = iter(tasks)
         lock = threading.Lock()
         errors: list[BaseException] = []
 
         def loop(worker: Worker) -> None:
             while not errors:
                 with lock:
-                    index = next(remaining, None)
-                if index is None:
+                    task = next(remaining, None)
+                if task is None:
                     return
                 try:
-                    work(index, worker)
+                    work(task, worker)
                 except BaseException as error:
                     errors.append(error)
 
@@ -141,18 +169,20 @@ class Judge:
         try:
             for thread in threads:
                 thread.join()
-        except BaseException as error:  # Ctrl-C: let the workers' current statements be their last
+        except (
+            BaseException
+        ) as error:  # Ctrl-C: leaving the context kills the workers, and so ends the threads
             errors.append(error)
-            for worker in self._workers:
-                worker.stop()
             raise
         if errors:
             raise errors[0]
 
 
-def suite_of(database: Path) -> list[Path]:
-    """All databases of a test suite: every file beside the database whose name contains ``.sqlite``."""
-    try:
-        return sorted(path for path in database.parent.iterdir() if ".sqlite" in path.name) or [database]
-    except OSError:
-        return [database]
+def _ask(worker: Worker, request: Request) -> Answer:
+    """Get an answer; a statement whose worker dies gets one more try."""
+    for _ in range(2):
+        try:
+            return worker.ask(request)
+        except WorkerDiedError:
+            continue
+    return Answer(False, reason=WORKER_DIED)

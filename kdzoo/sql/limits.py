@@ -1,4 +1,4 @@
-"""What one statement may use."""
+"""What a statement, and a whole file of them, may use."""
 
 from __future__ import annotations
 
@@ -9,18 +9,32 @@ from dataclasses import dataclass
 class Limits:
     """Limits of the sandbox.
 
-    A statement is stopped after ``seconds`` of wall time. So that a file full of endless queries ends too, each
-    statement first gets ``first_steps`` steps of SQLite's virtual machine (enough for nearly every real query on
-    these databases, and the same on every machine); those that need more are run again with the full time, in order,
-    until ``patience`` seconds have gone into such second runs; the rest count as timeouts.
-    ``memory`` and ``value_bytes`` are in bytes, ``statement`` in characters.
+    A statement is stopped after ``steps`` steps of SQLite's virtual machine (0: no such limit), which every
+    machine counts alike, and in any case after ``seconds``, of wall time and of CPU time. ``memory`` is the
+    address space of one worker and ``value_bytes`` the longest value, both in bytes; ``rows`` and
+    ``result_bytes`` limit one result; ``statement`` is in characters.
+
+    A file may hold a thousand endless queries. So every statement is first tried with ``first_steps`` and
+    ``first_seconds`` of CPU time, far more than queries on Spider's databases take. Those that need more are
+    tried again with 16 times as much, and again, up to the full limits, until ``patience`` seconds have gone
+    into these further tries (None: no end); what is then unfinished counts as a timeout. If too many of the
+    first tries end in something that steps cannot stop, such as one endless call of a function, they get
+    ``least_seconds`` only.
     """
 
     seconds: float = 10.0
+    steps: int = 500_000_000
     first_steps: int = 2_000_000
-    patience: float = 25.0
+    first_seconds: float = 0.25
+    least_seconds: float = 0.02
+    patience: float | None = 20.0
     memory: int = 1 << 30
     rows: int = 1_000_000
     result_bytes: int = 100_000_000
     value_bytes: int = 10_000_000
-    statement: int = 100_000
+    statement: int = 50_000
+
+    @classmethod
+    def of_bird(cls) -> Limits:
+        """BIRD's own limit: 30 s for the gold query and the prediction together."""
+        return cls(seconds=30.0, steps=0, first_seconds=1.0, patience=None)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-import sqlparse
+from sqlparse.engine import FilterStack
 
 _CURRENT_YEAR = re.compile(r"YEAR\s*\(\s*CURDATE\s*\(\s*\)\s*\)\s*", re.IGNORECASE)
 
@@ -12,16 +13,21 @@ _CURRENT_YEAR = re.compile(r"YEAR\s*\(\s*CURDATE\s*\(\s*\)\s*\)\s*", re.IGNORECA
 def normalize(query: str) -> str:
     """Join split comparison signs, keep the first statement, drop DISTINCT, and read YEAR(CURDATE()) as 2020.
 
+    DISTINCT goes wherever it is a word of its own, inside count() too, but not within quotes.
+
     Raises:
-        ValueError: there is no statement, or its text cannot be taken apart.
+        ValueError: there is no statement.
     """
     query = query.replace("> =", ">=").replace("< =", "<=").replace("! =", "!=")
     return _CURRENT_YEAR.sub("2020", _without_distinct(query))
 
 
-def anonymised_values(prediction: str) -> str:
-    """The official command's quirk: the word "value" in a prediction becomes 1."""
-    return prediction.replace("value", "1")
+def as_the_official_command(prediction: str) -> str:
+    """What the official command, not its library, does to a prediction: cut at a tab, and "value" becomes 1.
+
+    The second is meant for anonymised values; it spoils column names that contain "value".
+    """
+    return prediction.split("\t")[0].replace("value", "1")
 
 
 def order_matters(gold: str) -> bool:
@@ -34,9 +40,9 @@ def _without_distinct(query: str) -> str:
         raise ValueError("no statement")
     if ";" not in query and "distinct" not in query.lower():
         return query  # taking it apart would give it back unchanged
-    try:
-        statements = sqlparse.parse(query)
-        tokens = list(statements[0].flatten()) if statements else []
-    except (sqlparse.exceptions.SQLParseError, RecursionError) as error:
-        raise ValueError(f"cannot be taken apart: {error}") from None
-    return "".join(token.value for token in tokens if token.value.lower() != "distinct")
+    # without grouping: the words are the same, and deep nesting costs nothing
+    new_stack: Any = FilterStack  # it has no types
+    statement = next(iter(new_stack().run(query)), None)
+    if statement is None:
+        raise ValueError("no statement")
+    return "".join(token.value for token in statement.flatten() if token.value.lower() != "distinct")

@@ -5,63 +5,76 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
+import tempfile
 import time
-from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
-from kdzoo.sql.limits import Limits
+from kdzoo.errors import RunError
+from kdzoo.sql.execute import TIMEOUT
+from kdzoo.sql.request import Answer, Request
+from kdzoo.sql.timers import GOLD_SIGNALS, PREDICTION_SIGNALS
 
 # A worker stops its statements itself; it is killed when it has not answered so long after it should have.
-_GRACE_SECONDS = 3.0
+_GRACE_SECONDS = 5.0
+_SECONDS_TO_START = 60.0
+_STARTS = 3
 
 
-class WorkerDied(Exception):
-    """The worker ended before it answered."""
-
-
-class WorkerHung(Exception):
-    """The worker did not answer in time and was killed."""
+class WorkerDiedError(Exception):
+    """The worker ended, for no fault of its own, before it answered."""
 
 
 class Worker:
     """One worker process, started when it is first needed and again whenever it has gone."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._answers = b""
+        self._closed = False
+        self._number = 0
+        self._received = b""
 
     @property
     def pid(self) -> int | None:
-        """The process's number while it runs."""
+        """The process's number while it runs. The child of it that runs the statements has one of its own."""
         return None if self._process is None else self._process.pid
 
-    def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+    def ask(self, request: Request) -> Answer:
         """Send a request and wait for the answer.
 
         Raises:
-            WorkerDied: the process ended.
-            WorkerHung: no answer came within ``seconds`` and some grace; the process has been killed.
+            WorkerDiedError: the process ended, or did not answer and was killed.
+            RunError: no worker can be started.
         """
         process = self._running()
-        assert process.stdin is not None
+        self._number += 1
+        databases = len(request.databases)
+        deadline = time.monotonic() + request.limits.seconds * (3 * databases + 1) + _GRACE_SECONDS
         try:
-            process.stdin.write(json.dumps(request).encode() + b"\n")
-            process.stdin.flush()
-        except OSError:
+            _send(process, {"number": self._number, **request.as_json()})
+            while True:
+                message = self._receive(process, deadline)
+                if "died" in message:
+                    return _answer_of_death(message["died"])
+                if message.pop("number", None) == self._number:
+                    return Answer(**message)
+        except (OSError, TimeoutError, EOFError):
             self.stop()
-            raise WorkerDied from None
-        return self._answer(process, time.monotonic() + seconds + _GRACE_SECONDS)
+            raise WorkerDiedError from None
 
     def stop(self) -> None:
-        """Kill the process, if there is one."""
+        """Kill the process and its child, if there are any."""
         process, self._process = self._process, None
-        self._answers = b""
+        self._received = b""
         if process is None:
             return
-        process.kill()
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            process.kill()
         process.wait()
         for stream in (process.stdin, process.stdout):
             if stream is not None:
@@ -70,41 +83,86 @@ class Worker:
                 except OSError:
                     continue  # unsent bytes of a broken pipe
 
+    def close(self) -> None:
+        """Kill the process and start none again."""
+        self._closed = True
+        self.stop()
+
     def _running(self) -> subprocess.Popen[bytes]:
+        if self._closed:
+            raise WorkerDiedError
         if self._process is not None and self._process.poll() is None:
             return self._process
-        self.stop()
-        # a session of its own: Ctrl-C is the parent's to handle
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "kdzoo.sql.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-        )
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps(asdict(self._limits)).encode() + b"\n")
-        except OSError:
+        for _ in range(_STARTS):
             self.stop()
-            raise WorkerDied from None
-        return self._process
+            with tempfile.TemporaryFile() as complaints:
+                process = self._process = _start(complaints)
+                try:
+                    self._receive(process, time.monotonic() + _SECONDS_TO_START)
+                    break
+                except (EOFError, TimeoutError, OSError):
+                    complaints.seek(0)
+                    complaint = complaints.read().decode(errors="replace").strip()
+        else:
+            self.stop()
+            why = complaint.splitlines()[-1] if complaint else "no message"
+            raise RunError(f"the sandbox cannot start a worker process: {why}")
+        if self._closed:  # meanwhile
+            self.stop()
+            raise WorkerDiedError
+        return process
 
-    def _answer(self, process: subprocess.Popen[bytes], deadline: float) -> dict[str, Any]:
+    def _receive(self, process: subprocess.Popen[bytes], deadline: float) -> dict[str, Any]:
+        """Read one message.
+
+        Raises:
+            EOFError: the process has ended.
+            TimeoutError: nothing came before the deadline.
+        """
         assert process.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
-            while b"\n" not in self._answers:
+            while b"\n" not in self._received:
                 left = deadline - time.monotonic()
                 if left <= 0 or not selector.select(left):
-                    self.stop()
-                    raise WorkerHung
+                    raise TimeoutError
                 part = os.read(process.stdout.fileno(), 1 << 16)
                 if not part:
-                    self.stop()
-                    raise WorkerDied
-                self._answers += part
-        line, _, self._answers = self._answers.partition(b"\n")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+                    raise EOFError
+                self._received += part
+        line, _, self._received = self._received.partition(b"\n")
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+
+def _start(complaints: IO[bytes]) -> subprocess.Popen[bytes]:
+    package = str(Path(__file__).resolve().parents[2])
+    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return subprocess.Popen(
+        # -P: what lies in the current folder must not stand in for a library
+        [sys.executable, "-P", "-m", "kdzoo.sql.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=complaints,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        start_new_session=True,  # Ctrl-C is the parent's to handle
+    )
+
+
+def _send(process: subprocess.Popen[bytes], message: dict[str, Any]) -> None:
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(message).encode() + b"\n")
+    process.stdin.flush()
+
+
+def _answer_of_death(number: int) -> Answer:
+    """What it means that a worker's child died of a signal.
+
+    Raises:
+        WorkerDiedError: it means nothing about the statement.
+    """
+    if number in PREDICTION_SIGNALS:
+        return Answer(False, reason=TIMEOUT, slow=True)
+    if number in GOLD_SIGNALS:
+        return Answer(False, gold_error=TIMEOUT)
+    raise WorkerDiedError

@@ -1,21 +1,25 @@
-"""From verdicts to scores: accuracy with its confidence interval, in all and by difficulty, and what went wrong."""
+"""From verdicts to scores: accuracy with its interval, in all and by difficulty, and what went wrong."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kdzoo.sql.execute import TIMEOUT
 from kdzoo.sql.judge import Verdict
+from kdzoo.sql.wilson import wilson_interval
 
-_Z95 = 1.959963984540054
+_LONGEST_KIND = 60
+
+# Spider's levels, then BIRD's; others follow in the order in which they come.
+_FROM_EASY_TO_HARD = ("easy", "medium", "hard", "extra", "simple", "moderate", "challenging")
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """``right`` of ``count``, and the 95% Wilson score interval."""
+    """``right`` of ``count``."""
 
     right: int
     count: int
@@ -30,14 +34,28 @@ class Accuracy:
         """The 95% confidence interval (Wilson 1927) of the score."""
         return wilson_interval(self.right, self.count)
 
+    def as_json(self) -> dict[str, Any]:
+        """Counts, score and interval, for a JSON file."""
+        return {
+            "score": self.score,
+            "right": self.right,
+            "count": self.count,
+            "interval": list(self.interval),
+        }
+
 
 @dataclass(frozen=True)
 class Summary:
-    """``errors`` counts the reasons of predictions that did not run; ``gold_errors`` questions without an answer."""
+    """What a list of verdicts comes to.
+
+    Questions whose gold query fails are in none of the accuracies: ``gold_errors`` counts them. ``errors``
+    counts, by kind, the predictions that gave no result, without the ``timeouts``.
+    """
 
     all: Accuracy
     by_difficulty: dict[str, Accuracy]
     errors: dict[str, int]
+    timeouts: int
     gold_errors: int
 
     @property
@@ -46,45 +64,38 @@ class Summary:
         return self.all.score
 
     def as_json(self) -> dict[str, Any]:
-        """For scores.json."""
+        """For a JSON file; scores are fractions."""
         return {
-            "right": self.all.right,
-            "count": self.all.count,
-            "interval": list(self.all.interval),
-            "by_difficulty": {
-                name: {"right": a.right, "count": a.count, "score": a.score} for name, a in self.by_difficulty.items()
-            },
+            **self.all.as_json(),
+            "by_difficulty": {name: accuracy.as_json() for name, accuracy in self.by_difficulty.items()},
             "errors": self.errors,
+            "timeouts": self.timeouts,
             "gold_errors": self.gold_errors,
         }
 
 
 def summary(verdicts: Sequence[Verdict], difficulties: Sequence[str | None]) -> Summary:
-    """Add up verdicts. A question whose gold query fails counts as wrong, and is counted apart."""
-    by_difficulty: dict[str, list[bool]] = {}
-    for verdict, difficulty in zip(verdicts, difficulties, strict=True):
-        if difficulty is not None:
-            by_difficulty.setdefault(difficulty, []).append(verdict.right)
-    errors = Counter(_kind(v.reason) for v in verdicts if v.reason is not None)
+    """Add up verdicts. Difficulties are told from easy to hard."""
+    judged = [(v, d) for v, d in zip(verdicts, difficulties, strict=True) if v.gold_error is None]
+    present = {difficulty: None for _, difficulty in judged if difficulty is not None}
+    names = [name for name in _FROM_EASY_TO_HARD if name in present]
+    names += [name for name in present if name not in names]
+    reasons = [verdict.reason for verdict, _ in judged if verdict.reason is not None]
     return Summary(
-        Accuracy(sum(v.right for v in verdicts), len(verdicts)),
-        {name: Accuracy(sum(right), len(right)) for name, right in by_difficulty.items()},
-        dict(errors.most_common()),
-        sum(v.gold_error is not None for v in verdicts),
+        _accuracy([verdict for verdict, _ in judged]),
+        {name: _accuracy([v for v, difficulty in judged if difficulty == name]) for name in names},
+        dict(Counter(_kind(reason) for reason in reasons if reason != TIMEOUT).most_common()),
+        reasons.count(TIMEOUT),
+        len(verdicts) - len(judged),
     )
 
 
-def wilson_interval(right: int, count: int, z: float = _Z95) -> tuple[float, float]:
-    """The Wilson score interval of a proportion; (0, 1) of nothing."""
-    if count == 0:
-        return 0.0, 1.0
-    share = right / count
-    scale = 1 + z * z / count
-    middle = (share + z * z / (2 * count)) / scale
-    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / scale
-    return max(0.0, middle - half), min(1.0, middle + half)
+def _accuracy(verdicts: Sequence[Verdict]) -> Accuracy:
+    return Accuracy(sum(verdict.right for verdict in verdicts), len(verdicts))
 
 
 def _kind(reason: str) -> str:
     """Group reasons: "no such column: T1.x" and "no such column: y" are one kind."""
-    return reason.split(":")[0][:60]
+    if reason.startswith("near "):
+        return "syntax error"  # near "FROM": syntax error
+    return reason.split(":")[0][:_LONGEST_KIND]

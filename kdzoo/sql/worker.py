@@ -1,127 +1,124 @@
-"""The program that a worker process of the sandbox runs: requests in, verdicts out, one JSON object a line."""
+"""The program that a worker process of the sandbox runs.
+
+The process itself runs no SQL. It forks a child that does, waits for its end, and forks the next: so a
+statement that has to be killed costs a few milliseconds. The child reads requests from the standard input and
+writes answers to the standard output, one JSON object a line; of a child that died, the parent writes
+{"died": SIGNAL}.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import json
+import os
 import resource
+import select
 import signal
 import sys
-import time
-from collections import OrderedDict
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import asdict
 
-from kdzoo.sql.compare import bird_equal, spider_equal
-from kdzoo.sql.execute import Allowance, Row, StatementFailed, run
-from kdzoo.sql.limits import Limits
-from kdzoo.sql.normalize import anonymised_values, normalize, order_matters
+from kdzoo.sql import bird, spider
+from kdzoo.sql.execute import OUT_OF_MEMORY
+from kdzoo.sql.gold import GoldResults
+from kdzoo.sql.request import Answer, Request
 
-_GOLD_RESULTS_KEPT = 64
 _PR_SET_PDEATHSIG = 1
+_END_OF_INPUT, _START_AFRESH = 0, 3
 
-
-class _Gold:
-    """Results of gold queries, kept while they are likely to be asked for again."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._kept: OrderedDict[tuple[str, str], list[Row]] = OrderedDict()
-
-    def rows(self, database: str, query: str, deadline: float) -> list[Row]:
-        key = (database, query)
-        if key not in self._kept:
-            self._kept[key] = run(Path(database), query, self._limits, Allowance(0, deadline))
-            if len(self._kept) > _GOLD_RESULTS_KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]
-
-
-def judge_spider(request: dict[str, Any], gold_results: _Gold, limits: Limits) -> dict[str, Any]:
-    """Judge by Spider's rules: equal on every database given."""
-    deadline = time.monotonic() + limits.seconds
-    try:
-        gold = normalize(request["gold"])
-    except ValueError as error:
-        return _gold_failed(str(error))
-    text = anonymised_values(request["prediction"]) if request["quirks"] else request["prediction"]
-    try:
-        prediction = normalize(text)
-    except ValueError as error:
-        return _wrong(str(error))
-    ordered = order_matters(gold)
-    for database in request["databases"]:
-        try:
-            expected = gold_results.rows(database, gold, deadline)
-        except StatementFailed as failure:
-            return _gold_failed(f"{Path(database).name}: {failure.reason}")
-        # the prediction's clock starts when it starts
-        allowance = Allowance(request["steps"], time.monotonic() + limits.seconds)
-        try:
-            given = run(Path(database), prediction, limits, allowance, most_rows=len(expected) + 1)
-        except StatementFailed as failure:
-            return _wrong(failure.reason, slow=failure.slow)
-        if not spider_equal(expected, given, ordered=ordered):
-            return _wrong(None)
-    return {"right": True, "reason": None, "gold_error": None, "slow": False}
-
-
-def judge_bird(request: dict[str, Any], gold_results: _Gold, limits: Limits) -> dict[str, Any]:
-    """Judge by BIRD's rules: equal sets of rows, one time limit for both queries."""
-    deadline = time.monotonic() + limits.seconds
-    (database,) = request["databases"]
-    try:
-        expected = gold_results.rows(database, request["gold"], deadline)
-    except StatementFailed as failure:
-        return _gold_failed(failure.reason)
-    try:
-        given = run(Path(database), request["prediction"], limits, Allowance(request["steps"], deadline))
-    except StatementFailed as failure:
-        return _wrong(failure.reason, slow=failure.slow)
-    if not bird_equal(expected, given):
-        return _wrong(None)
-    return {"right": True, "reason": None, "gold_error": None, "slow": False}
-
-
-_RULES: dict[str, Callable[[dict[str, Any], _Gold, Limits], dict[str, Any]]] = {
-    "spider": judge_spider,
-    "bird": judge_bird,
-}
+_RULES = {"spider": spider.judge, "bird": bird.judge}
 
 
 def main() -> None:
-    """Answer requests until the input ends. The first line holds the limits."""
-    limits = Limits(**json.loads(sys.stdin.readline()))
-    _confine(limits)
-    gold_results = _Gold(limits)
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            answer = _RULES[request["rule"]](request, gold_results, limits)
-        except MemoryError:
-            answer = _wrong("out of memory")
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+    """Keep a child running until the input ends."""
+    _write({"ready": os.getpid()})
+    while True:
+        alive, held_by_child = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(alive)
+            _run_child()
+        os.close(held_by_child)
+        status = _wait(child, alive)
+        os.close(alive)
+        code = os.waitstatus_to_exitcode(status)
+        if code == _END_OF_INPUT:
+            return
+        if code != _START_AFRESH:
+            _write({"died": -code})
 
 
-def _confine(limits: Limits) -> None:
-    """Take from this process what no query needs: memory, new files, core dumps, a life after its parent's."""
-    resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
+def _wait(child: int, alive: int) -> int:
+    """Wait for the child's end; kill it if nobody is left who would read its answers."""
+    poll = select.poll()
+    poll.register(alive, select.POLLIN)
+    poll.register(sys.stdin.fileno(), 0)  # only tells that the other end is closed
+    poll.register(sys.stdout.fileno(), 0)
+    while True:
+        changed = dict(poll.poll())
+        if alive in changed:
+            return os.waitpid(child, 0)[1]
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os._exit(0)
+
+
+def _run_child() -> None:
+    """Answer requests. Never returns."""
+    try:
+        _confine()
+        code = _answer_all()
+    except BaseException:
+        os._exit(1)
+    os._exit(code)
+
+
+def _answer_all() -> int:
+    gold_results = GoldResults()
+    confined_to = 0
+    with open(0, "rb", buffering=0, closefd=False) as source:
+        for line in _lines(source.fileno()):
+            try:
+                content = json.loads(line)
+                number = content.pop("number")
+                request = Request.from_json(content)
+            except ValueError:
+                continue  # the rest of a request whose first part a killed child had read
+            if request.limits.memory != confined_to:
+                confined_to = request.limits.memory
+                resource.setrlimit(resource.RLIMIT_AS, (confined_to, confined_to))
+            try:
+                answer = _RULES[request.rule](request, gold_results)
+            except MemoryError:
+                answer = Answer(False, reason=OUT_OF_MEMORY)
+            _write({"number": number, **asdict(answer)})
+            if answer.reason == OUT_OF_MEMORY:
+                return _START_AFRESH
+    return _END_OF_INPUT
+
+
+def _lines(source: int) -> Iterator[bytes]:
+    waiting = b""
+    while part := os.read(source, 1 << 16):
+        *lines, waiting = (waiting + part).split(b"\n")
+        yield from lines
+
+
+def _write(message: dict[str, object]) -> None:
+    # short enough for a pipe to take it as a whole
+    os.write(1, json.dumps(message).encode() + b"\n")
+
+
+def _confine() -> None:
+    """Take from this process what no query needs: new files, core dumps, a life after its parent's."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
     if sys.platform == "linux":
+        parent = os.getppid()
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _wrong(reason: str | None, *, slow: bool = False) -> dict[str, Any]:
-    return {"right": False, "reason": reason, "gold_error": None, "slow": slow}
-
-
-def _gold_failed(reason: str) -> dict[str, Any]:
-    return {"right": False, "reason": None, "gold_error": reason, "slow": False}
+        if os.getppid() != parent:
+            os._exit(1)  # it was already too late to be told
 
 
 if __name__ == "__main__":

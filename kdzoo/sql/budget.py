@@ -1,0 +1,56 @@
+"""How long statements may take when there may be a thousand endless ones among them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kdzoo.sql.limits import Limits
+
+# Each further try gets so many times as much as the one before.
+_FACTOR = 16
+
+# The seconds per worker that first tries may take beyond the least before they are cut to the least.
+_GENEROSITY = 10.0
+
+
+class FirstTries:
+    """What the first try of each statement may take. ``databases``: on how many each is run, on average."""
+
+    def __init__(self, limits: Limits, workers: int, databases: float) -> None:
+        self._limits = limits
+        self._left = _GENEROSITY * workers * databases if limits.patience is not None else float("inf")
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def one(self) -> Iterator[float]:
+        """Give the CPU seconds that a try may take in the block, and note how long it did."""
+        begin = time.monotonic()
+        yield self._limits.first_seconds if self._left > 0 else self._limits.least_seconds
+        with self._lock:
+            self._left -= max(0.0, time.monotonic() - begin - self._limits.least_seconds)
+
+
+class FurtherTries:
+    """What the statements that were stopped may take when they are tried again."""
+
+    def __init__(self, limits: Limits, databases: float) -> None:
+        self._limits = limits
+        self._end = (
+            float("inf") if limits.patience is None else time.monotonic() + limits.patience * databases
+        )
+
+    def rounds(self) -> Iterator[tuple[int, float]]:
+        """The steps (0: no limit) and CPU seconds of each round of tries; the last has the full limits."""
+        limits = self._limits
+        steps, seconds = limits.first_steps * _FACTOR, limits.first_seconds * _FACTOR
+        while (limits.steps == 0 or steps < limits.steps) and seconds < limits.seconds:
+            yield steps, seconds
+            steps, seconds = steps * _FACTOR, seconds * _FACTOR
+        yield limits.steps, limits.seconds
+
+    def left(self) -> float:
+        """The seconds that are left for all further tries."""
+        return self._end - time.monotonic()
