@@ -24,7 +24,7 @@ def register_method() -> Method:
         paper="Hinton et al. 2015, Distilling the Knowledge in a Neural Network (arXiv 1503.02531)",
         training_data="ground truth",
         divergence="KL(p‖q)",
-        aux_loss="MLE on the ground truth",
+        aux_loss="MLE on y",
         cost=StepCost(student=1, teacher=1),
         options=WeightedOptions,
     )

@@ -49,7 +49,7 @@ def register_method() -> Method:
         paper="Zhong et al. 2024, Learning from Imperfect Data (arXiv 2410.11371)",
         training_data="imperfect: masked, predicted, rewritten",
         divergence="KL(q‖p)",
-        aux_loss="MLE on the ground truth",
+        aux_loss="MLE on y",
         cost=StepCost(student=2, student_no_grad=1, teacher=1),
         options=KIDOptions,
     )

@@ -24,7 +24,7 @@ def register_method() -> Method:
         paper="Gu et al. 2023, MiniLLM (arXiv 2306.08543), token-wise",
         training_data="ground truth",
         divergence="KL(q‖p)",
-        aux_loss="MLE on the ground truth",
+        aux_loss="MLE on y",
         cost=StepCost(student=1, teacher=1),
         options=WeightedOptions,
     )

@@ -20,7 +20,7 @@ def register_method() -> Method:
         paper="the baseline of Zhong et al. 2024, Learning from Imperfect Data (arXiv 2410.11371)",
         training_data="ground truth",
         divergence="-",
-        aux_loss="MLE on the ground truth",
+        aux_loss="MLE on y",
         cost=StepCost(student=1, teacher=0),
         options=Options,
         uses_teacher=False,

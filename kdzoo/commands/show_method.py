@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
-from kdzoo.commands.list_methods import cost_text, describe
+from kdzoo.commands.list_methods import describe
+from kdzoo.method import Method, StepCost
 from kdzoo.registry import Plugin, find, implements
 
 _HOOKS = ("make_training_sequence", "divergence", "aux_loss")
+_LIMITS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 
 
 @click.command("show")
@@ -19,55 +21,82 @@ _HOOKS = ("make_training_sequence", "divergence", "aux_loss")
 def command(method: str, as_json: bool) -> None:
     """Show METHOD: its source, what it implements, and its options with defaults and ranges."""
     plugin = find(method)
+    options = option_rows(plugin.method)
     if as_json:
-        content = {**describe(plugin), "hooks": _hooks(plugin), "options": option_rows(plugin)}
+        content = {**describe(plugin), "hooks": _hooks(plugin), "options": options}
         click.echo(json.dumps(content, indent=2, ensure_ascii=False))
-        return
-    described = plugin.method
-    click.echo(f"{described.name}: {described.summary}\n")
+    else:
+        _print(plugin, options)
+
+
+def option_rows(method: Method) -> list[dict[str, Any]]:
+    """Each option's name, type, choices or range where it has them, default and description."""
+    schema = method.options.model_json_schema(by_alias=True)
+    defaults = method.options().model_dump(mode="json", by_alias=True)
+    rows = []
+    for name, field in schema.get("properties", {}).items():
+        kinds = _alternatives(field, schema)
+        row = {"name": name, "type": " or ".join(dict.fromkeys(_type(kind) for kind in kinds))}
+        choices = [value for kind in kinds for value in kind.get("enum", [])]
+        if choices:
+            row["choices"] = choices
+        bounds = [f"{sign} {kind[key]:g}" for kind in kinds for key, sign in _LIMITS.items() if key in kind]
+        if bounds:
+            row["range"] = " and ".join(bounds)
+        rows.append({**row, "default": defaults[name], "description": field.get("description", "")})
+    return rows
+
+
+def _print(plugin: Plugin, options: list[dict[str, Any]]) -> None:
+    method = plugin.method
+    click.echo(f"{method.name}: {method.summary}\n")
     for label, text in (
-        ("paper", described.paper),
-        ("training data", described.training_data),
-        ("divergence", described.divergence),
-        ("auxiliary loss", described.aux_loss),
-        ("passes per step", cost_text(described.cost)),
+        ("paper", method.paper),
+        ("training data", method.training_data),
+        ("divergence", method.divergence),
+        ("auxiliary loss", method.aux_loss),
+        ("passes per step", _passes(method.cost)),
         ("implements", ", ".join(_hooks(plugin)) or "the defaults only"),
         ("package", f"{plugin.package} {plugin.version}"),
     ):
-        click.echo(f"{label:16}{text}")
-    click.echo("\noptions:" if option_rows(plugin) else "\nno options")
-    for row in option_rows(plugin):
-        click.echo(f"  {row['name']} = {_toml(row['default'])}  ({row['type']})\n      {row['description']}")
-
-
-def option_rows(plugin: Plugin) -> list[dict[str, Any]]:
-    """Each option's name, default, type with its range, and description."""
-    schema = plugin.method.options.model_json_schema(by_alias=True)
-    return [
-        {
-            "name": name,
-            "default": field.get("default"),
-            "type": _type(field),
-            "description": field.get("description", ""),
-        }
-        for name, field in schema.get("properties", {}).items()
-    ]
+        click.echo(f"{label:17}{text}")
+    click.echo("\noptions:" if options else "\nno options")
+    for row in options:
+        default = "absent" if row["default"] is None else json.dumps(row["default"], ensure_ascii=False)
+        allowed = row["type"]
+        if "choices" in row:
+            allowed = ", ".join(json.dumps(choice, ensure_ascii=False) for choice in row["choices"])
+        elif "range" in row:
+            allowed += f" {row['range']}"
+        click.echo(f"  {row['name']} = {default}  ({allowed})")
+        if row["description"]:
+            click.echo(f"      {row['description']}")
 
 
 def _hooks(plugin: Plugin) -> list[str]:
     return [hook for hook in _HOOKS if implements(plugin, hook)]
 
 
-def _type(field: dict[str, Any]) -> str:
-    if "enum" in field:
-        return "one of " + ", ".join(_toml(value) for value in field["enum"])
+def _passes(cost: StepCost) -> str:
+    """What a step costs, in words: "2 student, 1 student without gradients, 1 teacher"."""
+    counts = (
+        (cost.student, "student"),
+        (cost.student_no_grad, "student without gradients"),
+        (cost.teacher, "teacher"),
+        (cost.generation, "generated token by token"),
+    )
+    return ", ".join(f"{count:g} {what}" for count, what in counts if count)
+
+
+def _alternatives(field: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """The types that a field of a JSON schema allows, with references followed."""
+    if "$ref" in field:
+        return _alternatives(schema["$defs"][field["$ref"].rsplit("/", 1)[-1]], schema)
     if "anyOf" in field:
-        return " or ".join(_type(part) for part in field["anyOf"])
-    text = {"null": "absent"}.get(field.get("type", "any"), field.get("type", "any"))
-    limits = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    bounds = [f"{sign} {field[key]:g}" for key, sign in limits.items() if key in field]
-    return " ".join([text, " and ".join(bounds)]).strip()
+        return [kind for part in field["anyOf"] for kind in _alternatives(part, schema)]
+    return [{**field, "enum": [field["const"]]}] if "const" in field else [field]
 
 
-def _toml(value: Any) -> str:
-    return "absent" if value is None else json.dumps(value, ensure_ascii=False)
+def _type(kind: dict[str, Any]) -> str:
+    name = str(kind.get("type", "any"))
+    return {"null": "absent", "object": "table"}.get(name, name)

@@ -1,0 +1,119 @@
+"""``kdzoo show`` prints a method's source, hooks and options."""
+
+import enum
+import json
+from typing import Literal
+
+import pytest
+from click.testing import CliRunner
+from pydantic import Field
+
+from kdzoo.commands.show_method import command, option_rows
+from kdzoo.errors import UserError
+from kdzoo.method import Method, Options, StepCost
+
+
+def show(*arguments):
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def shown(name):
+    return json.loads(show(name, "--json"))
+
+
+def rows_of(options):
+    described = Method("m", "s", "p", "t", "d", "a", StepCost(), options)
+    return {row["name"]: row for row in option_rows(described)}
+
+
+class TestText:
+    def test_it_names_paper_hooks_cost_and_package(self):
+        text = " ".join(show("kid").split())
+        for part in (
+            "kid: Reverse KL on the ground truth",
+            "paper Zhong et al. 2024",
+            "passes per step 2 student, 1 student without gradients, 1 teacher",
+            "implements make_training_sequence, divergence, aux_loss",
+            "package kdzoo 0.1.0",
+        ):
+            assert part in text
+
+    def test_an_option_shows_its_default_what_it_may_be_and_what_it_is(self):
+        text = show("kid")
+        assert (
+            "  alpha = 0.2  (number > 0 and <= 1)\n      fraction of each target's tokens that is masked"
+            in text
+        )
+        assert '  strategy = "random"  ("random", "uniform", "hard", "easy")\n' in text
+        assert "  mask_token = absent  (string or absent)\n" in text
+
+    def test_options_have_the_names_that_recipes_write(self):
+        text = show("gkd")
+        assert "  lambda = 1.0  (number >= 0 and <= 1)\n" in text
+        assert "lambda_" not in text
+
+    def test_a_method_may_have_no_options_and_rely_on_the_defaults(self):
+        text = show("sft")
+        assert "no options" in text
+        assert "implements       aux_loss" in text
+
+
+class TestJson:
+    def test_it_holds_what_list_holds_and_hooks_and_options(self):
+        content = shown("kid")
+        assert content["name"] == "kid"
+        assert content["cost"]["student"] == 2
+        assert content["hooks"] == ["make_training_sequence", "divergence", "aux_loss"]
+        assert {row["name"]: row["default"] for row in content["options"]} == {
+            "kd_weight": 1.0,
+            "mle_weight": 1.0,
+            "alpha": 0.2,
+            "strategy": "random",
+            "mask_token": None,
+            "mask_eos": False,
+            "rewrite": "predict",
+            "sample": False,
+            "mle_context": "clean",
+        }
+
+    def test_choices_and_ranges_are_separate(self):
+        options = {row["name"]: row for row in shown("kid")["options"]}
+        assert options["rewrite"]["choices"] == ["predict", "mask_only", "none"]
+        assert (options["alpha"]["type"], options["alpha"]["range"]) == ("number", "> 0 and <= 1")
+
+    @pytest.mark.parametrize("name", ["fkd", "rkd", "fdistill", "imitkd", "gkd", "kid"])
+    def test_every_option_of_ours_is_described(self, name):
+        assert all(row["description"] for row in shown(name)["options"])
+
+
+class TestOptionTypes:
+    """Third parties' options may be of any type that pydantic knows."""
+
+    def test_enums_lists_tables_and_alternatives(self):
+        class Colour(enum.Enum):
+            RED = "red"
+            BLUE = "blue"
+
+        class Strange(Options):
+            colour: Colour = Colour.RED
+            layers: list[int] = Field(default_factory=lambda: [1, 2])
+            table: dict[str, float] = Field(default_factory=dict)
+            number_or_name: int | str = 3
+            limited: int | None = Field(None, ge=1)
+            only: Literal["one"] = "one"
+
+        rows = rows_of(Strange)
+        assert (rows["colour"]["choices"], rows["colour"]["default"]) == (["red", "blue"], "red")
+        assert (rows["layers"]["type"], rows["layers"]["default"]) == ("array", [1, 2])
+        assert rows["table"]["type"] == "table"
+        assert rows["number_or_name"]["type"] == "integer or string"
+        assert (rows["limited"]["type"], rows["limited"]["range"]) == ("integer or absent", ">= 1")
+        assert rows["only"]["choices"] == ["one"]
+
+
+def test_a_method_that_is_not_installed_is_the_user_s_mistake():
+    done = CliRunner().invoke(command, ["kd"])
+    assert isinstance(done.exception, UserError)
+    assert "no method 'kd' is installed" in str(done.exception)

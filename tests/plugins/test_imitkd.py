@@ -1,0 +1,94 @@
+"""ImitKD: how often the ground truth is taken, and what replaces it."""
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from kdzoo import divergences
+from kdzoo.sequences import Kind
+from kdzoo.testing import check_method
+
+TARGETS = [[3, 4, 5, 6], [7], [], [8, 9]]
+
+
+@pytest.mark.parametrize("schedule", ["constant", "exponential", "linear"])
+def test_it_keeps_the_rules(schedule):
+    check_method("imitkd", {"schedule": schedule})
+
+
+@pytest.mark.parametrize(
+    ("options", "progress", "probability"),
+    [
+        ({}, 0.0, 0.5),
+        ({}, 1.0, 0.5),
+        ({"constant": 0.8}, 0.3, 0.8),
+        ({"schedule": "exponential"}, 0.0, 1.0),
+        ({"schedule": "exponential"}, 0.5, 0.0707107),  # 1 / sqrt(200)
+        ({"schedule": "exponential"}, 1.0, 0.005),
+        ({"schedule": "exponential", "base": 4}, 0.5, 0.5),
+        ({"schedule": "linear"}, 0.0, 1.0),
+        ({"schedule": "linear"}, 0.25, 0.75),
+        ({"schedule": "linear"}, 1.0, 0.0),
+    ],
+)
+def test_the_probability_of_the_ground_truth_follows_its_schedule(hooks, options, progress, probability):
+    imitkd = hooks("imitkd", **options)
+    assert imitkd.options.ground_truth_probability(progress) == pytest.approx(probability, rel=1e-5)
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
+def test_each_example_is_chosen_by_itself(hooks, make_step, probability):
+    imitkd = hooks("imitkd", constant=probability)
+    kinds = torch.cat([imitkd.sequences(make_step(TARGETS, step=n)).kinds for n in range(100)])
+    truths = (kinds == Kind.GROUND_TRUTH).float().mean().item()
+    # 400 draws: five standard deviations, and none at the ends
+    assert abs(truths - probability) <= 5 * (probability * (1 - probability) / 400) ** 0.5
+    assert set(kinds.tolist()) <= {Kind.GROUND_TRUTH, Kind.STUDENT}
+
+
+def test_a_row_is_its_ground_truth_or_what_the_student_generates_for_it(hooks, make_step):
+    generated = hooks("imitkd", constant=0).rows(make_step(TARGETS, step=1))
+    step = make_step(TARGETS, step=1)
+    imitkd = hooks("imitkd")
+    rows, kinds = imitkd.rows(step), step.training_sequence.kinds.tolist()
+    assert set(kinds) == {Kind.GROUND_TRUTH, Kind.STUDENT}
+    for row, kind, own, target in zip(rows, kinds, generated, TARGETS, strict=True):
+        assert row == ([*target, 2] if kind == Kind.GROUND_TRUTH else own)
+
+
+def test_only_the_rows_that_need_it_are_generated(hooks, make_step, monkeypatch):
+    step = make_step(TARGETS, step=1)
+    asked = []
+    generate = step.student.generate
+    monkeypatch.setattr(
+        step.student, "generate", lambda **settings: asked.append(settings) or generate(**settings)
+    )
+    kinds = hooks("imitkd", temperature=0.7).sequences(step).kinds
+    (settings,) = asked
+    assert set(kinds.tolist()) == {Kind.GROUND_TRUTH, Kind.STUDENT}
+    assert torch.equal(settings["rows"], kinds == Kind.STUDENT)
+    assert settings["temperature"] == 0.7
+
+
+def test_a_generated_row_ends_with_its_first_end_of_sequence(hooks, make_step):
+    for number in range(20):
+        for row in hooks("imitkd", constant=0).rows(make_step(TARGETS, step=number)):
+            assert 2 not in row[:-1]
+            assert row[-1] == 2 or len(row) == 8  # the output limit
+
+
+def test_its_divergence_is_the_forward_kl(hooks, logits):
+    assert torch.equal(hooks("imitkd").divergence(*logits), divergences.forward_kl(*logits))
+
+
+def test_it_has_no_auxiliary_loss_and_no_need_of_the_teacher_s_generations(hooks, make_step):
+    assert hooks("imitkd").aux_loss(make_step(TARGETS)) is None
+    assert not hooks("imitkd").options.needs_teacher_target
+
+
+@pytest.mark.parametrize(
+    "options", [{"constant": 1.1}, {"base": 1}, {"temperature": 0}, {"schedule": "cosine"}, {"b": 0.5}]
+)
+def test_options_out_of_range_are_errors(hooks, options):
+    with pytest.raises(ValidationError):
+        hooks("imitkd", **options)
