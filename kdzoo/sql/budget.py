@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from kdzoo.sql.limits import Limits
 
 # Each further try gets so many times as much as the one before.
-_FACTOR = 16
+_FACTOR = 8
 
 # The seconds per worker that first tries may take beyond the least before they are cut to the least.
-_GENEROSITY = 10.0
+_GENEROSITY = 5.0
 
 
 class FirstTries:

@@ -20,6 +20,9 @@ Metric = Literal["ex", "ts", "bird-ex"]
 
 WORKER_DIED = "worker died"
 
+# How many predictions on one gold query a worker takes at once.
+_LONGEST_RUN = 20
+
 _Task = TypeVar("_Task")
 
 
@@ -142,9 +145,7 @@ class Judge:
                     if progress is not None:
                         progress(done)
 
-        # questions on the same gold query go to one worker, which then runs it once
-        keys = [(item.database, item.gold) for item in items]
-        self._share_out([list(run) for _, run in groupby(range(len(items)), key=keys.__getitem__)], first)
+        self._share_out(_runs(items), first)
 
     def _share_out(self, tasks: Iterable[_Task], work: Callable[[_Task, Worker], None]) -> None:
         """Let every worker take the next task until none is left. The first error ends it and is raised."""
@@ -176,6 +177,13 @@ class Judge:
             raise
         if errors:
             raise errors[0]
+
+
+def _runs(items: Sequence[Item]) -> list[Sequence[int]]:
+    """Neighbours with the same gold query, not too many at once: one worker then runs it once."""
+    keys = [(item.database, item.gold) for item in items]
+    runs = [list(run) for _, run in groupby(range(len(items)), key=keys.__getitem__)]
+    return [run[start : start + _LONGEST_RUN] for run in runs for start in range(0, len(run), _LONGEST_RUN)]
 
 
 def _ask(worker: Worker, request: Request) -> Answer:

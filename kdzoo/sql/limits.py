@@ -16,7 +16,7 @@ class Limits:
 
     A file may hold a thousand endless queries. So every statement is first tried with ``first_steps`` and
     ``first_seconds`` of CPU time, far more than queries on Spider's databases take. Those that need more are
-    tried again with 16 times as much, and again, up to the full limits, until ``patience`` seconds have gone
+    tried again with 8 times as much, and again, up to the full limits, until ``patience`` seconds have gone
     into these further tries (None: no end); what is then unfinished counts as a timeout. If too many of the
     first tries end in something that steps cannot stop, such as one endless call of a function, they get
     ``least_seconds`` only.
@@ -25,9 +25,9 @@ class Limits:
     seconds: float = 10.0
     steps: int = 500_000_000
     first_steps: int = 2_000_000
-    first_seconds: float = 0.25
+    first_seconds: float = 0.1
     least_seconds: float = 0.02
-    patience: float | None = 20.0
+    patience: float | None = 15.0
     memory: int = 1 << 30
     rows: int = 1_000_000
     result_bytes: int = 100_000_000

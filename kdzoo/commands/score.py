@@ -1,0 +1,176 @@
+"""``kdzoo score``: judge predicted SQL by running it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from kdzoo.errors import RunError, UserError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from kdzoo.data.questions import Question
+    from kdzoo.sql import Metric, Verdict
+    from kdzoo.sql.scores import Accuracy, Summary
+
+_METRICS = ("ex", "ts", "bird-ex")
+_PATH = click.Path(path_type=Path)
+
+
+@click.command("score")
+@click.option("--data", required=True, type=_PATH, help="The questions: dev.json of Spider or BIRD.")
+@click.option("--databases", required=True, type=_PATH, help="The folder that holds NAME/NAME.sqlite.")
+@click.option("--predictions", required=True, type=_PATH, help="One SQL query a line, or JSONL.")
+@click.option("--metric", type=click.Choice(_METRICS), default="ex", show_default=True)
+@click.option("--json", "out", type=_PATH, help="Write score, verdicts and errors to this file.")
+@click.option(
+    "--official-quirks",
+    is_flag=True,
+    help='Change predictions as the official Spider command does: cut at a tab, "value" becomes 1.',
+)
+def command(
+    data: Path, databases: Path, predictions: Path, metric: str, out: Path | None, official_quirks: bool
+) -> None:
+    """Judge predicted SQL by running it beside the gold SQL.
+
+    Metrics: ex, Spider's execution accuracy; ts, its test-suite accuracy, on every .sqlite file of a
+    database's folder; bird-ex, BIRD's execution accuracy.
+    """
+    from kdzoo.report.table import print_table
+    from kdzoo.sql.scores import summary
+
+    questions = _read_questions(data, databases)
+    answers = _read_answers(predictions, questions)
+    if out is not None and not out.resolve().parent.is_dir():
+        raise UserError(f"{out}: there is no folder {out.resolve().parent} to write it to")
+    verdicts = _judge(questions, answers, cast("Metric", metric), official_quirks)
+    found = summary(verdicts, [_difficulty(question, metric) for question in questions])
+    _tell_gold_errors(questions, verdicts, data)
+    if out is not None:
+        _write(out, metric, verdicts, found)
+    from rich.console import Console
+
+    print_table(Console(), _score_table(metric, found))
+    if found.timeouts or found.errors:
+        click.echo()
+        print_table(Console(), _error_table(found))
+
+
+def _read_questions(data: Path, databases: Path) -> list[Question]:
+    from kdzoo.data.database_files import DatabaseFiles
+    from kdzoo.data.questions import Keys, Problems, read_questions
+
+    class Strict(Problems):
+        def note(self, where: str, what: str, kind: str) -> None:
+            raise UserError(f"{where}: {what}")
+
+    if not databases.is_dir():
+        raise UserError(f"{databases}: there is no such folder of databases")
+    keys = Keys(question=("SpiderSynQuestion", "question"), sql=("query", "SQL"))
+    questions = read_questions(data, keys, DatabaseFiles([databases]).find, Strict("raise"))
+    if not questions:
+        raise UserError(f"{data}: holds no questions")
+    return questions
+
+
+def _read_answers(file: Path, questions: list[Question]) -> list[str]:
+    from kdzoo.sql.predictions import read_predictions, without_database
+
+    answers = read_predictions(file, len(questions))
+    return [without_database(answer, q.db_id) for answer, q in zip(answers, questions, strict=True)]
+
+
+def _judge(questions: list[Question], answers: list[str], metric: Metric, quirks: bool) -> list[Verdict]:
+    from rich.console import Console
+
+    from kdzoo.report.progress import Reporter
+    from kdzoo.sql import Item, Judge
+
+    items = [Item(q.sql, answer, q.database) for q, answer in zip(questions, answers, strict=True)]
+    console = Console(stderr=True)
+    reporter = Reporter(console, quiet=not console.is_terminal)
+    reporter.start(f"judging by {metric}", len(items))
+    try:
+        with Judge(official_quirks=quirks) as judge:
+            return judge.judge(items, metric, reporter.advance)
+    finally:
+        reporter.stop()
+
+
+def _difficulty(question: Question, metric: str) -> str | None:
+    from kdzoo.sql.hardness import hardness
+
+    if metric == "bird-ex" or question.difficulty is not None:
+        return question.difficulty
+    return hardness(question.sql)
+
+
+def _tell_gold_errors(questions: list[Question], verdicts: list[Verdict], data: Path) -> None:
+    failed = [(q, v.gold_error) for q, v in zip(questions, verdicts, strict=True) if v.gold_error is not None]
+    if not failed:
+        return
+    question, error = failed[0]
+    first = f"the first is {question.id} on {question.database}: {error}"
+    if len(failed) == len(verdicts):
+        raise RunError(f"{data}: no gold query runs, so nothing can be judged; {first}")
+    click.echo(
+        f"warning: {data}: gold queries that do not run: {len(failed)}; their questions are left out of the "
+        f"score; {first}",
+        err=True,
+    )
+
+
+def _write(out: Path, metric: str, verdicts: list[Verdict], found: Summary) -> None:
+    from kdzoo.files import write_json
+
+    content: dict[str, Any] = {
+        "metric": metric,
+        **found.as_json(),
+        "verdicts": [verdict.right for verdict in verdicts],
+        "reasons": [_reason(verdict) for verdict in verdicts],
+    }
+    try:
+        write_json(out, content)
+    except OSError as error:
+        raise RunError(f"{out}: cannot be written: {error.strerror}") from None
+
+
+def _reason(verdict: Verdict) -> str | None:
+    return verdict.reason if verdict.gold_error is None else f"gold query: {verdict.gold_error}"
+
+
+def _score_table(metric: str, found: Summary) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("questions")
+    for heading in (metric.upper(), "95% interval", "right", "of"):
+        table.add_column(heading, justify="right")
+    rows: dict[str, Accuracy] = {**found.by_difficulty, "all": found.all}
+    for name, accuracy in rows.items():
+        low, high = accuracy.interval
+        table.add_row(
+            name,
+            f"{100 * accuracy.score:.1f}%",
+            f"{100 * low:.1f} to {100 * high:.1f}%",
+            str(accuracy.right),
+            str(accuracy.count),
+        )
+    return table
+
+
+def _error_table(found: Summary) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("predictions without a result")
+    table.add_column("count", justify="right")
+    if found.timeouts:
+        table.add_row("timeout", str(found.timeouts))
+    for kind, count in found.errors.items():
+        table.add_row(escape(kind), str(count))
+    return table
