@@ -21,7 +21,8 @@ from kdzoo.sql.timers import GOLD_SIGNALS, PREDICTION_SIGNALS
 # A worker stops its statements itself; it is killed when it has not answered so long after it should have.
 _GRACE_SECONDS = 5.0
 _SECONDS_TO_START = 60.0
-_STARTS = 3
+_MOST_STARTS = 50
+_MOST_FAILURES = 3
 
 
 class WorkerDiedError(Exception):
@@ -93,24 +94,32 @@ class Worker:
             raise WorkerDiedError
         if self._process is not None and self._process.poll() is None:
             return self._process
-        for _ in range(_STARTS):
-            self.stop()
-            with tempfile.TemporaryFile() as complaints:
-                process = self._process = _start(complaints)
-                try:
-                    self._receive(process, time.monotonic() + _SECONDS_TO_START)
-                    break
-                except (EOFError, TimeoutError, OSError):
-                    complaints.seek(0)
-                    complaint = complaints.read().decode(errors="replace").strip()
-        else:
-            self.stop()
-            why = complaint.splitlines()[-1] if complaint else "no message"
-            raise RunError(f"the sandbox cannot start a worker process: {why}")
+        self.stop()
+        process = self._start_until_ready()
         if self._closed:  # meanwhile
             self.stop()
             raise WorkerDiedError
         return process
+
+    def _start_until_ready(self) -> subprocess.Popen[bytes]:
+        failures = 0
+        for _ in range(_MOST_STARTS):
+            with tempfile.TemporaryFile() as complaints:
+                process = self._process = _start(complaints)
+                try:
+                    self._receive(process, time.monotonic() + _SECONDS_TO_START)
+                    return process
+                except TimeoutError:
+                    failures += 1
+                except (EOFError, OSError):
+                    # that someone kills it says nothing of the next start
+                    failures += process.wait() != -signal.SIGKILL
+                self.stop()
+                complaints.seek(0)
+                complaint = complaints.read().decode(errors="replace").strip().rpartition("\n")[2]
+            if failures == _MOST_FAILURES:
+                break
+        raise RunError(f"the sandbox cannot start a worker process: {complaint or 'it gives no reason'}")
 
     def _receive(self, process: subprocess.Popen[bytes], deadline: float) -> dict[str, Any]:
         """Read one message.
