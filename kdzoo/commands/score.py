@@ -39,10 +39,11 @@ def command(
     Metrics: ex, Spider's execution accuracy; ts, its test-suite accuracy, on every .sqlite file of a
     database's folder; bird-ex, BIRD's execution accuracy.
     """
+    from kdzoo.commands.gold_questions import read_gold_questions
     from kdzoo.report.table import print_table
     from kdzoo.sql.scores import summary
 
-    questions = _read_questions(data, databases)
+    questions = read_gold_questions(data, databases)
     answers = _read_answers(predictions, questions)
     if out is not None and not out.resolve().parent.is_dir():
         raise UserError(f"{out}: there is no folder {out.resolve().parent} to write it to")
@@ -57,23 +58,6 @@ def command(
     if found.timeouts or found.errors:
         click.echo()
         print_table(Console(), _error_table(found))
-
-
-def _read_questions(data: Path, databases: Path) -> list[Question]:
-    from kdzoo.data.database_files import DatabaseFiles
-    from kdzoo.data.questions import Keys, Problems, read_questions
-
-    class Strict(Problems):
-        def note(self, where: str, what: str, kind: str) -> None:
-            raise UserError(f"{where}: {what}")
-
-    if not databases.is_dir():
-        raise UserError(f"{databases}: there is no such folder of databases")
-    keys = Keys(question=("SpiderSynQuestion", "question"), sql=("query", "SQL"))
-    questions = read_questions(data, keys, DatabaseFiles([databases]).find, Strict("raise"))
-    if not questions:
-        raise UserError(f"{data}: holds no questions")
-    return questions
 
 
 def _read_answers(file: Path, questions: list[Question]) -> list[str]:
