@@ -34,7 +34,7 @@ LORA
 max_steps = 3
 batch_size = 8
 learning_rate = 5e-3
-input_limit = 256
+input_limit = 512
 output_limit = 64
 group_by = "database"
 [[stage]]
@@ -218,6 +218,7 @@ method = "rkd"
 
     def test_a_model_that_is_not_there(self, tmp_path):
         text = RECIPE.replace("[student]\nfrom_scratch = {", "[student]\npath = 'no/such/model' #")
+        text = text.replace("train = { vocab_size = 600 }", "path = 'no/such/tokenizer'")
         self.check(write_recipe(tmp_path, text), tmp_path, "no/such/model", "cannot be loaded")
 
     def test_an_architecture_that_does_not_exist(self, tmp_path):
@@ -229,7 +230,7 @@ method = "rkd"
         self.check(write_recipe(tmp_path, text), tmp_path, "hiden_size", "did you mean 'hidden_size'")
 
     def test_prompts_longer_than_the_models_positions(self, tmp_path):
-        text = RECIPE.replace("input_limit = 256", "input_limit = 100000")
+        text = RECIPE.replace("input_limit = 512", "input_limit = 100000")
         self.check(write_recipe(tmp_path, text), tmp_path, "positions", "100064")
 
 

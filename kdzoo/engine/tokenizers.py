@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from kdzoo.errors import UserError
 
 _SPECIAL = ["<pad>", "<s>", "</s>", "<unk>"]
+
+# Words with the sign or space before them, single digits, runs of signs, white space: how Qwen2's tokenizer splits.
+# AutoTokenizer puts that splitting in place for a Qwen2 model whatever its folder says, so no other would survive it.
+_SPLITTING = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|"
+    r"\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
@@ -19,9 +26,10 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
     Deterministic for the same texts. Digits stand alone, so that numbers are copied digit by digit.
     """
     tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(r" ?[0-9]| ?[A-Za-z]+|_| ?[^\sA-Za-z0-9_]+|\s+"), behavior="isolated"),
+            pre_tokenizers.Split(Regex(_SPLITTING), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )

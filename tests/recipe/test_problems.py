@@ -4,9 +4,18 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kdzoo.errors import UserError
+from kdzoo.recipe import load_recipe, rehearsed
+from kdzoo.recipe.toml_text import toml_value
 
 Problems = Callable[..., list[str]]
 
@@ -329,3 +338,65 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(problems: Proble
         "r.toml:3", "r.toml:15", "r.toml:16", "r.toml:22", "r.toml:25", "r.toml:26", "r.toml:26", "r.toml:30", "r.toml:31",
         "--set kidd.options.alpha=1", "--set training.sharing=3",
     ]  # fmt: skip
+
+
+NAMES = st.sampled_from(
+    [
+        "kind",
+        "name",
+        "path",
+        "train",
+        "method",
+        "options",
+        "training",
+        "models",
+        "lora",
+        "from_scratch",
+        "metrics",
+    ]
+    + ["alpha", "rank", "epochs", "batch_size", "micro_batch_size", "student_from", "stage", "x", ""]
+)
+ANYTHING = st.recursive(
+    st.sampled_from(
+        [0, 1, 3, -1, 2.5, float("nan"), True, "", "x", "kid", "gkd", "sft", "teacher", "a/b", "${X}"]
+    )
+    | st.sampled_from(["embedded", "spider", "jsonl", "finetune", "distill", "evaluate", "llama", "\0"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data())
+def test_no_mistake_gives_anything_but_a_user_error(
+    right: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: st.DataObject
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    content: Any = tomllib.loads(right)
+    for _ in range(data.draw(st.integers(1, 3))):
+        node = content
+        while True:
+            key = data.draw(
+                st.sampled_from(sorted(node)) | NAMES
+                if isinstance(node, dict)
+                else st.integers(0, len(node) - 1)
+            )
+            inner = node.get(key) if isinstance(node, dict) else node[key]
+            if not isinstance(inner, dict | list) or not inner or data.draw(st.integers(0, 3)) == 0:
+                break
+            node = inner
+        if isinstance(node, dict) and data.draw(st.integers(0, 4)) == 0:
+            node.pop(key, None)
+        else:
+            node[key] = data.draw(ANYTHING)
+    overrides = data.draw(
+        st.lists(st.builds("{}.{}={}".format, NAMES | st.just("kid"), NAMES, NAMES), max_size=2)
+    )
+    text = "".join(f"{toml_value(key)} = {toml_value(value)}\n" for key, value in content.items())
+    (tmp_path / "r.toml").write_text(text, encoding="utf-8")
+    try:
+        recipe = load_recipe(Path("r.toml"), overrides)
+    except UserError as error:
+        assert all(line.startswith(("r.toml:", "--set ")) for line in str(error).split("\n"))
+    else:
+        rehearsed(recipe)

@@ -6,16 +6,7 @@ import random
 import sqlite3
 from pathlib import Path
 
-from kdzoo.data.embedded.domains import (
-    ADJECTIVES,
-    FIRST_NAMES,
-    LAST_NAMES,
-    THINGS,
-    Category,
-    Domain,
-    Label,
-    TableSpec,
-)
+from kdzoo.data.embedded.domains import Category, Domain, TableSpec
 
 Row = tuple[int | str, ...]
 
@@ -29,33 +20,34 @@ def make_rows(domain: Domain, seed: int) -> tuple[list[Row], list[Row]]:
     parents = _table_rows(domain.parent, source)
     with_children = source.sample(range(1, len(parents) + 1), len(parents) * 3 // 4)
     children: list[Row] = []
-    for row in _table_rows(domain.child, source):
+    for key, *values in _table_rows(domain.child, source):
         # squaring makes some parents richer in children than others
         parent = with_children[int(len(with_children) * source.random() ** 2)]
-        children.append((row[0], parent, *row[1:]))
+        children.append((key, parent, *values))
     return parents, children
 
 
 def write_database(domain: Domain, seed: int, path: Path) -> None:
     """Write a domain's SQLite file under a temporary name and rename it."""
-    parents, children = make_rows(domain, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     temporary.unlink(missing_ok=True)
+    parent, child = domain.parent, domain.child
     connection = sqlite3.connect(temporary)
-    with connection:
-        parent, child = domain.parent, domain.child
-        connection.execute(
-            f"CREATE TABLE {parent.name} ({parent.key} integer PRIMARY KEY, {_columns(parent)})"
-        )
-        connection.execute(
-            f"CREATE TABLE {child.name} ({child.key} integer PRIMARY KEY, {parent.key} integer, {_columns(child)}, "
-            f"FOREIGN KEY ({parent.key}) REFERENCES {parent.name} ({parent.key}))"
-        )
-        for table, rows in ((parent, parents), (child, children)):
-            marks = ", ".join("?" * len(rows[0]))
-            connection.executemany(f"INSERT INTO {table.name} VALUES ({marks})", rows)
-    connection.close()
+    try:
+        with connection:
+            connection.execute(
+                f"CREATE TABLE {parent.name} ({parent.key} integer PRIMARY KEY, {_columns(parent)})"
+            )
+            connection.execute(
+                f"CREATE TABLE {child.name} ({child.key} integer PRIMARY KEY, {parent.key} integer, "
+                f"{_columns(child)}, FOREIGN KEY ({parent.key}) REFERENCES {parent.name} ({parent.key}))"
+            )
+            for table, rows in zip((parent, child), make_rows(domain, seed), strict=True):
+                marks = ", ".join("?" * len(rows[0]))
+                connection.executemany(f"INSERT INTO {table.name} VALUES ({marks})", rows)
+    finally:
+        connection.close()
     temporary.replace(path)
 
 
@@ -66,7 +58,8 @@ def _columns(table: TableSpec) -> str:
 
 
 def _table_rows(table: TableSpec, source: random.Random) -> list[Row]:
-    labels = _labels(table.label, table.rows, source)
+    first, second = table.label.words
+    labels = source.sample([f"{a} {b}" for a in first for b in second], table.rows)
     rows: list[Row] = []
     for number, label in enumerate(labels, start=1):
         values: list[int | str] = []
@@ -78,9 +71,3 @@ def _table_rows(table: TableSpec, source: random.Random) -> list[Row]:
                 values.append(source.randint(column.low, column.high))
         rows.append((number, label, *values))
     return rows
-
-
-def _labels(label: Label, count: int, source: random.Random) -> list[str]:
-    first, second = (FIRST_NAMES, LAST_NAMES) if label.made_of == "person" else (ADJECTIVES, THINGS)
-    pairs = [f"{a} {b}" for a in first for b in second]
-    return source.sample(pairs, count)
