@@ -50,7 +50,9 @@ def _models(shape: Shape) -> tuple[Any, PreTrainedModel]:
     teacher = make_model(shape.teacher, shape, DEVICE, seed=2)
     teacher.eval().requires_grad_(False)
     if shape.lora_rank is not None:
-        config = LoraConfig(r=shape.lora_rank, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
+        config = LoraConfig(
+            r=shape.lora_rank, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM"
+        )
         student = get_peft_model(student, config)
     return student, teacher
 
@@ -100,7 +102,9 @@ def run_ours(shape: Shape, steps: int, method: str, sharing: str) -> list[float]
     clock = _Clock()
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(**_common(folder, shape, steps), remove_unused_columns=False)
-        trainer = KDTrainer(learner, EncodedExamples(examples), arguments, group_size=shape.group, callbacks=[clock])
+        trainer = KDTrainer(
+            learner, EncodedExamples(examples), arguments, group_size=shape.group, callbacks=[clock]
+        )
         trainer.train()
     return clock.seconds
 
@@ -136,7 +140,8 @@ def run_trl_sft(shape: Shape, steps: int) -> list[float]:
     student, teacher = _models(shape)
     del teacher
     rows = [
-        {"input_ids": p + t, "completion_mask": [0] * len(p) + [1] * len(t)} for p, t in make_examples(shape, steps)
+        {"input_ids": p + t, "completion_mask": [0] * len(p) + [1] * len(t)}
+        for p, t in make_examples(shape, steps)
     ]
     clock = _Clock()
     with tempfile.TemporaryDirectory() as folder:
@@ -174,7 +179,11 @@ def run_trl_gkd(shape: Shape, steps: int, lmbda: float) -> list[float]:
     clock = _Clock()
     with tempfile.TemporaryDirectory() as folder:
         arguments = GKDConfig(
-            **_common(folder, shape, steps), lmbda=lmbda, beta=1.0, temperature=1.0, max_new_tokens=shape.target
+            **_common(folder, shape, steps),
+            lmbda=lmbda,
+            beta=1.0,
+            temperature=1.0,
+            max_new_tokens=shape.target,
         )
         GKDTrainer(
             student,

@@ -26,7 +26,9 @@ from workload import SHAPES, Shape
 @click.command()
 @click.option("--shape", "shape_name", type=click.Choice(list(SHAPES)), default="cpu", show_default=True)
 @click.option("--rounds", default=3, show_default=True, help="How often each contender's process is started.")
-@click.option("--steps", default=3, show_default=True, help="Measured steps in each round, after one warm-up step.")
+@click.option(
+    "--steps", default=3, show_default=True, help="Measured steps in each round, after one warm-up step."
+)
 @click.option("--layers", default=0, help="Reduce both models to so many layers (0: leave them).")
 @click.option("--only", multiple=True, type=click.Choice(list(CONTENDERS)), help="Run these contenders only.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("step_time"), show_default=True)
@@ -57,7 +59,10 @@ def main(shape_name: str, rounds: int, steps: int, layers: int, only: tuple[str,
 def _run(name: str, shape: str, steps: int, layers: int) -> dict[str, Any] | str:
     script = str(Path(__file__).with_name("contenders.py"))
     done = subprocess.run(
-        [sys.executable, script, name, shape, str(steps), str(layers)], capture_output=True, text=True, check=False
+        [sys.executable, script, name, shape, str(steps), str(layers)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         return f"{name} failed ({done.returncode}): {done.stderr.strip()[-600:]}"
@@ -66,7 +71,11 @@ def _run(name: str, shape: str, steps: int, layers: int) -> dict[str, Any] | str
 
 
 def _report(
-    shape_name: str, layers: int, seconds: dict[str, list[float]], peaks: dict[str, int], failures: dict[str, str]
+    shape_name: str,
+    layers: int,
+    seconds: dict[str, list[float]],
+    peaks: dict[str, int],
+    failures: dict[str, str],
 ) -> dict[str, Any]:
     shape: Shape = SHAPES[shape_name]
     tokens = shape.batch * (shape.prompt + shape.target)

@@ -42,12 +42,21 @@ def _qwen(hidden: int, inner: int, layers: int, heads: int) -> dict[str, Any]:
     return {**_llama(hidden, inner, layers, heads), "architecture": "qwen2"}
 
 
-_PAPER: dict[str, Any] = {"batch": 16, "prompt": 900, "shared": 800, "target": 60, "lora_rank": 64, "dtype": "bfloat16"}
+_PAPER: dict[str, Any] = {
+    "batch": 16,
+    "prompt": 900,
+    "shared": 800,
+    "target": 60,
+    "lora_rank": 64,
+    "dtype": "bfloat16",
+}
 _QWEN_05B = _qwen(1024, 2816, 24, 16)
 
 SHAPES = {
     "cpu": Shape(_llama(256, 688, 4, 4), _llama(512, 1376, 8, 8), 32_000),
-    "tinyllama-llama2-7b": Shape(_llama(2048, 5632, 22, 32, 4), _llama(4096, 11008, 32, 32), 32_000, **_PAPER),
+    "tinyllama-llama2-7b": Shape(
+        _llama(2048, 5632, 22, 32, 4), _llama(4096, 11008, 32, 32), 32_000, **_PAPER
+    ),
     "qwen1.5-0.5b-1.8b": Shape(_QWEN_05B, _qwen(2048, 5504, 24, 16), 151_936, **_PAPER),
     "qwen1.5-0.5b-4b": Shape(_QWEN_05B, _qwen(2560, 6912, 40, 20), 151_936, **_PAPER),
     "qwen1.5-0.5b-7b": Shape(_QWEN_05B, _qwen(4096, 11008, 32, 32), 151_936, **_PAPER),
@@ -67,7 +76,12 @@ def make_tokenizer(shape: Shape) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="t3"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="t0", bos_token="t1", eos_token="t2", unk_token="t3", padding_side="left"
+        tokenizer_object=tokenizer,
+        pad_token="t0",
+        bos_token="t1",
+        eos_token="t2",
+        unk_token="t3",
+        padding_side="left",
     )
 
 

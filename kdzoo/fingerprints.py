@@ -35,7 +35,9 @@ def _shaping(recipe: Recipe, stage: Stage, data: str, prints: dict[str, str]) ->
         "kind": stage.kind,
         "data": data,
         "seed": recipe.seed,
-        "tokenizer": recipe.tokenizer.model_dump(mode="json") if recipe.tokenizer else _tokenizer_source(recipe),
+        "tokenizer": recipe.tokenizer.model_dump(mode="json")
+        if recipe.tokenizer
+        else _tokenizer_source(recipe),
         "versions": [version("kdzoo"), version("torch"), version("transformers")],
     }
     if isinstance(stage, FinetuneStage):

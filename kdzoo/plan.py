@@ -66,7 +66,9 @@ def _model_text(config: ModelConfig, recipe: Recipe) -> str:
         parts.append(f"{config.from_scratch['architecture']} from scratch")
         parts.append(f"{_parameters(config, recipe):,} parameters")
     if config.lora is not None:
-        parts.append(f"LoRA rank {config.lora.rank}, alpha {config.lora.alpha:g} on {config.lora.target_modules}")
+        parts.append(
+            f"LoRA rank {config.lora.rank}, alpha {config.lora.alpha:g} on {config.lora.target_modules}"
+        )
     else:
         parts.append("all weights trained")
     parts.append(config.dtype)
@@ -84,7 +86,9 @@ def _parameters(config: ModelConfig, recipe: Recipe) -> int:
     vocabulary = trained.vocab_size if trained is not None else 32_000
     special: dict[str, int | None] = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(make_config(dict(config.from_scratch or {}), vocabulary, special))
+        model = AutoModelForCausalLM.from_config(
+            make_config(dict(config.from_scratch or {}), vocabulary, special)
+        )
     return count_parameters(model)
 
 

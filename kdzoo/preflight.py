@@ -16,7 +16,9 @@ def check(recipe: Recipe) -> None:
     Raises:
         UserError: something cannot be found, or does not fit the rest.
     """
-    models = {role: m for role, m in (("teacher", recipe.teacher), ("student", recipe.student)) if m is not None}
+    models = {
+        role: m for role, m in (("teacher", recipe.teacher), ("student", recipe.student)) if m is not None
+    }
     configs = {role: _config(model) for role, model in models.items()}
     if recipe.tokenizer is None:
         loaded = [load_tokenizer(m.path, m.revision) for m in models.values() if m.path is not None]
@@ -26,7 +28,9 @@ def check(recipe: Recipe) -> None:
     elif recipe.tokenizer.path is not None:
         load_tokenizer(recipe.tokenizer.path)
     for stage in recipe.stages:
-        limits = recipe.evaluation_of(stage) if isinstance(stage, EvaluateStage) else recipe.training_of(stage)
+        limits = (
+            recipe.evaluation_of(stage) if isinstance(stage, EvaluateStage) else recipe.training_of(stage)
+        )
         longest = (limits.input_limit or 0) + (limits.output_limit or 0)
         for role, config in configs.items():
             positions = getattr(config.get_text_config(), "max_position_embeddings", None)

@@ -98,7 +98,11 @@ class TestWhatARunLeaves:
 
     def test_a_table_of_the_models(self, finished):
         _, _, printed = finished
-        rows = [line.split() for line in printed.splitlines() if line.split()[:1] in (["teacher"], ["sft"], ["kid"])]
+        rows = [
+            line.split()
+            for line in printed.splitlines()
+            if line.split()[:1] in (["teacher"], ["sft"], ["kid"])
+        ]
         assert [row[0] for row in rows[-3:]] == ["teacher", "sft", "kid"]
         assert rows[-2][-1] == "1.00"
 
@@ -115,7 +119,10 @@ class TestWhatARunLeaves:
             for line in lines_of(path / "evaluate" / "predictions.jsonl"):
                 if line["model"] != name:
                     continue
-                ids = [tokenizer.bos_token_id, *tokenizer.encode(prompt_of(line, path), add_special_tokens=False)]
+                ids = [
+                    tokenizer.bos_token_id,
+                    *tokenizer.encode(prompt_of(line, path), add_special_tokens=False),
+                ]
                 output = model.generate(
                     input_ids=torch.tensor([ids]),
                     attention_mask=torch.ones(1, len(ids), dtype=torch.long),
@@ -203,7 +210,9 @@ class TestMistakesThatWriteNothing:
         tokenizer = AutoTokenizer.from_pretrained(path / "finetune" / "model")
         tokenizer.add_tokens(["zebra"])
         tokenizer.save_pretrained(student)
-        text = RECIPE.split("[tokenizer]")[0] + f"""
+        text = (
+            RECIPE.split("[tokenizer]")[0]
+            + f"""
 [teacher]
 path = "{path / "finetune" / "model"}"
 [student]
@@ -214,6 +223,7 @@ input_limit = 256
 kind = "distill"
 method = "rkd"
 """
+        )
         self.check(write_recipe(tmp_path, text), tmp_path, "different tokenizers", "zebra")
 
     def test_a_model_that_is_not_there(self, tmp_path):

@@ -16,12 +16,22 @@ from kdzoo.errors import UserError
 
 @click.command("run")
 @click.argument("recipe", type=click.Path(path_type=Path))
-@click.option("--set", "overrides", multiple=True, metavar="STAGE.KEY=VALUE", help="Change one value of the recipe.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="STAGE.KEY=VALUE", help="Change one value of the recipe."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where runs are kept.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and write nothing.")
 @click.option("--rehearse", is_flag=True, help="Run every stage with tiny random models and a few steps.")
 @click.option("--quiet", is_flag=True, help="Print the final table only.")
-def command(recipe: Path, overrides: tuple[str, ...], out: Path, dry_run: bool, rehearse: bool, quiet: bool) -> None:
+def command(
+    recipe: Path, overrides: tuple[str, ...], out: Path, dry_run: bool, rehearse: bool, quiet: bool
+) -> None:
     """Run the stages of RECIPE in order, reusing those that are finished.
 
     An interrupted run continues where it stopped when it is started again.

@@ -7,6 +7,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TypeVar
 
 import torch
@@ -117,7 +118,12 @@ class GroupedSampler(SeededSampler):
     """
 
     def __init__(
-        self, groups: Sequence[str | None], lengths: Sequence[int], batch_size: int, group_size: int, seed: int
+        self,
+        groups: Sequence[str | None],
+        lengths: Sequence[int],
+        batch_size: int,
+        group_size: int,
+        seed: int,
     ) -> None:
         super().__init__(len(groups), seed)
         self._members: dict[str, list[int]] = defaultdict(list)
@@ -141,8 +147,8 @@ class GroupedSampler(SeededSampler):
         per_batch = self._batch_size // self._group_size
         parts = _sorted_in_windows(parts, _WINDOW * per_batch, lambda part: max(map(self._length, part)))
         full = len(parts) // per_batch * per_batch
-        batches = [sum(parts[i : i + per_batch], []) for i in range(0, full, per_batch)]
-        remaining = sum(parts[full:], []) + left_over
+        batches = [list(chain(*parts[i : i + per_batch])) for i in range(0, full, per_batch)]
+        remaining = [*chain(*parts[full:]), *left_over]
         count = math.ceil(len(remaining) / self._batch_size)
         pieces = [remaining[i * self._batch_size : (i + 1) * self._batch_size] for i in range(count)]
         last = [pieces.pop()] if pieces and len(pieces[-1]) < self._batch_size else []
@@ -156,4 +162,8 @@ class GroupedSampler(SeededSampler):
 
 def _sorted_in_windows(items: list[_Item], window: int, key: Callable[[_Item], int]) -> list[_Item]:
     """Sort neighbouring runs of so many items, each for itself."""
-    return [item for start in range(0, len(items), window) for item in sorted(items[start : start + window], key=key)]
+    return [
+        item
+        for start in range(0, len(items), window)
+        for item in sorted(items[start : start + window], key=key)
+    ]

@@ -53,7 +53,7 @@ def keep_rows(cache: Cache, rows: Tensor) -> None:
         layer.keep_rows(rows)
 
 
-class _Continued(DynamicLayer):
+class _Continued(DynamicLayer):  # type: ignore[misc]
     def __init__(self, keys: Tensor, values: Tensor) -> None:
         super().__init__()
         self.keys, self.values = keys, values
@@ -69,7 +69,9 @@ class _Growing(_Continued):
         self._all_values = torch.nn.functional.pad(values, (0, 0, 0, room))
         self._view()
 
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
         end = self._filled + key_states.shape[2]
         self._all_keys[:, :, self._filled : end] = key_states
         self._all_values[:, :, self._filled : end] = value_states

@@ -65,7 +65,9 @@ class Learner(nn.Module):
         self.last_loss: Loss | None = None
         longest = prompt_limit + limits.output
         self._student_shares = _shares(student, "student", sharing, longest, trains=True)
-        self._teacher_shares = teacher is not None and _shares(teacher, "teacher", sharing, longest, trains=False)
+        self._teacher_shares = teacher is not None and _shares(
+            teacher, "teacher", sharing, longest, trains=False
+        )
         self.shares_beginnings = sharing == "on" and (self._student_shares or self._teacher_shares)
 
     def forward(self, batch: Batch, counts: TokenCounts | None = None) -> Tensor:

@@ -37,7 +37,9 @@ class ModelSource:
     attention: str | None = None
 
 
-def make_config(architecture: dict[str, Any], vocabulary: int, special: dict[str, int | None]) -> PretrainedConfig:
+def make_config(
+    architecture: dict[str, Any], vocabulary: int, special: dict[str, int | None]
+) -> PretrainedConfig:
     """Build the configuration of a model from scratch.
 
     Raises:
@@ -47,7 +49,9 @@ def make_config(architecture: dict[str, Any], vocabulary: int, special: dict[str
     family = settings.pop("architecture")
     if family not in CONFIG_MAPPING:
         close = difflib.get_close_matches(family, list(CONFIG_MAPPING), n=1)
-        raise UserError(f"from_scratch: no architecture {family!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+        raise UserError(
+            f"from_scratch: no architecture {family!r}" + (f"; did you mean {close[0]!r}?" if close else "")
+        )
     known = CONFIG_MAPPING[family]()
     for name in settings:
         if not hasattr(known, name):
@@ -61,7 +65,9 @@ def make_config(architecture: dict[str, Any], vocabulary: int, special: dict[str
         raise UserError(f"from_scratch: {family} does not accept these settings: {error}") from error
 
 
-def build_model(source: ModelSource, vocabulary: int, special: dict[str, int | None], seed: int) -> PreTrainedModel:
+def build_model(
+    source: ModelSource, vocabulary: int, special: dict[str, int | None], seed: int
+) -> PreTrainedModel:
     """Load the model, or build it with random weights that depend on the seed alone.
 
     Raises:
@@ -97,7 +103,9 @@ def load_config(path: str, revision: str | None) -> PretrainedConfig:
     return config
 
 
-def load_pretrained(path: str, revision: str | None, dtype: str, attention: str | None = None) -> PreTrainedModel:
+def load_pretrained(
+    path: str, revision: str | None, dtype: str, attention: str | None = None
+) -> PreTrainedModel:
     """Load a model in Hugging Face format.
 
     Raises:

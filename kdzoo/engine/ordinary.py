@@ -34,6 +34,7 @@ class OrdinaryPrompt(Conditioned):
         device: torch.device | str = "cpu",
     ) -> None:
         super().__init__(model, limits, generator)
+        self._language_model = model
         self._kind = kind
         width = max(len(prompt) for prompt in prompts)
         tokens = [[0] * (width - len(prompt)) + list(prompt) for prompt in prompts]
@@ -47,7 +48,9 @@ class OrdinaryPrompt(Conditioned):
         tokens = torch.cat([prompt, sequences.tokens], dim=1)
         mask = torch.cat([prompt_mask, torch.ones_like(sequences.tokens)], dim=1)
         positions = (mask.cumsum(-1) - 1).clamp_min(0)
-        output = self.model(input_ids=tokens, attention_mask=mask, position_ids=positions, use_cache=False)
+        output = self._language_model(
+            input_ids=tokens, attention_mask=mask, position_ids=positions, use_cache=False
+        )
         predicting = output.logits[:, prompt.shape[1] - 1 : -1]
         scored = predicting[sequences.mask]
         return Features(scored, lambda logits: logits, scored.shape[-1])
@@ -74,7 +77,7 @@ class OrdinaryPrompt(Conditioned):
                 pad_token_id=self.limits.end_ids[0],
             )
             with evaluating(self.model):
-                output = self.model.generate(
+                output = self._language_model.generate(
                     input_ids=self._tokens[chosen],
                     attention_mask=self._mask[chosen],
                     generation_config=settings,

@@ -59,7 +59,7 @@ class SharedPrompt(Conditioned):
             lengths[:, None] + steps,
             branch(prompt),
         )
-        parameters = [p for p in self._anatomy.head.parameters() if p.requires_grad]
+        parameters: list[Tensor] = [p for p in self._anatomy.head.parameters() if p.requires_grad]
         return Features(hidden[sequences.mask], self._anatomy.project, self._anatomy.vocabulary, parameters)
 
     def generate(self, *, temperature: float = 1.0, rows: Tensor | None = None) -> Sequences:
@@ -89,7 +89,9 @@ class SharedPrompt(Conditioned):
         tokens = self._layout.last.index_select(0, rows)
         positions = self._lengths.index_select(0, rows)
         for step in range(room):
-            hidden = self._decode(tokens[:, None], mask[:, : prompt_width + step + 1], positions[:, None], cache)
+            hidden = self._decode(
+                tokens[:, None], mask[:, : prompt_width + step + 1], positions[:, None], cache
+            )
             numbers = None if uniform is None else uniform[rows, step]
             tokens = next_tokens(self._anatomy.project(hidden[:, -1]), temperature, numbers)
             generated[rows, step] = tokens

@@ -35,14 +35,22 @@ def why_not_shared(model: PreTrainedModel | PeftModel, longest: int, *, trains: 
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # an architecture that was not made for this may raise anything
-        return f"its architecture does not allow it ({type(error).__name__}: {str(error).splitlines()[0][:200]})"
+        return (
+            f"its architecture does not allow it ({type(error).__name__}: {str(error).splitlines()[0][:200]})"
+        )
 
 
 def _compare(model: nn.Module, anatomy: Anatomy) -> str | None:
     device = next(model.parameters()).device
     last = anatomy.vocabulary - 1
-    prompts = [[i % last for i in range(1, 20)] + [3 % last, 5 % last], [i % last for i in range(1, 20)], [2 % last] * 3]
-    sequences = Sequences.of([[4 % last, 6 % last, 1 % last], [7 % last], [8 % last, 9 % last]], Kind.GROUND_TRUTH)
+    prompts = [
+        [i % last for i in range(1, 20)] + [3 % last, 5 % last],
+        [i % last for i in range(1, 20)],
+        [2 % last] * 3,
+    ]
+    sequences = Sequences.of(
+        [[4 % last, 6 % last, 1 % last], [7 % last], [8 % last, 9 % last]], Kind.GROUND_TRUTH
+    )
     sequences = sequences.to(device)
     limits, generator = SamplingLimits(4, (0,)), StepGenerator(0, 0, range(3))
     layout = lay_out(prompts, share_beginnings=True).to(device)

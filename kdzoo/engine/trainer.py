@@ -115,7 +115,8 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         self._logged["kd_loss"] += float(terms.divergence)
         self._logged["aux_loss"] += float(terms.auxiliary)
         self.tokens_seen += sum(len(prompt) for prompt in batch.prompts) + int(batch.target.lengths.sum())
-        return loss * self.accelerator.num_processes
+        scaled: Tensor = loss * self.accelerator.num_processes
+        return scaled
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log the two terms of the loss beside it."""

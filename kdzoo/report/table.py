@@ -49,7 +49,9 @@ def print_table(console: Console, table: Table) -> None:
 
 def heading(metric: str) -> str:
     """How a metric is called in a table."""
-    return {"exaccerr": "ExAccErr", "exact_match": "exact match", "rouge_l": "ROUGE-L"}.get(metric, metric.upper())
+    return {"exaccerr": "ExAccErr", "exact_match": "exact match", "rouge_l": "ROUGE-L"}.get(
+        metric, metric.upper()
+    )
 
 
 def score_text(metric: str, score: float | None) -> str:

@@ -21,7 +21,9 @@ from kdzoo.stages.context import ModelRef, RunContext
 from kdzoo.stages.judging import Judged, judge
 
 
-def run(context: RunContext, stage: EvaluateStage, folder: Path, models: Mapping[str, ModelRef]) -> dict[str, Any]:
+def run(
+    context: RunContext, stage: EvaluateStage, folder: Path, models: Mapping[str, ModelRef]
+) -> dict[str, Any]:
     """Write ``predictions.jsonl`` (one line per model and question) and ``scores.json``; give the scores.
 
     What one model has said is kept, so that an interrupted stage continues with the next.

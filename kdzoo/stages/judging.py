@@ -36,9 +36,13 @@ def judge(
         if metric in ("ex", "ts"):
             _by_execution(judged, splits, examples, predictions, evaluation, metric)
         elif metric == "exact_match":
-            _by_text(judged, metric, [exact_match(p, e.target) for p, e in zip(predictions, examples, strict=True)])
+            _by_text(
+                judged, metric, [exact_match(p, e.target) for p, e in zip(predictions, examples, strict=True)]
+            )
         elif metric == "rouge_l":
-            _by_text(judged, metric, [rouge_l(p, e.target) for p, e in zip(predictions, examples, strict=True)])
+            _by_text(
+                judged, metric, [rouge_l(p, e.target) for p, e in zip(predictions, examples, strict=True)]
+            )
     return judged
 
 

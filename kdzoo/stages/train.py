@@ -53,7 +53,9 @@ def train_by(
     teacher_model = context.model_to_use(teacher) if uses_teacher and teacher is not None else None
     encoded = encode_training_examples(context, training)
     if not encoded.examples:
-        raise RunError(f"stage {name!r}: no example is left to train on; output_limit is {training.output_limit}")
+        raise RunError(
+            f"stage {name!r}: no example is left to train on; output_limit is {training.output_limit}"
+        )
     for count, what in (
         (encoded.prompts_cut, f"prompts cut to {training.input_limit} tokens"),
         (encoded.targets_too_long, f"targets longer than {training.output_limit} tokens left out"),
@@ -64,7 +66,9 @@ def train_by(
     before = time.monotonic()
     if options.needs_teacher_target:
         if teacher_model is None:
-            raise UserError(f"stage {name!r}: its method needs a teacher's generations, and there is no teacher")
+            raise UserError(
+                f"stage {name!r}: its method needs a teacher's generations, and there is no teacher"
+            )
         generated = _teacher_targets(context, name, folder, teacher_model, examples, limits, training)
         examples = with_teacher_targets(examples, generated)
     learner = Learner(
@@ -82,7 +86,9 @@ def train_by(
     def watch(step: int, steps: int, numbers: dict[str, float]) -> None:
         if step <= settings.logging_steps:
             context.reporter.start(name, steps)
-        context.reporter.advance(step, f"loss {numbers['loss']:.4f}  {numbers['tokens_per_second']:.0f} tokens/s")
+        context.reporter.advance(
+            step, f"loss {numbers['loss']:.4f}  {numbers['tokens_per_second']:.0f} tokens/s"
+        )
 
     clock = _Clock(folder / "seconds", before)
     context.reporter.start(name, 1)

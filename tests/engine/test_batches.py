@@ -19,7 +19,9 @@ def test_every_example_is_drawn_once(names, batch_size, group_size, epoch):
     assert len(sampler) == len(names)
 
 
-@pytest.mark.parametrize("make", [lambda: SeededSampler(50, 3), lambda: GroupedSampler(["a", "b"] * 25, [1] * 50, 8, 4, 3)])
+@pytest.mark.parametrize(
+    "make", [lambda: SeededSampler(50, 3), lambda: GroupedSampler(["a", "b"] * 25, [1] * 50, 8, 4, 3)]
+)
 def test_the_order_depends_on_the_epoch_and_nothing_else(make):
     first, second = make(), make()
     assert list(first) == list(second)

@@ -75,7 +75,9 @@ def test_an_empty_prompt_is_refused():
 
 
 def test_rows_of_groups_get_their_groups_values_and_gradients_sum_back():
-    layout = lay_out([[*range(20), i] for i in range(2)] + [[*range(5, 30), i] for i in range(3)], share_beginnings=True)
+    layout = lay_out(
+        [[*range(20), i] for i in range(2)] + [[*range(5, 30), i] for i in range(3)], share_beginnings=True
+    )
     assert layout.sizes == (2, 3)
     grouped = torch.tensor([[1.0], [2.0]], requires_grad=True)
     rows = layout.per_row(grouped)

@@ -52,7 +52,7 @@ class TestEveryArchitecture:
         if lora and architecture == "gpt2":
             pytest.skip("peft's all-linear needs fan_in_fan_out for GPT-2's Conv1D")
         model = make_model(architecture, lora=lora)
-        other = Sequences.of([row[:3] + [2] for row in targets.tokens.tolist()], Kind.IMPERFECT)
+        other = Sequences.of([[*row[:3], 2] for row in targets.tokens.tolist()], Kind.IMPERFECT)
 
         def loss_of(conditioned):
             return conditioned.cross_entropy(targets) + 0.5 * conditioned.cross_entropy(other)
@@ -147,6 +147,6 @@ class TestFallback:
         assert why_not_shared(model, 64, trains=True) is None
 
     def test_logits_that_are_scaled_after_the_projection_are_noticed(self, make_model):
-        model = make_model("granite", **{"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4})
+        model = make_model("granite", hidden_size=32, num_hidden_layers=1, num_attention_heads=4)
         model.config.logits_scaling = 7.0
         assert "differ" in why_not_shared(model, 100, trains=True)

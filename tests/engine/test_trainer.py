@@ -186,7 +186,7 @@ def settings(**changes):
     return TrainingSettings(**{**defaults, **changes})
 
 
-class Interrupted(Exception):
+class StoppedError(Exception):
     pass
 
 
@@ -199,10 +199,10 @@ def test_an_interrupted_training_ends_in_the_same_weights(make_learner, tmp_path
 
     def stop_at_five(step, steps, numbers):
         if step == 5:
-            raise Interrupted
+            raise StoppedError
 
     (tmp_path / "parts").mkdir()
-    with pytest.raises(Interrupted):
+    with pytest.raises(StoppedError):
         train(make_learner(method, lora=lora), examples, tmp_path / "parts", settings(), stop_at_five)
     # a checkpoint that was being written when the run was stopped
     cut_off = tmp_path / "parts" / "checkpoints" / "checkpoint-6"
@@ -238,7 +238,9 @@ def test_a_teacher_is_not_trained_and_not_saved(make_learner):
 
 
 def test_lora_trains_the_adapters_alone(make_model):
-    model = get_peft_model(make_model("llama"), LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
+    model = get_peft_model(
+        make_model("llama"), LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
+    )
     learner = Learner(
         model,
         None,

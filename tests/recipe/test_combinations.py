@@ -1,7 +1,5 @@
 """Settings that are each right and together impossible."""
 
-# ruff: noqa: E501 (messages are shown as the user sees them)
-
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """``--set stage.key=value`` changes a recipe as if its file said so, and its mistakes are told as its own."""
 
-# ruff: noqa: E501 (messages are shown as the user sees them)
-
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Whatever is wrong in a recipe is told with file, line, key and what would be right, all of it at once."""
 
-# ruff: noqa: E501 (messages are shown as the user sees them)
-
 from __future__ import annotations
 
 import tomllib

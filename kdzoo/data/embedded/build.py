@@ -23,6 +23,7 @@ _COMPACT = PromptStyle(details=False, values=False, keys=False, matches=False)
 # Some wording is drawn again and again; this many draws for one new question mean that there are no more.
 _PATIENCE = 200
 
+
 def build(config: EmbeddedData, cache: Path) -> Splits:
     """Make the benchmark: the same databases, questions and split for the same settings, on every machine.
 

@@ -68,7 +68,9 @@ def grouped_by_parent(s: Speaker) -> Pair:
     number, column = s.number(child), s.category(parent)
     word, name = s.aggregate()
     per = s.one(("for each", "per", "for every"))
-    question = f"{s.show()} the {word} {number.name} of {s.noun(child)} {per} {column.name} of {s.noun(parent)}"
+    question = (
+        f"{s.show()} the {word} {number.name} of {s.noun(child)} {per} {column.name} of {s.noun(parent)}"
+    )
     select = f"SELECT T2.{column.name}, {name}(T1.{number.name}) FROM {s.join()}"
     return question, f"{select} GROUP BY T2.{column.name}"
 
@@ -119,8 +121,6 @@ def childless(s: Speaker) -> Pair:
     column = s.any_column(parent)
     words, where = s.maybe_where(0.8, child)
     none = s.one(("no", "not any"))
-    question = (
-        f"{s.show()} the {s.phrase(column)} of {s.noun(parent)} that {s.domain.verb} {none} {s.noun(child)}{words}"
-    )
+    question = f"{s.show()} the {s.phrase(column)} of {s.noun(parent)} that {s.domain.verb} {none} {s.noun(child)}{words}"
     inner = f"SELECT {parent.key} FROM {child.name}{where}"
     return question, f"SELECT {column.name} FROM {parent.name} WHERE {parent.key} NOT IN ({inner})"
