@@ -72,11 +72,10 @@ class Worker:
         self._received = b""
         if process is None:
             return
-        try:
+        # of a process that has been waited for, the number may be another's by now
+        if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            process.kill()
-        process.wait()
+            process.wait()
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 try:

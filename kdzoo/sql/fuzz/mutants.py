@@ -113,7 +113,7 @@ def _set(node: _Node, part: str, to: Any) -> None:
 def _reverse(node: _Node) -> None:
     # NULL is less than all else in either direction
     node.set("nulls_first", bool(node.args.get("desc")))
-    node.set("desc", not node.args.get("desc"))
+    node.set("desc", None if node.args.get("desc") else True)
 
 
 def _negate(node: _Node) -> None:
