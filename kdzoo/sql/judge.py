@@ -86,7 +86,7 @@ class Judge:
         """Give one verdict per item, in their order.
 
         ``ex`` and ``ts`` are Spider's execution and test-suite accuracy, ``bird-ex`` BIRD's. ``progress`` is
-        called with the number of items that have been tried.
+        called with the number of items that have been tried, from other threads but one call at a time.
 
         Raises:
             RunError: no worker process can be started.

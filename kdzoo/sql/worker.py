@@ -16,6 +16,7 @@ import select
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 
 from kdzoo.sql import bird, spider
@@ -24,6 +25,7 @@ from kdzoo.sql.gold import GoldResults
 from kdzoo.sql.request import Answer, Request
 
 _PR_SET_PDEATHSIG = 1
+_OPEN_FILES = 32
 _END_OF_INPUT, _START_AFRESH = 0, 3
 
 _RULES = {"spider": spider.judge, "bird": bird.judge}
@@ -86,7 +88,7 @@ def _answer_all() -> int:
                 continue  # the rest of a request whose first part a killed child had read
             if request.limits.memory != confined_to:
                 confined_to = request.limits.memory
-                resource.setrlimit(resource.RLIMIT_AS, (confined_to, confined_to))
+                _limit(resource.RLIMIT_AS, confined_to)
             try:
                 answer = _RULES[request.rule](request, gold_results)
             except MemoryError:
@@ -111,14 +113,21 @@ def _write(message: dict[str, object]) -> None:
 
 def _confine() -> None:
     """Take from this process what no query needs: new files, core dumps, a life after its parent's."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
     if sys.platform == "linux":
         parent = os.getppid()
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)  # it was already too late to be told
+
+
+def _limit(what: int, most: int) -> None:
+    _, hard = resource.getrlimit(what)
+    # not every system knows a limit of memory; the others still hold there
+    with suppress(ValueError, OSError):
+        resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 if __name__ == "__main__":

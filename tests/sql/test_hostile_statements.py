@@ -125,3 +125,13 @@ def test_a_view_cannot_hide_what_a_statement_may_not_do(build_database, verdict)
         False, "unsafe use of load_extension()"
     )
     assert verdict(GOLD, "SELECT x FROM endless", database=database) == Verdict(False)
+
+
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+def test_a_database_in_any_journal_mode_is_read_without_a_trace(build_database, verdict, mode):
+    script = f"PRAGMA journal_mode = {mode}; CREATE TABLE singer (singer_id, name);"
+    database = build_database(f"{script} INSERT INTO singer VALUES (1, 'Joe');", "journal")
+    before = contents(database.parent)
+    assert verdict(GOLD, "SELECT 'Joe'", database=database) == Verdict(True)
+    assert verdict(GOLD, "DELETE FROM singer", database=database).reason == "not allowed: not authorized"
+    assert contents(database.parent) == before
