@@ -52,11 +52,16 @@ def _shaping(recipe: Recipe, stage: Stage, data: str, prints: dict[str, str]) ->
             teacher = prints[teacher_stage] if teacher_stage else _model(recipe.teacher)
         student = prints[stage.student_from] if stage.student_from else _model(recipe.student)
         return {**common, **_training(recipe, stage), "teacher": teacher, "student": student}
-    models = {}
-    for name in recipe.models_of(stage):
+
+    def print_of(name: str) -> Any:
         trained = recipe.training_stage(name, before=stage)
-        models[name] = prints[trained.name] if trained else _model(getattr(recipe, name))
-    return {**common, "models": models, "evaluation": recipe.evaluation_of(stage).model_dump(mode="json")}
+        return prints[trained.name] if trained else _model(getattr(recipe, name))
+
+    evaluation = recipe.evaluation_of(stage)
+    models = {name: print_of(name) for name in recipe.models_of(stage)}
+    shaping = {**common, "models": models, "evaluation": evaluation.model_dump(mode="json")}
+    # other metrics give the same whoever the teacher is
+    return {**shaping, "teacher": print_of("teacher")} if "exaccerr" in evaluation.metrics else shaping
 
 
 def _training(recipe: Recipe, stage: FinetuneStage | DistillStage) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def _results(context: RunContext, stage: Stage, folder: Path) -> dict[str, Any]:
             teacher = _ref(context, recipe.teacher_stage_of(stage), "teacher")
         return distill.run(context, stage, folder, student=student, teacher=teacher)
     models = {name: _evaluated(context, name, stage) for name in recipe.models_of(stage)}
-    return evaluate.run(context, stage, folder, models)
+    return evaluate.run(context, stage, folder, models, teacher=_evaluated(context, "teacher", stage))
 
 
 def _ref(context: RunContext, stage_name: str | None, role: str) -> ModelRef:

@@ -43,7 +43,7 @@ def encode_for_training(
     examples: list[EncodedExample] = []
     cut = left_out = 0
     for index, text in enumerate(texts):
-        target = [*tokenizer.encode(text.target, add_special_tokens=False), tokenizer.eos_token_id]
+        target = encode_target(tokenizer, text.target)
         if len(target) > output_limit:
             left_out += 1
             continue
@@ -61,6 +61,11 @@ def encode_prompts(
         EncodedExample(index, _limited(_prompt_ids(tokenizer, text.prompt), input_limit)[0], [], text.group)
         for index, text in enumerate(texts)
     ]
+
+
+def encode_target(tokenizer: PreTrainedTokenizerBase, target: str) -> list[int]:
+    """Encode a target, the end of sequence included."""
+    return [*tokenizer.encode(target, add_special_tokens=False), tokenizer.eos_token_id]
 
 
 def with_teacher_targets(

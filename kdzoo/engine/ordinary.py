@@ -67,8 +67,11 @@ class OrdinaryPrompt(Conditioned):
         lengths = torch.zeros(count, dtype=torch.long, device=device)
         if len(chosen):
             processors = LogitsProcessorList()
-            if uniform is not None:
-                processors.append(_Choose(uniform[chosen], temperature, self._tokens.shape[1]))
+            if uniform is not None or self.limits.vocabulary is not None:
+                numbers = None if uniform is None else uniform[chosen]
+                processors.append(
+                    _Choose(numbers, temperature, self._tokens.shape[1], self.limits.vocabulary)
+                )
             settings = GenerationConfig(
                 max_new_tokens=width,
                 do_sample=False,
@@ -91,16 +94,20 @@ class OrdinaryPrompt(Conditioned):
 
 
 class _Choose(LogitsProcessor):  # type: ignore[misc]
-    """Makes generate's greedy choice equal to the sampled one, so that both engines draw alike."""
+    """Makes generate's greedy choice equal to ours, so that both engines draw alike."""
 
-    def __init__(self, uniform: Tensor, temperature: float, prompt_width: int) -> None:
+    def __init__(
+        self, uniform: Tensor | None, temperature: float, prompt_width: int, vocabulary: int | None
+    ) -> None:
         self._uniform = uniform
         self._temperature = temperature
         self._prompt_width = prompt_width
+        self._vocabulary = vocabulary
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         step = input_ids.shape[1] - self._prompt_width
-        chosen = next_tokens(scores, self._temperature, self._uniform[:, step])
+        numbers = None if self._uniform is None else self._uniform[:, step]
+        chosen = next_tokens(scores[:, : self._vocabulary], self._temperature, numbers)
         return torch.full_like(scores, -torch.inf).scatter(1, chosen[:, None], 0.0)
 
 

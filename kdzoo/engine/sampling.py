@@ -10,10 +10,15 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class SamplingLimits:
-    """``output`` tokens at the most, the end of sequence included; a sequence ends with a token of ``end_ids``."""
+    """``output`` tokens at the most, the end of sequence included; a sequence ends with a token of ``end_ids``.
+
+    Only ids below ``vocabulary`` are drawn, where it is given: what another model is to read must be in its
+    vocabulary too, and padding may have made the two of different sizes.
+    """
 
     output: int
     end_ids: tuple[int, ...]
+    vocabulary: int | None = None
 
 
 def next_tokens(logits: Tensor, temperature: float, uniform: Tensor | None) -> Tensor:

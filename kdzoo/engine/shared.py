@@ -93,7 +93,8 @@ class SharedPrompt(Conditioned):
                 tokens[:, None], mask[:, : prompt_width + step + 1], positions[:, None], cache
             )
             numbers = None if uniform is None else uniform[rows, step]
-            tokens = next_tokens(self._anatomy.project(hidden[:, -1]), temperature, numbers)
+            logits = self._anatomy.project(hidden[:, -1])[:, : self.limits.vocabulary]
+            tokens = next_tokens(logits, temperature, numbers)
             generated[rows, step] = tokens
             produced[rows] = step + 1
             going = ~is_end(tokens, self.limits.end_ids)

@@ -10,6 +10,7 @@ from typing import Any
 
 from kdzoo.data.example import Example
 from kdzoo.data.shorten import fit
+from kdzoo.engine.batches import EncodedExample
 from kdzoo.engine.encoding import Text, decode, encode_prompts
 from kdzoo.engine.generation import generate_all
 from kdzoo.engine.models import count_parameters
@@ -18,24 +19,34 @@ from kdzoo.files import write_json, write_text
 from kdzoo.recipe import EvaluateStage, Evaluation
 from kdzoo.sequences import Kind
 from kdzoo.stages.context import ModelRef, RunContext
+from kdzoo.stages.exaccerr import TeacherComparison
 from kdzoo.stages.judging import Judged, judge
 
 
 def run(
-    context: RunContext, stage: EvaluateStage, folder: Path, models: Mapping[str, ModelRef]
+    context: RunContext,
+    stage: EvaluateStage,
+    folder: Path,
+    models: Mapping[str, ModelRef],
+    *,
+    teacher: ModelRef,
 ) -> dict[str, Any]:
     """Write ``predictions.jsonl`` (one line per model and question) and ``scores.json``; give the scores.
 
-    What one model has said is kept, so that an interrupted stage continues with the next.
+    What one model has said is kept, so that an interrupted stage continues with the next. ``teacher`` is the one
+    that students are compared with, by the metrics that do so.
     """
     evaluation = context.recipe.evaluation_of(stage)
+    comparison = None
+    if "exaccerr" in evaluation.metrics:
+        comparison = TeacherComparison(context, teacher, evaluation)
     results: dict[str, Any] = {}
     lines: list[str] = []
     for name, ref in models.items():
         part = folder / f"predictions-{name}.jsonl"
         numbers = folder / f"scores-{name}.json"
         if not numbers.is_file():
-            content, scores = _evaluate(context, f"{stage.name}: {name}", name, ref, evaluation)
+            content, scores = _evaluate(context, f"{stage.name}: {name}", name, ref, evaluation, comparison)
             write_text(part, content)
             write_json(numbers, scores)
         lines.append(part.read_text(encoding="utf-8"))
@@ -49,14 +60,24 @@ def run(
 
 
 def _evaluate(
-    context: RunContext, title: str, name: str, ref: ModelRef, evaluation: Evaluation
+    context: RunContext,
+    title: str,
+    name: str,
+    ref: ModelRef,
+    evaluation: Evaluation,
+    comparison: TeacherComparison | None,
 ) -> tuple[str, dict[str, Any]]:
     examples = context.splits.evaluation[: evaluation.max_examples]
+    prompts = _encode(context, examples, evaluation)
     model = context.model_to_use(ref)
     begin = time.monotonic()
-    predictions = _predict(context, title, model, examples, evaluation)
+    predictions = _predict(context, title, model, prompts, evaluation)
     seconds = time.monotonic() - begin
     judged = judge(context.splits, examples, predictions, evaluation)
+    if comparison is not None and ref.role == "student":
+        judged.scores["exaccerr"], judged.details["exaccerr"] = comparison.exaccerr(
+            f"{title}, ExAccErr", model, prompts, examples
+        )
     scores: dict[str, Any] = {
         "parameters": count_parameters(model),
         "examples": len(examples),
@@ -67,18 +88,22 @@ def _evaluate(
     return "".join(_lines(name, examples, predictions, judged)), scores
 
 
-def _predict(
-    context: RunContext, title: str, model: Any, examples: list[Example], evaluation: Evaluation
-) -> list[str]:
-    """Decode greedily for every example, in the examples' order."""
-    tokenizer = context.tokenizer
+def _encode(context: RunContext, examples: list[Example], evaluation: Evaluation) -> list[EncodedExample]:
+    """Shorten the prompts to the input limit and encode them, in the examples' order."""
     fitting = fit(examples, evaluation.input_limit, context.prompt_tokens, training=False)
     texts = [Text(e.prompt, "", e.group) for e in fitting]
-    encoded = encode_prompts(texts, tokenizer, evaluation.input_limit)
+    return encode_prompts(texts, context.tokenizer, evaluation.input_limit)
+
+
+def _predict(
+    context: RunContext, title: str, model: Any, prompts: list[EncodedExample], evaluation: Evaluation
+) -> list[str]:
+    """Decode greedily for every prompt, in the prompts' order."""
+    tokenizer = context.tokenizer
     limits = SamplingLimits(evaluation.output_limit, (tokenizer.eos_token_id,))
-    predictions = [""] * len(encoded)
-    context.reporter.start(title, len(encoded))
-    generated = generate_all(model, encoded, limits, kind=Kind.STUDENT, batch_size=evaluation.batch_size)
+    predictions = [""] * len(prompts)
+    context.reporter.start(title, len(prompts))
+    generated = generate_all(model, prompts, limits, kind=Kind.STUDENT, batch_size=evaluation.batch_size)
     for done, (index, ids) in enumerate(generated, start=1):
         predictions[index] = decode(tokenizer, ids)
         context.reporter.advance(done)

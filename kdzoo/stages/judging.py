@@ -16,9 +16,12 @@ from kdzoo.sql.scores import summary
 
 @dataclass
 class Judged:
-    """Scores as fractions by metric; what lies behind them; and what to write beside each prediction."""
+    """Scores by metric; what lies behind them; and what to write beside each prediction.
 
-    scores: dict[str, float] = field(default_factory=dict)
+    Scores are fractions, but ExAccErr is in percent. One that is undefined is None.
+    """
+
+    scores: dict[str, float | None] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
     verdicts: list[dict[str, Any]] = field(default_factory=list)
 
@@ -26,7 +29,7 @@ class Judged:
 def judge(
     splits: Splits, examples: Sequence[Example], predictions: Sequence[str], evaluation: Evaluation
 ) -> Judged:
-    """Judge every prediction by every metric.
+    """Judge every prediction by every metric that looks at predictions; `kdzoo.stages.exaccerr` does not.
 
     Raises:
         RunError: gold queries do not run, so that nothing can be said of the predictions.
