@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 from pathlib import Path
@@ -30,7 +31,8 @@ def make_rows(domain: Domain, seed: int) -> tuple[list[Row], list[Row]]:
 def write_database(domain: Domain, seed: int, path: Path) -> None:
     """Write a domain's SQLite file under a temporary name and rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
+    # two runs may make the same database at the same time
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     parent, child = domain.parent, domain.child
     connection = sqlite3.connect(temporary)
