@@ -1,14 +1,18 @@
-"""Writing files so that a crash leaves the old one or the new one, never half of one."""
+"""Writing files so that a crash leaves the old one or the new one, never half of one; and why writing failed."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+# How libraries below us word that the system refused to write, where they do not raise an OSError.
+_REFUSALS = ("I/O error", "PytorchStreamWriter failed", "unexpected pos")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -42,3 +46,17 @@ def new_folder(path: Path) -> Iterator[Path]:
         temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def why_not_written(error: BaseException) -> str | None:
+    """The reason, if an error says that the system refused to write a file (a full disk, a limit); else None."""
+    if isinstance(error, BrokenPipeError):
+        return None  # whoever read our output has gone
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error)
+        return reason if error.filename is None else f"{error.filename}: {reason}"
+    words = str(error)
+    from_sqlite = isinstance(error, sqlite3.OperationalError) and ("disk" in words or "readonly" in words)
+    if from_sqlite or any(refusal in words for refusal in _REFUSALS):
+        return words.splitlines()[0]
+    return None

@@ -4,89 +4,174 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from kdzoo import registry
 from kdzoo.data.load import fingerprint as fingerprint_of_data
-from kdzoo.recipe import DistillStage, FinetuneStage, ModelConfig, Recipe, Stage
+from kdzoo.data.load import training_fingerprint
+from kdzoo.recipe import DistillStage, EvaluateStage, FinetuneStage, ModelConfig, Recipe
 
 # Settings that change how a stage is computed or watched, not what it gives.
-_NOT_SHAPING = {"sharing", "logging_steps", "save_steps"}
+_WATCHING = {"sharing", "logging_steps", "save_steps", "loggers"}
+_COMPUTING = {"attention", "gradient_checkpointing"}
+
+# What numbers depend on beside our own code.
+_PACKAGES = ("kdzoo", "torch", "transformers", "peft", "tokenizers")
+
+# Our code that shapes what a stage leaves: the version alone would not tell of a change in a working copy.
+_TRAINING_CODE = (
+    "closed_form.py",
+    "data/shorten.py",
+    "defaults.py",
+    "divergences.py",
+    "engine/*.py",
+    "randomness.py",
+    "sequences.py",
+    "stages/context.py",
+    "stages/train.py",
+)
+_EVALUATION_CODE = (
+    *_TRAINING_CODE,
+    "data/text_scores.py",
+    "sql/*.py",
+    "stages/evaluate.py",
+    "stages/exaccerr.py",
+    "stages/judging.py",
+)
 
 
-def of_recipe(recipe: Recipe) -> str:
-    """Eight characters that tell recipes of one name apart."""
-    return _digest(recipe.model_dump(mode="json"))[:8]
+def of_run(recipe: Recipe, prints: dict[str, str]) -> str:
+    """Eight characters that tell the runs of recipes of one name apart; ``prints`` are the stages' fingerprints.
+
+    The same recipe under other versions, code or data is another run, so that none destroys what another made.
+    """
+    return _digest([recipe.model_dump(mode="json"), prints])[:8]
 
 
 def of_stages(recipe: Recipe) -> dict[str, str]:
     """The fingerprint of everything that shapes each stage's result, the stages that it builds on included."""
-    data = fingerprint_of_data(recipe.data)
     prints: dict[str, str] = {}
     for stage in recipe.stages:
-        prints[stage.name] = _digest(_shaping(recipe, stage, data, prints))
+        shaping = {
+            "kind": stage.kind,
+            "seed": recipe.seed,
+            "tokenizer": _tokenizer(recipe),
+            "versions": [version(package) for package in _PACKAGES],
+        }
+        if isinstance(stage, EvaluateStage):
+            shaping |= _evaluation(recipe, stage, prints)
+        else:
+            shaping |= _training(recipe, stage, prints)
+        prints[stage.name] = _digest(shaping)
     return prints
 
 
-def _shaping(recipe: Recipe, stage: Stage, data: str, prints: dict[str, str]) -> dict[str, Any]:
-    common = {
-        "kind": stage.kind,
-        "data": data,
-        "seed": recipe.seed,
-        "tokenizer": recipe.tokenizer.model_dump(mode="json")
-        if recipe.tokenizer
-        else _tokenizer_source(recipe),
-        "versions": [version("kdzoo"), version("torch"), version("transformers")],
+def _training(recipe: Recipe, stage: FinetuneStage | DistillStage, prints: dict[str, str]) -> dict[str, Any]:
+    plugin = registry.find(stage.method)
+    shaping = {
+        "data": training_fingerprint(recipe.data),
+        "code": _code(_TRAINING_CODE),
+        "method": [stage.method, plugin.package, plugin.version, _code_of(plugin.module)],
+        "options": stage.method_options().model_dump(mode="json"),
+        "training": _training_settings(recipe, stage),
     }
     if isinstance(stage, FinetuneStage):
         model = recipe.teacher if stage.model == "teacher" else recipe.student
-        return {**common, **_training(recipe, stage), "role": stage.model, "model": _model(model)}
-    if isinstance(stage, DistillStage):
-        plugin = registry.find(stage.method)
+        return {**shaping, "role": stage.model, "model": _model(model)}
+    teacher: Any = None
+    # a method that learns without the teacher gives the same whoever the teacher is
+    if plugin.method.uses_teacher:
         teacher_stage = recipe.teacher_stage_of(stage)
-        # a method that learns without the teacher gives the same whoever the teacher is
-        teacher: Any = None
-        if plugin.method.uses_teacher:
-            teacher = prints[teacher_stage] if teacher_stage else _model(recipe.teacher)
-        student = prints[stage.student_from] if stage.student_from else _model(recipe.student)
-        return {**common, **_training(recipe, stage), "teacher": teacher, "student": student}
+        teacher = prints[teacher_stage] if teacher_stage else _model(recipe.teacher)
+    student = prints[stage.student_from] if stage.student_from else _model(recipe.student)
+    return {**shaping, "teacher": teacher, "student": student}
 
+
+def _training_settings(recipe: Recipe, stage: FinetuneStage | DistillStage) -> dict[str, Any]:
+    """The settings that shape what training gives, without those that others of them put out of force."""
+    training = recipe.training_of(stage)
+    unused = set(_WATCHING)
+    if training.max_steps is not None:
+        unused.add("epochs")
+    if training.group_by == "none":
+        unused.add("group_size")
+    return {
+        **training.model_dump(mode="json", exclude=unused),
+        "micro_batch_size": training.micro_batch_size or training.batch_size,
+    }
+
+
+def _evaluation(recipe: Recipe, stage: EvaluateStage, prints: dict[str, str]) -> dict[str, Any]:
     def print_of(name: str) -> Any:
         trained = recipe.training_stage(name, before=stage)
         return prints[trained.name] if trained else _model(getattr(recipe, name))
 
     evaluation = recipe.evaluation_of(stage)
-    models = {name: print_of(name) for name in recipe.models_of(stage)}
-    shaping = {**common, "models": models, "evaluation": evaluation.model_dump(mode="json")}
-    # other metrics give the same whoever the teacher is
-    return {**shaping, "teacher": print_of("teacher")} if "exaccerr" in evaluation.metrics else shaping
-
-
-def _training(recipe: Recipe, stage: FinetuneStage | DistillStage) -> dict[str, Any]:
-    plugin = registry.find(stage.method)
-    training = recipe.training_of(stage).model_dump(mode="json", exclude=_NOT_SHAPING)
+    compares = "exaccerr" in evaluation.metrics
+    unused = {"batch_size"} if compares else {"batch_size", "exaccerr_samples", "exaccerr_prefix"}
     return {
-        "method": [stage.method, plugin.package, plugin.version],
-        "options": stage.method_options().model_dump(mode="json"),
-        "training": training,
+        "data": fingerprint_of_data(recipe.data),
+        "code": _code(_EVALUATION_CODE),
+        "models": {name: print_of(name) for name in recipe.models_of(stage)},
+        "evaluation": evaluation.model_dump(mode="json", exclude=unused),
+        # other metrics give the same whoever the teacher is
+        "teacher": print_of("teacher") if compares else None,
     }
 
 
 def _model(config: ModelConfig | None) -> Any:
     if config is None:
         return None
-    described = config.model_dump(mode="json")
-    if config.path is not None and Path(config.path).is_dir():
-        # a local folder can change under its name; hub names come with a revision
-        files = sorted(Path(config.path).glob("*"))
-        described["files"] = [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files if f.is_file()]
-    return described
+    described = config.model_dump(mode="json", exclude=_COMPUTING)
+    return {**described, "files": _files(config.path)}
 
 
-def _tokenizer_source(recipe: Recipe) -> Any:
-    return [_model(recipe.student), _model(recipe.teacher)]
+def _tokenizer(recipe: Recipe) -> Any:
+    """The tokenizer of all models: trained on the data, or found where the recipe or a model says."""
+    if recipe.tokenizer is not None:
+        return [recipe.tokenizer.model_dump(mode="json"), _files(recipe.tokenizer.path)]
+    source = next(m for m in (recipe.student, recipe.teacher) if m is not None and m.path is not None)
+    return [source.path, source.revision, _files(source.path)]
+
+
+def _files(path: str | None) -> Any:
+    """A local folder can change under its name; hub names come with a revision."""
+    if path is None or not Path(path).is_dir():
+        return None
+    files = sorted(file for file in Path(path).glob("*") if file.is_file())
+    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+
+
+@cache
+def _code(patterns: tuple[str, ...]) -> str:
+    here = Path(__file__).parent
+    return _digest_of_files(sorted(file for pattern in patterns for file in here.glob(pattern)), here)
+
+
+def _code_of(plugin: ModuleType) -> str | None:
+    """The code of a plugin that is a file of its own, or of the whole package that it belongs to.
+
+    A method that is being worked on changes without its version; what lies outside its package is not seen.
+    """
+    top = sys.modules.get(plugin.__name__.partition(".")[0])
+    for module in (top, plugin):  # a namespace package has no file
+        file = getattr(module, "__file__", None)
+        if file is not None and Path(file).is_file():
+            folder = Path(file).parent
+            in_package = Path(file).name == "__init__.py"
+            return _digest_of_files(sorted(folder.rglob("*.py")) if in_package else [Path(file)], folder)
+    return None
+
+
+def _digest_of_files(files: list[Path], root: Path) -> str:
+    return _digest(
+        [[str(file.relative_to(root)), hashlib.sha256(file.read_bytes()).hexdigest()] for file in files]
+    )
 
 
 def _digest(content: Any) -> str:

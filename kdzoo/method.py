@@ -10,11 +10,19 @@ from pydantic import BaseModel, ConfigDict, Field
 class Options(BaseModel):
     """The base of every method's options: a frozen pydantic model in which an unknown name is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
     @property
     def needs_teacher_target(self) -> bool:
         """Whether the teacher must generate one target per training prompt before training starts."""
+        return False
+
+    @property
+    def scores_target(self) -> bool:
+        """Whether ``aux_loss`` scores the ground truth as well as the training sequence.
+
+        The student is then run over both at once, which costs less. What this says does not change any result.
+        """
         return False
 
 

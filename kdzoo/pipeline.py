@@ -8,11 +8,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from kdzoo import fingerprints, preflight, registry
-from kdzoo.errors import RunError
+import torch
+
+from kdzoo import fingerprints, preflight
+from kdzoo.errors import RunError, UserError
+from kdzoo.files import why_not_written
 from kdzoo.recipe import DistillStage, EvaluateStage, FinetuneStage, Recipe, Stage, resolved_toml
 from kdzoo.report.progress import Reporter
-from kdzoo.report.table import ModelRow, model_table, print_table
+from kdzoo.report.rows import model_rows
+from kdzoo.report.table import model_table, print_table
 from kdzoo.run_directory import RunDirectory, StageRecord
 from kdzoo.stages import distill, evaluate, finetune
 from kdzoo.stages.context import ModelRef, RunContext
@@ -22,36 +26,87 @@ def run(recipe: Recipe, out: Path, reporter: Reporter) -> RunDirectory:
     """Run every stage of a recipe below ``out`` and print the table of its models.
 
     Raises:
-        UserError: the recipe asks for what cannot be had.
-        RunError: a stage failed for a reason outside the program.
+        UserError: the recipe asks for what cannot be had; nothing is written then.
+        RunError: a stage failed for a reason outside the program, or another process is at work in the directory.
     """
     preflight.check(recipe)
-    directory = RunDirectory(out / f"{recipe.name}-{fingerprints.of_recipe(recipe)}")
-    description = _description(recipe)
-    directory.begin(resolved_toml(recipe), description)
-    context = RunContext(recipe, directory, out / ".cache", reporter)
     prints = fingerprints.of_stages(recipe)
-    records: dict[str, StageRecord] = {}
+    directory = run_directory(recipe, out, prints)
+    context = RunContext(recipe, directory, out / ".cache", reporter)
     try:
-        for stage in recipe.stages:
-            records[stage.name] = _run_stage(context, stage, prints[stage.name], records)
-            description["stages"][stage.name] = {"fingerprint": prints[stage.name], "status": "finished"}
-            directory.describe({**description, "status": "running"})
-    except OSError as error:
-        directory_status(directory, description, "failed")
-        raise RunError(f"cannot write below {directory.path}: {error.strerror or error}") from error
-    except BaseException:
-        directory_status(directory, description, "interrupted")
+        _check_examples(context, prints)
+        _tell_of_others(context)
+        with directory.locked():
+            records = _run_stages(context, prints)
+    except UserError:
         raise
-    directory_status(directory, description, "finished")
-    rows = model_rows(recipe, records)
+    except Exception as error:
+        reason = _reason(error, directory)
+        if reason is None:
+            raise
+        raise RunError(f"{reason}; what is finished is kept, and the same command continues") from error
+    finally:
+        reporter.stop()
+    rows = model_rows(recipe, {name: record.results for name, record in records.items()})
     if rows:
         print_table(reporter.console, model_table(rows))
     reporter.say(f"results: {directory.path}")
     return directory
 
 
-def directory_status(directory: RunDirectory, description: dict[str, Any], status: str) -> None:
+def run_directory(recipe: Recipe, out: Path, prints: dict[str, str]) -> RunDirectory:
+    """The directory that a recipe fills below ``out``; ``prints`` are its stages' fingerprints."""
+    return RunDirectory(out / f"{recipe.name}-{fingerprints.of_run(recipe, prints)}")
+
+
+def _check_examples(context: RunContext, prints: dict[str, str]) -> None:
+    """Read the data if a stage is left to do, so that what is wrong with them is told before anything is written.
+
+    Raises:
+        UserError: the data are wrong, or there are none to train on or to evaluate.
+    """
+    to_do = [
+        stage
+        for stage in context.recipe.stages
+        if context.directory.find_finished(stage.name, prints[stage.name]) is None
+    ]
+    for stage in to_do:
+        wanted, examples = "train on", context.splits.train
+        if isinstance(stage, EvaluateStage):
+            wanted, examples = "evaluate", context.splits.evaluation
+        if not examples:
+            raise UserError(f"stage {stage.name!r}: the data hold no example to {wanted}")
+
+
+def _tell_of_others(context: RunContext) -> None:
+    directory = context.directory
+    if directory.path.exists():
+        return
+    for other in directory.others_of(resolved_toml(context.recipe)):
+        context.reporter.say(f"{other} is this recipe under other versions, code or data, and stays as it is")
+
+
+def _run_stages(context: RunContext, prints: dict[str, str]) -> dict[str, StageRecord]:
+    directory = context.directory
+    description = _description(context.recipe)
+    directory.begin(resolved_toml(context.recipe), description)
+    records: dict[str, StageRecord] = {}
+    try:
+        for stage in context.recipe.stages:
+            records[stage.name] = _run_stage(context, stage, prints[stage.name], records)
+            description["stages"][stage.name] = {"fingerprint": prints[stage.name], "status": "finished"}
+            directory.describe({**description, "status": "running"})
+    except Exception:
+        _leave(directory, description, "failed")
+        raise
+    except BaseException:
+        _leave(directory, description, "interrupted")
+        raise
+    directory.describe({**description, "status": "finished"})
+    return records
+
+
+def _leave(directory: RunDirectory, description: dict[str, Any], status: str) -> None:
     """Write the run's status; a disk that is full must not hide the error that is being raised."""
     try:
         directory.describe({**description, "status": status})
@@ -59,26 +114,12 @@ def directory_status(directory: RunDirectory, description: dict[str, Any], statu
         return
 
 
-def model_rows(recipe: Recipe, records: dict[str, StageRecord]) -> list[ModelRow]:
-    """Put together each evaluated model's scores and the cost of the stage that trained it."""
-    scores: dict[str, dict[str, Any]] = {}
-    for stage in recipe.stages:
-        if isinstance(stage, EvaluateStage):
-            for model, result in records[stage.name].results["models"].items():
-                scores.setdefault(model, {}).update(result)
-    rows = []
-    for model, result in scores.items():
-        trained = _training_stage(recipe, model, records)
-        rows.append(
-            ModelRow(
-                model,
-                result["parameters"],
-                {name: value for name, value in result["scores"].items() if value is not None},
-                None if trained is None else records[trained.name].results["training_seconds"],
-                is_baseline=isinstance(trained, DistillStage) and not _uses_teacher(trained),
-            )
-        )
-    return rows
+def _reason(error: Exception, directory: RunDirectory) -> str | None:
+    """Say why a run failed, if the reason lies outside the program."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
+        return "out of memory: a smaller training.micro_batch_size or evaluation.batch_size needs less"
+    reason = why_not_written(error)
+    return None if reason is None else f"cannot write below {directory.path}: {reason}"
 
 
 def _run_stage(
@@ -126,17 +167,6 @@ def _evaluated(context: RunContext, name: str, stage: EvaluateStage) -> ModelRef
         return ModelRef(name)
     role = trained.model if isinstance(trained, FinetuneStage) else "student"
     return _ref(context, trained.name, role)
-
-
-def _training_stage(
-    recipe: Recipe, model: str, records: dict[str, StageRecord]
-) -> FinetuneStage | DistillStage | None:
-    stage = recipe.training_stage(model)
-    return stage if stage is not None and stage.name in records else None
-
-
-def _uses_teacher(stage: DistillStage) -> bool:
-    return registry.find(stage.method).method.uses_teacher
 
 
 def _description(recipe: Recipe) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,20 @@ from kdzoo import fingerprints
 from kdzoo.data.load import load as load_data
 from kdzoo.recipe import DistillStage, EvaluateStage, FinetuneStage, ModelConfig, Recipe, Stage
 from kdzoo.recipe.paths import missing_data
+from kdzoo.recipe.toml_text import toml_value
 from kdzoo.run_directory import RunDirectory
 
 
 def print_plan(recipe: Recipe, out: Path, console: Console) -> None:
-    """Print the resolved stages, models, steps and options, and what would be reused. Writes nothing below ``out``."""
-    directory = RunDirectory(out / f"{recipe.name}-{fingerprints.of_recipe(recipe)}")
-    counts = _example_counts(recipe)
+    """Print the resolved stages, models, steps and options, and what would be reused. Writes nothing below ``out``.
+
+    Raises:
+        UserError: something does not fit that can be seen without a model hub.
+    """
+    checked = _check(recipe)
     prints = fingerprints.of_stages(recipe)
+    directory = RunDirectory(out / f"{recipe.name}-{fingerprints.of_run(recipe, prints)}")
+    counts = _example_counts(recipe)
 
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -30,12 +37,25 @@ def print_plan(recipe: Recipe, out: Path, console: Console) -> None:
     for role, model in (("teacher", recipe.teacher), ("student", recipe.student)):
         if model is not None:
             say(f"{role:9}{_model_text(model, recipe)}")
+    if not checked:
+        say("         whether the models fit is seen when they are loaded")
     for number, stage in enumerate(recipe.stages, start=1):
         say(f"\n{number}. {stage.name} ({stage.kind})")
         for line in _stage_lines(recipe, stage, counts):
             say(f"   {line}")
         found = directory.find_finished(stage.name, prints[stage.name])
         say(f"   reused: {found[0]}" if found else "   to do")
+
+
+def _check(recipe: Recipe) -> bool:
+    """Look whether models and tokenizers fit, if they are on this machine."""
+    paths = [model.path for model in (recipe.tokenizer, recipe.teacher, recipe.student) if model is not None]
+    if any(path is not None and not Path(path).is_dir() for path in paths):
+        return False
+    from kdzoo import preflight
+
+    preflight.check(recipe)
+    return True
 
 
 def _example_counts(recipe: Recipe) -> tuple[int, int] | None:
@@ -107,7 +127,7 @@ def _training_lines(
     recipe: Recipe, stage: FinetuneStage | DistillStage, counts: tuple[int, int] | None
 ) -> list[str]:
     training = recipe.training_of(stage)
-    lines = [f"method {stage.method}" + _options_text(stage.method_options().model_dump(by_alias=True))]
+    lines = [f"method {stage.method}" + _options_text(stage.options)]
     if isinstance(stage, DistillStage):
         teacher = recipe.teacher_stage_of(stage)
         lines.append(
@@ -134,9 +154,9 @@ def _steps_text(max_steps: int | None, epochs: float, batch: int, counts: tuple[
         return f"{max_steps} steps"
     if counts is None:
         return f"{epochs:g} epochs"
-    return f"{int(epochs * -(-counts[0] // batch))} steps ({epochs:g} epochs)"
+    return f"{math.ceil(epochs * math.ceil(counts[0] / batch))} steps ({epochs:g} epochs)"
 
 
 def _options_text(options: dict[str, Any]) -> str:
-    shown = ", ".join(f"{name} = {value}" for name, value in options.items() if value is not None)
+    shown = ", ".join(f"{name} = {toml_value(value)}" for name, value in options.items())
     return f" ({shown})" if shown else ""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +16,13 @@ from kdzoo.errors import RunError
 from kdzoo.files import write_json, write_text
 
 _RECORD = "stage.json"
+_LOCK = ".lock"
+_RECIPE = "recipe.toml"
 
 
 @dataclass(frozen=True)
 class StageRecord:
-    """What a finished stage says of itself in its ``stage.json``. ``seconds`` is its wall time over all its starts."""
+    """What a finished stage says of itself in its ``stage.json``. ``seconds`` is the wall time of its last start."""
 
     name: str
     kind: str
@@ -36,14 +41,42 @@ class RunDirectory:
         """The folder of a stage."""
         return self.path / name
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Create the directory and keep other processes out of it; the lock ends with the process, however it ends.
+
+        Raises:
+            RunError: another process is at work in it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / _LOCK).open("a+") as file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                file.seek(0)
+                raise RunError(
+                    f"another process ({file.read().strip() or 'unknown'}) is at work in {self.path}; wait until it "
+                    "has ended, or give another --out"
+                ) from None
+            except OSError:
+                pass  # a file system without locks
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
     def begin(self, recipe_text: str, description: dict[str, Any]) -> None:
-        """Create the directory, the resolved recipe and a run.json that says "running"."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            write_text(self.path / "recipe.toml", recipe_text)
-            self.describe({**description, "status": "running"})
-        except OSError as error:
-            raise RunError(f"cannot write to {self.path}: {error.strerror or error}") from error
+        """Write the resolved recipe and a run.json that says "running"."""
+        write_text(self.path / _RECIPE, recipe_text)
+        self.describe({**description, "status": "running"})
+
+    def others_of(self, recipe_text: str) -> list[Path]:
+        """The directories beside this one that the same recipe made: under other versions, code or data."""
+        return [
+            run
+            for run in _folders(self.path.parent)
+            if run != self.path and _text(run / _RECIPE) == recipe_text
+        ]
 
     def describe(self, description: dict[str, Any]) -> None:
         """Replace run.json."""
@@ -67,19 +100,13 @@ class RunDirectory:
 
     def find_finished(self, name: str, fingerprint: str) -> tuple[Path, StageRecord] | None:
         """Find a finished stage of that fingerprint: here first, then in the runs beside this one."""
-        own = _read_record(self.stage(name))
-        if own is not None and own.fingerprint == fingerprint:
+        own = _finished(self.stage(name), fingerprint)
+        if own is not None:
             return self.stage(name), own
-        if not self.path.parent.is_dir():
-            return None
-        for run in sorted(self.path.parent.iterdir()):
-            if not run.is_dir():
-                continue
-            for folder in sorted(run.iterdir()):
-                if folder.is_symlink() or not folder.is_dir():
-                    continue
-                record = _read_record(folder)
-                if record is not None and record.fingerprint == fingerprint:
+        for run in _folders(self.path.parent):
+            for folder in _folders(run):
+                record = None if folder.is_symlink() else _finished(folder, fingerprint)
+                if record is not None:
                     return folder, record
         return None
 
@@ -95,8 +122,26 @@ class RunDirectory:
         own.symlink_to(os.path.relpath(folder, own.parent), target_is_directory=True)
 
 
-def _read_record(folder: Path) -> StageRecord | None:
+def _finished(folder: Path, fingerprint: str) -> StageRecord | None:
+    """The record of a stage that is finished, has that fingerprint, and still holds the model that it trained."""
     try:
-        return StageRecord(**json.loads((folder / _RECORD).read_text(encoding="utf-8")))
+        record = StageRecord(**json.loads((folder / _RECORD).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
+        return None
+    is_whole = record.kind == "evaluate" or (folder / "model").is_dir()
+    return record if is_whole and record.fingerprint == fingerprint else None
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folders in a folder that can be read, by name; others may come and go meanwhile."""
+    try:
+        return sorted(entry for entry in folder.iterdir() if entry.is_dir())
+    except OSError:
+        return []
+
+
+def _text(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError):
         return None

@@ -11,8 +11,6 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from kdzoo.errors import UserError
-
 
 @click.command("run")
 @click.argument("recipe", type=click.Path(path_type=Path))
@@ -36,19 +34,18 @@ def command(
 
     An interrupted run continues where it stopped when it is started again.
     """
-    from kdzoo.recipe import load_recipe, rehearsed
-    from kdzoo.recipe.paths import missing_data
+    from kdzoo.recipe import check_model_paths, check_paths, load_recipe, missing_data, rehearsed
 
     loaded = load_recipe(recipe, overrides)
-    missing = missing_data(loaded)
     if rehearse:
+        missing = missing_data(loaded)
         if missing is not None:
             click.echo(f"rehearsal: {missing[1]} is not there, the embedded benchmark stands in", err=True)
         loaded = rehearsed(loaded)
-        missing = None
-    if missing is not None and not dry_run:
-        key, path = missing
-        raise UserError(f"{recipe}: data.{key}: there is no {path}; --rehearse runs the recipe without it")
+    elif dry_run:
+        check_model_paths(loaded)
+    else:
+        check_paths(loaded)
     _quiet_libraries()
     if dry_run:
         from kdzoo.plan import print_plan
@@ -58,7 +55,7 @@ def command(
     from kdzoo import pipeline
     from kdzoo.report.progress import Reporter
 
-    pipeline.run(loaded, out, Reporter(Console(stderr=False), quiet=quiet))
+    pipeline.run(loaded, out, Reporter(Console(), quiet=quiet))
 
 
 def _quiet_libraries() -> None:

@@ -7,12 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kdzoo.data.config import DataConfig, EmbeddedData, JsonlData
+from kdzoo.data.config import BirdData, DataConfig, EmbeddedData, JsonlData, SpiderData
 from kdzoo.data.example import Splits
+from kdzoo.errors import UserError
 
 # What shapes the examples of a dataset on disk, beside its files.
 _SHAPING_FILES = ("*.json", "*.sqlite", "*.csv")
-_SHAPING_EMBEDDED = ("prompt.py", "schema.py", "embedded/*.py")
+_SHAPING_EMBEDDED = ("prompt.py", "schema.py", "embedded/*.py", "embedded/*.toml")
 
 
 def load(config: DataConfig, *, cache: Path) -> Splits:
@@ -42,20 +43,69 @@ def load(config: DataConfig, *, cache: Path) -> Splits:
 
 def fingerprint(config: DataConfig) -> str:
     """A hash of all that shapes the examples: settings, our code, and size and time of the files read."""
-    here = Path(__file__).parent
-    content: dict[str, Any] = {"config": config.model_dump(mode="json")}
-    if isinstance(config, EmbeddedData):
-        code = [file for pattern in _SHAPING_EMBEDDED for file in sorted(here.glob(pattern))]
-    elif isinstance(config, JsonlData):
-        code = [here / "jsonl.py"]
+    content: dict[str, Any] = {"config": config.model_dump(mode="json"), "code": _code(config)}
+    if isinstance(config, JsonlData):
         content["files"] = [_file(Path(name).expanduser()) for name in (config.train, config.evaluation)]
-    else:
-        code = sorted(here.glob("*.py"))
+    elif not isinstance(config, EmbeddedData):
         folder = Path(config.path).expanduser()
-        content["files"] = [
-            _file(file) for pattern in _SHAPING_FILES for file in sorted(folder.rglob(pattern))
-        ]
-    content["code"] = [hashlib.sha256(file.read_bytes()).hexdigest() for file in code]
+        content["files"] = [_file(file) for pattern in _SHAPING_FILES for file in _found(folder, pattern)]
+    return _digest(content)
+
+
+def training_fingerprint(config: DataConfig) -> str:
+    """A hash of all that shapes the training examples: like `fingerprint`, without what only evaluation reads."""
+    if isinstance(config, EmbeddedData):
+        return fingerprint(config)  # how many test questions there are decides which are left to train on
+    unread = {"evaluation", "max_evaluation"}
+    if isinstance(config, JsonlData):
+        files = [Path(config.train).expanduser()]
+    elif isinstance(config, BirdData):
+        folder = Path(config.path).expanduser()
+        files = [folder / name for name in config.train]
+        for beside in sorted({file.parent for file in files}):
+            files += [*beside.glob("*tables*.json"), *_databases(beside), *_found(beside, "*.csv")]
+    else:
+        folder = Path(config.path).expanduser()
+        unread |= {"held_out"} if config.split == "official" else set()
+        files = [*_spider_files(config, folder), *folder.glob("*tables.json"), *_databases(folder)]
+    content = {
+        "config": config.model_dump(mode="json", exclude=unread),
+        "code": _code(config),
+        "files": [_file(file) for file in sorted(files)],
+    }
+    return _digest(content)
+
+
+def _spider_files(config: SpiderData, folder: Path) -> list[Path]:
+    from kdzoo.data.spider import train_files
+
+    try:
+        return [folder / name for name in train_files(config)]
+    except UserError:
+        return []  # who reads the data reports it
+
+
+def _databases(folder: Path) -> list[Path]:
+    """The databases that prompts are made from, without what a test suite puts beside them."""
+    return [file for file in _found(folder, "*.sqlite") if file.stem == file.parent.name]
+
+
+def _found(folder: Path, pattern: str) -> list[Path]:
+    return sorted(folder.rglob(pattern))
+
+
+def _code(config: DataConfig) -> list[str]:
+    here = Path(__file__).parent
+    if isinstance(config, EmbeddedData):
+        files = [file for pattern in _SHAPING_EMBEDDED for file in sorted(here.glob(pattern))]
+    elif isinstance(config, JsonlData):
+        files = [here / "jsonl.py"]
+    else:
+        files = sorted(here.glob("*.py"))
+    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+
+
+def _digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 

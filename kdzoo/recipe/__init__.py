@@ -1,7 +1,7 @@
 """Recipes: TOML files that name data, models and stages. Nothing here imports torch."""
 
 from kdzoo.recipe.load import load_recipe
-from kdzoo.recipe.paths import check_paths, missing_data
+from kdzoo.recipe.paths import check_model_paths, check_paths, missing_data
 from kdzoo.recipe.rehearse import rehearsed
 from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, Stage
@@ -17,6 +17,7 @@ __all__ = [
     "Recipe",
     "Stage",
     "Training",
+    "check_model_paths",
     "check_paths",
     "load_recipe",
     "missing_data",

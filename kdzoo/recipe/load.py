@@ -42,10 +42,8 @@ _DATA: dict[str, type[BaseModel]] = {
 }
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = (), *, check_data: bool = False) -> Recipe:
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply overrides ("stage.key=value").
-
-    With ``check_data``, data and model folders must be there (see `paths.check_paths`).
 
     Raises:
         UserError: the file cannot be read or anything in it is wrong; one line for each problem.
@@ -82,10 +80,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, check_data: bool =
         check_combinations(recipe, problems)
     problems.raise_if_any()
     assert recipe is not None  # otherwise there were problems
-    recipe = recipe.read_from(origin)
-    if check_data:
-        paths.check_paths(recipe)
-    return recipe
+    return recipe.read_from(origin)
 
 
 def _read(path: Path) -> str:

@@ -42,9 +42,29 @@ def check_paths(recipe: Recipe) -> None:
     Raises:
         UserError: one line for each that is missing, with file, line and key.
     """
-    problems = Problems(recipe.origin, [stage.name for stage in recipe.stages])
+    problems = _problems(recipe)
     for key, missing in _missing(recipe):
         problems.add(("data", key), f"there is no {missing}; --rehearse runs the recipe without it")
+    _check_models(recipe, problems)
+    problems.raise_if_any()
+
+
+def check_model_paths(recipe: Recipe) -> None:
+    """Check that models named by a folder are there; a hub name is taken as it is.
+
+    Raises:
+        UserError: one line for each that is missing, with file, line and key.
+    """
+    problems = _problems(recipe)
+    _check_models(recipe, problems)
+    problems.raise_if_any()
+
+
+def _problems(recipe: Recipe) -> Problems:
+    return Problems(recipe.origin, [stage.name for stage in recipe.stages])
+
+
+def _check_models(recipe: Recipe, problems: Problems) -> None:
     for table, config in (
         ("tokenizer", recipe.tokenizer),
         ("teacher", recipe.teacher),
@@ -57,7 +77,6 @@ def check_paths(recipe: Recipe) -> None:
             problems.add((table, "path"), f"{path} is a file, not the folder of a model")
         elif not _HUB_NAME.fullmatch(path):
             problems.add((table, "path"), f"there is no folder {path}, and it cannot be a hub name")
-    problems.raise_if_any()
 
 
 def missing_data(recipe: Recipe) -> tuple[str, str] | None:

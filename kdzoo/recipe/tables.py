@@ -16,7 +16,8 @@ Location = Annotated[str, Field(min_length=1)]
 class Table(BaseModel):
     """A table of a recipe: an unknown key is an error, and nothing changes after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # settings of an architecture may be infinite, and JSON's null would lose that
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, ser_json_inf_nan="constants")
 
 
 def conflict(message: str, *keys: str) -> PydanticCustomError:

@@ -23,7 +23,8 @@ class Reporter:
     _name: str = ""
     _total: int = 0
     _last_line: float = 0.0
-    _started: float = 0.0
+    _begin: float = 0.0
+    _done_before: int | None = None
 
     def say(self, message: str) -> None:
         """Print one line, unless quiet."""
@@ -34,8 +35,8 @@ class Reporter:
     def start(self, name: str, total: int) -> None:
         """Begin a stage (or a part of one) of so many steps."""
         self.stop()
-        self._name, self._total = name, total
-        self._started = self._last_line = time.monotonic()
+        self._name, self._total, self._done_before = name, total, None
+        self._begin = self._last_line = time.monotonic()
         if self.console.is_terminal and not self.quiet:
             self._progress = Progress(
                 TextColumn("[bold]{task.description}"),
@@ -51,15 +52,25 @@ class Reporter:
             self.say(f"{name}: 0/{total}")
 
     def advance(self, done: int, numbers: str = "") -> None:
-        """Say how many steps are done, and what to show beside them (loss, tokens/s)."""
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=done, numbers=numbers)
-            return
+        """Say how many steps are done, and what to show beside them (loss, tokens/s).
+
+        An earlier start may have done what the first call says: the time left is told from the second on.
+        """
         now = time.monotonic()
-        if now - self._last_line >= _PLAIN_INTERVAL_SECONDS and done:
+        first = self._done_before is None
+        if self._done_before is None:
+            self._begin, self._done_before = now, done
+        if self._progress is not None and self._task is not None:
+            if first:
+                self._progress.reset(self._task, completed=done, numbers=numbers)
+            self._progress.update(self._task, completed=done, numbers=numbers)
+        elif now - self._last_line >= _PLAIN_INTERVAL_SECONDS:
             self._last_line = now
-            left = (now - self._started) / done * (self._total - done)
-            self.say(f"{self._name}: {done}/{self._total} {numbers} {left:.0f}s left")
+            parts = [f"{self._name}: {done}/{self._total}", numbers]
+            if done > self._done_before:
+                left = (now - self._begin) / (done - self._done_before) * (self._total - done)
+                parts.append(f"{left:.0f} s left")
+            self.say("  ".join(part for part in parts if part))
 
     def stop(self) -> None:
         """End the current stage's display."""

@@ -34,9 +34,14 @@ def model_table(rows: Sequence[ModelRow]) -> Table:
     for row in rows:
         scores = [score_text(metric, row.scores.get(metric)) for metric in metrics]
         relative = f"{row.seconds / baseline:.2f}" if row.seconds and baseline else "-"
-        time = "-" if row.seconds is None else f"{row.seconds:.0f} s"
-        table.add_row(row.name, f"{row.parameters:,}", *scores, time, relative)
+        table.add_row(row.name, f"{row.parameters:,}", *scores, _time_text(row.seconds), relative)
     return table
+
+
+def _time_text(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
 def print_table(console: Console, table: Table) -> None:

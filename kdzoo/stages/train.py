@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ from kdzoo.engine.sampling import SamplingLimits
 from kdzoo.engine.training import TrainingSettings, train
 from kdzoo.engine.training_step import ChosenMethod
 from kdzoo.errors import RunError, UserError
-from kdzoo.files import new_folder
+from kdzoo.files import new_folder, write_text
 from kdzoo.method import Options
 from kdzoo.recipe import Training
 from kdzoo.sequences import Kind
 from kdzoo.stages.context import ModelRef, RunContext
+
+_CLOCK_INTERVAL_SECONDS = 10.0
 
 
 def train_by(
@@ -83,15 +86,15 @@ def train_by(
     )
     settings = _settings(training, context.recipe.seed, len(examples))
 
+    clock = _Clock(folder / "seconds", before)
+
     def watch(step: int, steps: int, numbers: dict[str, float]) -> None:
-        if step <= settings.logging_steps:
-            context.reporter.start(name, steps)
+        clock.keep()
         context.reporter.advance(
             step, f"loss {numbers['loss']:.4f}  {numbers['tokens_per_second']:.0f} tokens/s"
         )
 
-    clock = _Clock(folder / "seconds", before)
-    context.reporter.start(name, 1)
+    context.reporter.start(name, _steps(training, len(examples)))
     try:
         result = train(learner, examples, folder, settings, watch)
     finally:
@@ -172,9 +175,13 @@ def _teacher_targets(
     return done
 
 
+def _steps(training: Training, examples: int) -> int:
+    """The optimizer steps of a stage: an epoch's last one may have fewer rows, and epochs may be a fraction."""
+    return training.max_steps or math.ceil(training.epochs * math.ceil(examples / training.batch_size))
+
+
 def _settings(training: Training, seed: int, examples: int) -> TrainingSettings:
-    steps_an_epoch = -(-examples // training.batch_size)
-    total = training.max_steps or int(training.epochs * steps_an_epoch)
+    total = _steps(training, examples)
     return TrainingSettings(
         batch_size=training.batch_size,
         micro_batch_size=training.micro_batch_size or training.batch_size,
@@ -190,21 +197,29 @@ def _settings(training: Training, seed: int, examples: int) -> TrainingSettings:
         group_size=training.group_size if training.group_by != "none" else None,
         logging_steps=training.logging_steps or max(1, min(10, total // 20)),
         save_steps=training.save_steps,
+        loggers=training.loggers,
     )
 
 
 class _Clock:
-    """Adds up the seconds that a stage trained, over all its starts."""
+    """Adds up the seconds that a stage trained, over all its starts, however they ended."""
 
     def __init__(self, path: Path, begin: float) -> None:
         self._path = path
-        self._begin = begin
+        self._begin = self._kept = begin
         try:
             self._earlier = float(path.read_text())
         except (OSError, ValueError):
             self._earlier = 0.0
 
+    def keep(self) -> None:
+        """Write the seconds up to now from time to time, for a start that is killed."""
+        if time.monotonic() - self._kept >= _CLOCK_INTERVAL_SECONDS:
+            self.stop()
+
     def stop(self) -> float:
-        total = self._earlier + time.monotonic() - self._begin
-        self._path.write_text(f"{total}\n")
+        """Write and give the seconds up to now."""
+        self._kept = time.monotonic()
+        total = self._earlier + self._kept - self._begin
+        write_text(self._path, f"{total}\n")
         return total

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kdzoo.errors import UserError
-from kdzoo.recipe import Recipe, check_paths, load_recipe, missing_data
+from kdzoo.recipe import Recipe, check_model_paths, check_paths, load_recipe, missing_data
 
 Load = Callable[..., Recipe]
 Problems = Callable[..., list[str]]
@@ -108,15 +108,13 @@ def test_data_that_are_not_there(load: Load, right: str, tmp_path: Path) -> None
     assert missing_data(load(spider(right, "spider"))) is None
 
 
-def test_data_that_are_not_there_can_be_asked_for_while_loading(
-    write: Callable[[str], Path], right: str
-) -> None:
-    path = write(spider(right, "spider"))
-    load_recipe(path)
+def test_data_that_are_not_there_are_told_at_their_line_or_override(load: Load, right: str) -> None:
+    recipe = load(spider(right, "spider"))
+    check_model_paths(recipe)
     with pytest.raises(UserError, match=r"^r\.toml:3: data\.path: there is no spider"):
-        load_recipe(path, check_data=True)
+        check_paths(recipe)
     with pytest.raises(UserError, match=r"^--set data\.path=other: there is no other"):
-        load_recipe(path, ["data.path=other"], check_data=True)
+        check_paths(load(spider(right, "spider"), "data.path=other"))
 
 
 def test_files_of_examples_that_are_not_there(load: Load, right: str, tmp_path: Path) -> None:
