@@ -128,7 +128,8 @@ class EvaluationTable(Table):
     """[evaluation]: how models are evaluated. Decoding is greedy.
 
     ``metrics``: the data's own unless given. ``time_limit`` is in seconds per SQL statement. ``input_limit``
-    and ``output_limit`` are the training's unless given.
+    and ``output_limit`` are the training's unless given. ExAccErr samples ``exaccerr_samples`` sequences per
+    prompt of each model; its oracle's prefixes are the teacher's own or the gold target's (``exaccerr_prefix``).
     """
 
     metrics: tuple[Metric, ...] = ()
