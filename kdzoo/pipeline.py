@@ -44,7 +44,8 @@ def run(recipe: Recipe, out: Path, reporter: Reporter) -> RunDirectory:
         reason = _reason(error, directory)
         if reason is None:
             raise
-        raise RunError(f"{reason}; what is finished is kept, and the same command continues") from error
+        kept = "; what is finished is kept, and the same command continues" if directory.path.is_dir() else ""
+        raise RunError(f"{reason}{kept}") from error
     finally:
         reporter.stop()
     rows = model_rows(recipe, {name: record.results for name, record in records.items()})

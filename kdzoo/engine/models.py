@@ -90,11 +90,13 @@ def build_model(
 
 
 def load_config(path: str, revision: str | None) -> PretrainedConfig:
-    """Load a model's configuration alone.
+    """Load a model's configuration alone; an adapter's is that of its base.
 
     Raises:
         UserError: it cannot be found or read.
     """
+    if is_adapter(Path(path)):
+        return load_config(_base_of(Path(path)), None)
     try:
         config = AutoConfig.from_pretrained(path, revision=revision)
     except (OSError, ValueError, KeyError) as error:
@@ -106,11 +108,18 @@ def load_config(path: str, revision: str | None) -> PretrainedConfig:
 def load_pretrained(
     path: str, revision: str | None, dtype: str, attention: str | None = None
 ) -> PreTrainedModel:
-    """Load a model in Hugging Face format.
+    """Load a model in Hugging Face format. A folder that holds an adapter gives its base with the adapter merged in.
 
     Raises:
         UserError: it cannot be found or loaded.
     """
+    if is_adapter(Path(path)):
+        source = ModelSource(dtype=dtype, attention=attention)
+        model = load_trained(Path(path), source, dtype, trainable=False)
+        assert isinstance(model, PeftModel)
+        merged = model.merge_and_unload().requires_grad_(True)
+        assert isinstance(merged, PreTrainedModel)
+        return merged
     try:
         model = AutoModelForCausalLM.from_pretrained(
             path, revision=revision, dtype=getattr(torch, dtype), attn_implementation=attention
@@ -150,15 +159,31 @@ def load_trained(
 ) -> PreTrainedModel | PeftModel:
     """Load what a stage saved: a whole model, or an adapter on its base.
 
-    The adapter's base is the folder or hub name that its configuration names.
+    The adapter's base is the folder or hub name that its configuration names, or the folder ``base`` beside it.
     """
-    if not (folder / "adapter_config.json").is_file():
+    if not is_adapter(folder):
         return load_pretrained(str(folder), None, dtype, base.attention)
-    named = json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"]
+    named = _base_of(folder)
     model = load_pretrained(named, base.revision if named == base.path else None, dtype, base.attention)
     adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
     assert isinstance(adapted, PeftModel)
     return adapted
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter instead of a whole model."""
+    return (folder / "adapter_config.json").is_file()
+
+
+def _base_of(adapter: Path) -> str:
+    file = adapter / "adapter_config.json"
+    try:
+        named = str(json.loads(file.read_text(encoding="utf-8"))["base_model_name_or_path"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file}: names no base model ({type(error).__name__}: {error})") from None
+    beside = adapter.parent / "base"
+    # the name of a base built from scratch is where it was made; its folder may have been moved
+    return str(beside) if not Path(named).is_dir() and beside.is_dir() else named
 
 
 def count_parameters(model: torch.nn.Module) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,11 +14,20 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from kdzoo.data.example import Splits
 from kdzoo.data.load import load as load_data
 from kdzoo.engine.encoding import count_prompt_tokens
-from kdzoo.engine.models import Lora, ModelSource, add_lora, build_model, load_pretrained, load_trained
+from kdzoo.engine.models import (
+    Lora,
+    ModelSource,
+    add_lora,
+    build_model,
+    is_adapter,
+    load_pretrained,
+    load_trained,
+)
 from kdzoo.engine.tokenizers import load_tokenizer, train_tokenizer
 from kdzoo.errors import UserError
 from kdzoo.files import new_folder
 from kdzoo.recipe import ModelConfig, Recipe
+from kdzoo.recipe.tables import LoraConfig
 from kdzoo.report.progress import Reporter
 from kdzoo.run_directory import RunDirectory
 
@@ -85,31 +95,37 @@ class RunContext:
     def model_to_train(self, ref: ModelRef, folder: Path) -> PreTrainedModel | PeftModel:
         """Give the model in a state to be trained: from the recipe or a finished stage, with LoRA if it has it.
 
-        A base built from scratch is kept in ``folder`` if only an adapter on it will be saved.
+        A base built here is kept in ``folder`` if only an adapter on it will be saved, so that the stage's result needs
+        no other stage.
         """
         config = self._config(ref.role)
         model: PreTrainedModel | PeftModel
-        if ref.folder is not None:
-            model = load_trained(ref.folder / "model", source_of(config), config.dtype, trainable=True)
-        else:
+        if ref.folder is None:
             model, source = self.untrained_model(ref.role)
             if config.lora is not None:
-                if source.path is None:
-                    base = folder / "base"
-                    if not base.is_dir():
-                        with new_folder(base) as temporary:
-                            model.save_pretrained(str(temporary))
-                            self.tokenizer.save_pretrained(str(temporary))
-                    model = load_pretrained(str(base.resolve()), None, config.dtype, config.attention)
-                lora = Lora(
-                    config.lora.rank, config.lora.alpha, config.lora.dropout, config.lora.target_modules
-                )
-                model = add_lora(model, lora, self.recipe.seed)
+                model = self._with_adapter(model, source, config, config.lora, folder / "base")
+        else:
+            model = load_trained(ref.folder / "model", source_of(config), config.dtype, trainable=True)
+            if isinstance(model, PeftModel) and (ref.folder / "base").is_dir():
+                _take_base_along(model, ref.folder / "base", folder / "base")
         if config.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
             if isinstance(model, PeftModel):
                 model.enable_input_require_grads()
         return model.to(self.device)
+
+    def _with_adapter(
+        self, model: PreTrainedModel, source: ModelSource, config: ModelConfig, lora: LoraConfig, base: Path
+    ) -> PeftModel:
+        is_kept_elsewhere = source.path is not None and not is_adapter(Path(source.path))
+        if not is_kept_elsewhere:
+            if not base.is_dir():
+                with new_folder(base) as temporary:
+                    model.save_pretrained(str(temporary))
+                    self.tokenizer.save_pretrained(str(temporary))
+            model = load_pretrained(str(base.resolve()), None, config.dtype, config.attention)
+        settings = Lora(lora.rank, lora.alpha, lora.dropout, lora.target_modules)
+        return add_lora(model, settings, self.recipe.seed)
 
     def model_to_use(self, ref: ModelRef) -> PreTrainedModel | PeftModel:
         """Give the model in eval mode, without gradients: a teacher, or one to evaluate."""
@@ -130,6 +146,14 @@ class RunContext:
         if config is None:
             raise UserError(f"the recipe has no [{role}], and a stage needs it")
         return config
+
+
+def _take_base_along(model: PeftModel, base: Path, own: Path) -> None:
+    if not own.is_dir():
+        with new_folder(own) as temporary:
+            shutil.copytree(base, temporary, dirs_exist_ok=True)
+    for adapter in model.peft_config.values():
+        adapter.base_model_name_or_path = str(own.resolve())
 
 
 def source_of(config: ModelConfig) -> ModelSource:
