@@ -10,6 +10,9 @@ from kdzoo.sql.gold import GoldResults
 from kdzoo.sql.request import Answer, Request
 from kdzoo.sql.timers import gold_timer, prediction_timer
 
+# Text as the official program reads it: what is not UTF-8 is an error.
+decode = str
+
 
 def judge(request: Request, gold_results: GoldResults) -> Answer:
     """Right if the sets of rows are equal. Both queries share one time limit."""
@@ -21,10 +24,11 @@ def judge(request: Request, gold_results: GoldResults) -> Answer:
     except StatementError as failure:
         return Answer(False, gold_error=f"{Path(database).name}: {failure.reason}")
     left = max(0.0, min(request.wall_seconds, limits.seconds - gold.seconds))
+    allowance = Allowance(request.steps, left)
     try:
         with (
             prediction_timer(request.cpu_seconds, left + 1),
-            executing(Path(database), request.prediction, limits, Allowance(request.steps, left)) as rows,
+            executing(Path(database), request.prediction, limits, allowance, decode) as rows,
         ):
             return Answer(equal_as_sets(gold.rows, rows))
     except StatementError as failure:

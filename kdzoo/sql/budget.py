@@ -15,13 +15,19 @@ _FACTOR = 8
 # The seconds per worker that first tries may take beyond the least before they are cut to the least.
 _GENEROSITY = 5.0
 
+# On suites of more databases than these, statements get more time together.
+_SMALL_SUITE = 10.0
+
 
 class FirstTries:
     """What the first try of each statement may take. ``databases``: on how many each is run, on average."""
 
     def __init__(self, limits: Limits, workers: int, databases: float) -> None:
         self._limits = limits
-        self._left = _GENEROSITY * workers * databases if limits.patience is not None else float("inf")
+        self._least = limits.least_seconds * databases
+        self._left = (
+            _GENEROSITY * workers * _weight(databases) if limits.patience is not None else float("inf")
+        )
         self._lock = threading.Lock()
 
     @contextmanager
@@ -30,7 +36,7 @@ class FirstTries:
         begin = time.monotonic()
         yield self._limits.first_seconds if self._left > 0 else self._limits.least_seconds
         with self._lock:
-            self._left -= max(0.0, time.monotonic() - begin - self._limits.least_seconds)
+            self._left -= max(0.0, time.monotonic() - begin - self._least)
 
 
 class FurtherTries:
@@ -39,7 +45,9 @@ class FurtherTries:
     def __init__(self, limits: Limits, databases: float) -> None:
         self._limits = limits
         self._end = (
-            float("inf") if limits.patience is None else time.monotonic() + limits.patience * databases
+            float("inf")
+            if limits.patience is None
+            else time.monotonic() + limits.patience * _weight(databases)
         )
 
     def rounds(self) -> Iterator[tuple[int, float]]:
@@ -54,3 +62,7 @@ class FurtherTries:
     def left(self) -> float:
         """The seconds that are left for all further tries."""
         return self._end - time.monotonic()
+
+
+def _weight(databases: float) -> float:
+    return max(1.0, databases / _SMALL_SUITE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,9 @@ from kdzoo.sql import functions
 from kdzoo.sql.limits import Limits
 
 Row = tuple[Any, ...]
+
+# How the bytes of a text become a value, as sqlite3 takes it; ``str`` itself refuses what is not UTF-8.
+TextFactory = Callable[[bytes], str]
 
 TIMEOUT = "timeout"
 OUT_OF_MEMORY = "out of memory"
@@ -46,7 +49,7 @@ class Allowance:
 
 @contextmanager
 def executing(
-    database: Path, statement: str, limits: Limits, allowance: Allowance
+    database: Path, statement: str, limits: Limits, allowance: Allowance, text: TextFactory
 ) -> Iterator[Iterator[Row]]:
     """Run one statement; the block gets an iterator over its rows.
 
@@ -55,7 +58,7 @@ def executing(
     """
     check_text(statement, limits)
     watch = _Watch(allowance)
-    connection = _connect(database, limits)
+    connection = _connect(database, limits, text)
     try:
         connection.set_progress_handler(watch, _STRIDE)
         yield _rows(connection.execute(statement), limits, watch)
@@ -87,13 +90,13 @@ def check_text(statement: str, limits: Limits) -> None:
         raise StatementError("contains half a character (a lone surrogate)") from None
 
 
-def _connect(database: Path, limits: Limits) -> sqlite3.Connection:
+def _connect(database: Path, limits: Limits, text: TextFactory) -> sqlite3.Connection:
     address = f"file:{quote(str(database.absolute()))}?mode=ro&immutable=1"
     try:
         connection = sqlite3.connect(address, uri=True, isolation_level=None, cached_statements=0)
     except sqlite3.Error as error:
         raise StatementError(f"{database.name}: {error}") from None
-    connection.text_factory = _decode
+    connection.text_factory = text
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA query_only = 1")
     connection.execute("PRAGMA trusted_schema = 0")
@@ -104,10 +107,6 @@ def _connect(database: Path, limits: Limits) -> sqlite3.Connection:
     connection.setlimit(sqlite3.SQLITE_LIMIT_WORKER_THREADS, 0)
     connection.set_authorizer(_authorize)
     return connection
-
-
-def _decode(raw: bytes) -> str:
-    return raw.decode("utf-8", errors="ignore")
 
 
 def _authorize(action: int, _first: str | None, name: str | None, *_: str | None) -> int:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdzoo.sql.execute import Allowance, Row, executing
+from kdzoo.sql.execute import Allowance, Row, TextFactory, executing
 from kdzoo.sql.limits import Limits
 
 _MOST_KEPT = 256
@@ -25,7 +25,8 @@ class GoldResult:
 class GoldResults:
     """Runs gold queries. The latest results are kept; the very latest always."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: TextFactory) -> None:
+        self._text = text
         self._kept: OrderedDict[tuple[str, str], GoldResult] = OrderedDict()
         self._rows = 0
 
@@ -40,7 +41,7 @@ class GoldResults:
             self._kept.move_to_end(key)
             return self._kept[key]
         begin = time.monotonic()
-        with executing(Path(database), query, limits, Allowance(0, limits.seconds)) as rows:
+        with executing(Path(database), query, limits, Allowance(0, limits.seconds), self._text) as rows:
             result = GoldResult(list(rows), time.monotonic() - begin)
         self._kept[key] = result
         self._rows += len(result.rows)

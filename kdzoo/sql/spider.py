@@ -13,6 +13,11 @@ from kdzoo.sql.request import Answer, Request
 from kdzoo.sql.timers import gold_timer, prediction_timer
 
 
+def decode(raw: bytes) -> str:
+    """Text as the official program reads it: bytes that are not UTF-8 are passed over."""
+    return raw.decode("utf-8", errors="ignore")
+
+
 def judge(request: Request, gold_results: GoldResults) -> Answer:
     """Right if the results are equal on every database; a gold query that fails is an error."""
     limits = request.limits
@@ -23,7 +28,7 @@ def judge(request: Request, gold_results: GoldResults) -> Answer:
     except (ValueError, StatementError) as error:
         return Answer(False, gold_error=str(error))
     try:
-        with prediction_timer(limits.seconds, limits.seconds):
+        with prediction_timer(request.cpu_seconds, request.wall_seconds):
             check_text(request.prediction, limits)
             prediction = normalize(
                 as_the_official_command(request.prediction) if request.quirks else request.prediction
@@ -39,20 +44,18 @@ def judge(request: Request, gold_results: GoldResults) -> Answer:
         except StatementError as failure:
             return Answer(False, gold_error=f"{Path(database).name}: {failure.reason}")
         try:
-            given = _result(request, database, prediction, len(expected) + 1)
+            # comparing counts too: long texts take their time
+            with prediction_timer(request.cpu_seconds, request.wall_seconds + 1):
+                given = _result(request, database, prediction, len(expected) + 1)
+                if not spider_equal(expected, given, ordered=ordered):
+                    return Answer(False)
         except StatementError as failure:
             return Answer(False, reason=failure.reason, slow=failure.slow)
-        with prediction_timer(limits.seconds, limits.seconds):
-            if not spider_equal(expected, given, ordered=ordered):
-                return Answer(False)
     return Answer(True)
 
 
 def _result(request: Request, database: str, prediction: str, most_rows: int) -> list[Row]:
     """A prediction's first rows: one more than the gold query's is enough to tell them apart."""
     allowance = Allowance(request.steps, request.wall_seconds)
-    with (
-        prediction_timer(request.cpu_seconds, request.wall_seconds + 1),
-        executing(Path(database), prediction, request.limits, allowance) as rows,
-    ):
+    with executing(Path(database), prediction, request.limits, allowance, decode) as rows:
         return list(islice(rows, most_rows))

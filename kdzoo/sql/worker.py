@@ -22,17 +22,19 @@ from dataclasses import asdict
 from kdzoo.sql import bird, spider
 from kdzoo.sql.execute import OUT_OF_MEMORY
 from kdzoo.sql.gold import GoldResults
+from kdzoo.sql.normalize import normalize
 from kdzoo.sql.request import Answer, Request
 
 _PR_SET_PDEATHSIG = 1
 _OPEN_FILES = 32
 _END_OF_INPUT, _START_AFRESH = 0, 3
 
-_RULES = {"spider": spider.judge, "bird": bird.judge}
+_JUDGES = {"spider": spider.judge, "bird": bird.judge}
 
 
 def main() -> None:
     """Keep a child running until the input ends."""
+    normalize("SELECT 1;")  # the parser prepares itself once, not in every child
     _write({"ready": os.getpid()})
     while True:
         alive, held_by_child = os.pipe()
@@ -76,7 +78,7 @@ def _run_child() -> None:
 
 
 def _answer_all() -> int:
-    gold_results = GoldResults()
+    gold_results = {"spider": GoldResults(spider.decode), "bird": GoldResults(bird.decode)}
     confined_to = 0
     with open(0, "rb", buffering=0, closefd=False) as source:
         for line in _lines(source.fileno()):
@@ -90,7 +92,7 @@ def _answer_all() -> int:
                 confined_to = request.limits.memory
                 _limit(resource.RLIMIT_AS, confined_to)
             try:
-                answer = _RULES[request.rule](request, gold_results)
+                answer = _JUDGES[request.rule](request, gold_results[request.rule])
             except MemoryError:
                 answer = Answer(False, reason=OUT_OF_MEMORY)
             _write({"number": number, **asdict(answer)})

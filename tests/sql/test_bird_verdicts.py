@@ -36,6 +36,20 @@ def test_the_text_is_not_cleaned_up(verdict, prediction, reason):
     assert verdict("SELECT name FROM singer", prediction, metric="bird-ex") == Verdict(False, reason)
 
 
+def test_text_that_is_not_utf_8_is_an_error(build_database, verdict):
+    database = build_database(
+        "CREATE TABLE t (x TEXT); INSERT INTO t VALUES (CAST(x'41ff42' AS TEXT)), ('c');"
+    )
+    found = verdict("SELECT 'c'", "SELECT x FROM t", metric="bird-ex", database=database)
+    assert not found.right
+    assert found.reason.startswith("Could not decode to UTF-8")
+    found = verdict("SELECT x FROM t", "SELECT x FROM t", metric="bird-ex", database=database)
+    assert found.gold_error.startswith("db.sqlite: Could not decode to UTF-8")
+    # Spider's way, by the same worker and from the same database
+    assert verdict("SELECT x FROM t", "SELECT x FROM t", database=database) == Verdict(True)
+    assert verdict("SELECT x FROM t", "SELECT x FROM t", metric="bird-ex", database=database).gold_error
+
+
 class SlowGold:
     """Gold results that took so many seconds."""
 

@@ -17,9 +17,14 @@ def test_without_a_limit_of_steps_the_seconds_end_the_rounds():
     assert rounds == [(16_000_000, pytest.approx(8.0)), (0, 30.0)]
 
 
-def test_patience_ends_and_grows_with_the_databases_of_a_suite():
+@pytest.mark.parametrize(("databases", "seconds"), [(1, 5), (10, 5), (30, 15), (100, 50)])
+def test_patience_grows_with_large_suites(monkeypatch, databases, seconds):
+    monkeypatch.setattr("kdzoo.sql.budget.time.monotonic", lambda: 7.0)
+    assert FurtherTries(Limits(patience=5), databases).left() == pytest.approx(seconds)
+
+
+def test_patience_ends_or_not():
     assert FurtherTries(Limits(patience=0), 1).left() <= 0
-    assert 10 < FurtherTries(Limits(patience=5), 3).left() <= 15
     assert FurtherTries(Limits(patience=None), 1).left() == float("inf")
 
 
@@ -37,6 +42,16 @@ def test_first_tries_shrink_when_too_many_take_long(monkeypatch):
     assert given[-1] == 0.02
     # two workers share what a thousand hopeless statements take: far below a minute
     assert sum(given) / 2 < 20
+
+
+def test_what_the_least_allows_on_each_database_of_a_suite_is_not_held_against_it(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("kdzoo.sql.budget.time.monotonic", lambda: clock[0])
+    tries = FirstTries(Limits(first_seconds=0.1, least_seconds=0.02), workers=1, databases=50)
+    for _ in range(1000):
+        with tries.one() as seconds:
+            clock[0] += 50 * 0.02
+    assert seconds == 0.1
 
 
 def test_bird_waits_for_every_statement():

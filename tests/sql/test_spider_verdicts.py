@@ -93,6 +93,23 @@ def test_a_query_that_needs_more_than_a_first_try_gets_it(verdict):
     assert verdict("SELECT 1000000", slow) == RIGHT
 
 
+# reading a text and comparing what it gives take time, but no steps of SQLite
+STEPLESS = {
+    "reading": "SELECT DISTINCT " + ", ".join(["1"] * 12_000),
+    "comparing": "SELECT zeroblob(9000000) FROM singer",
+}
+
+
+@pytest.mark.parametrize("prediction", STEPLESS.values(), ids=STEPLESS)
+def test_all_that_a_prediction_costs_counts_against_its_first_try(singers, prediction):
+    item = Item("SELECT name FROM singer", prediction, singers)
+    reasons = []
+    for seconds in (0.05, 5):
+        with Judge(Limits(first_seconds=seconds, patience=0), workers=1) as judge:
+            reasons.append(judge.judge([item], "ex")[0].reason)
+    assert reasons[0] == "timeout" != reasons[1]
+
+
 def test_the_quirk_of_the_official_command_is_off_unless_asked_for(build_database):
     database = build_database("CREATE TABLE t (value); INSERT INTO t VALUES (5);")
     item = Item("SELECT value FROM t", "SELECT value FROM t", database)
