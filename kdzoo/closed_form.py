@@ -19,29 +19,50 @@ Formula = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 Gives the value [N] and its gradient [N, V] with respect to the student's logits."""
 
+_Evaluation = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""The same, of the student's logits alone."""
+
 LOG_OF_ZERO = -1e4
 """What stands for log 0: its exponential is 0, and differences and products with it stay finite."""
 
 
 def evaluate(formula: Formula, student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     """Apply a formula to logits [N, V] of any float type: float32 [N], with gradients to the student."""
-    value: Tensor = _ClosedForm.apply(student_logits, teacher_logits, formula)  # type: ignore[no-untyped-call]
+
+    def evaluation(logits: Tensor) -> tuple[Tensor, Tensor]:
+        return formula(_log_softmax(teacher_logits), _log_softmax(logits))
+
+    value: Tensor = _ClosedForm.apply(student_logits, evaluation)  # type: ignore[no-untyped-call]
+    return value
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """-log q(label) of each row of logits [N, V] of any float type; ``labels`` int64 [N]: float32 [N]."""
+
+    def evaluation(logits: Tensor) -> tuple[Tensor, Tensor]:
+        log_q = logits.float().log_softmax(-1)
+        chosen = labels[:, None]
+        value = -log_q.gather(1, chosen).squeeze(1)
+        # the gradient is q - onehot(label)
+        return value, log_q.exp_().scatter_add_(1, chosen, log_q.new_full(chosen.shape, -1.0))
+
+    value: Tensor = _ClosedForm.apply(logits, evaluation)  # type: ignore[no-untyped-call]
     return value
 
 
 class _ClosedForm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, student_logits: Tensor, teacher_logits: Tensor, formula: Formula) -> Tensor:
-        value, gradient = formula(_log_softmax(teacher_logits), _log_softmax(student_logits))
+    def forward(ctx: Any, logits: Tensor, evaluation: _Evaluation) -> Tensor:
+        value, gradient = evaluation(logits)
         ctx.save_for_backward(gradient)
-        ctx.dtype = student_logits.dtype
+        ctx.dtype = logits.dtype
         return value
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None]:
         (gradient,) = ctx.saved_tensors
-        return (gradient * upstream[0].unsqueeze(-1)).to(ctx.dtype), None, None
+        return (gradient * upstream[0].unsqueeze(-1)).to(ctx.dtype), None
 
 
 def _log_softmax(logits: Tensor) -> Tensor:

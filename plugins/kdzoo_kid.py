@@ -40,6 +40,10 @@ class KIDOptions(WeightedOptions):
         description="what stands before the MLE loss's labels: the ground truth, or the imperfect sequence",
     )
 
+    @property
+    def scores_target(self) -> bool:
+        return self.mle_context == "clean"
+
 
 @hookimpl
 def register_method() -> Method:

@@ -41,6 +41,14 @@ class Anatomy:
         """The number of logits."""
         return int(self.model.config.get_text_config().vocab_size)
 
+    def attention_mask(self, visible: Tensor) -> Tensor:
+        """Turn bool [B, W, K] (which keys a token attends to) into the mask [B, 1, W, K] that the layers take."""
+        mask = visible[:, None]
+        if self.model.config._attn_implementation == "sdpa":
+            return mask
+        numbers = torch.zeros(mask.shape, dtype=self.model.dtype, device=mask.device)
+        return numbers.masked_fill(~mask, torch.finfo(self.model.dtype).min)
+
     def project(self, hidden: Tensor) -> Tensor:
         """Turn hidden states [..., hidden size] into logits [..., V]."""
         logits: Tensor = self.head(hidden)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
 
+from kdzoo.closed_form import cross_entropy
 from kdzoo.engine.anatomy import evaluating, has_dropout
 from kdzoo.engine.features import Features, map_tokens, sum_over_tokens
 from kdzoo.engine.sampling import SamplingLimits
@@ -29,21 +30,33 @@ class Conditioned(ABC):
         self.generator = generator
         self._random = has_dropout(model)
         self._kept: dict[int, tuple[Sequences, Features]] = {}
+        self._together: tuple[Sequences, ...] = ()
 
     @abstractmethod
     def _run(self, sequences: Sequences) -> Features:
         """Run the model over the sequences in the current grad mode and train/eval mode."""
 
+    def _run_all(self, group: Sequence[Sequences]) -> list[Features]:
+        """The same for several batches of sequences over the same prompts."""
+        return [self._run(sequences) for sequences in group]
+
     @abstractmethod
     def generate(self, *, temperature: float = 1.0, rows: Tensor | None = None) -> Sequences:
         """See `kdzoo.step.ConditionedModel.generate`."""
+
+    def score_together(self, *group: Sequences) -> None:
+        """Say that all of these will be scored with gradients: the first use of one runs the model over all."""
+        self._together = tuple({id(one): one for one in group}.values())
 
     def features(self, sequences: Sequences) -> Features:
         """Run the model over the sequences (once, where gradients are wanted) and give all scored tokens."""
         if not torch.is_grad_enabled():
             return self.eval_features(sequences)
         if id(sequences) not in self._kept:
-            self._kept[id(sequences)] = (sequences, self._run(sequences))
+            expected = any(one is sequences for one in self._together)
+            group = self._together if expected else (sequences,)
+            for one, features in zip(group, self._run_all(group), strict=True):
+                self._kept[id(one)] = (one, features)
         return self._kept[id(sequences)][1]
 
     def eval_features(self, sequences: Sequences) -> Features:
@@ -83,12 +96,7 @@ class Conditioned(ABC):
         """See `kdzoo.step.ConditionedModel.cross_entropy`."""
         ids = (labels or sequences).tokens[sequences.mask]
         features = self.features(sequences)
-        total = sum_over_tokens(
-            features,
-            lambda logits, part: torch.nn.functional.cross_entropy(
-                logits.float(), ids[part], reduction="none"
-            ),
-        )
+        total = sum_over_tokens(features, lambda logits, part: cross_entropy(logits, ids[part]))
         return total / max(1, len(features))
 
     def _frozen(self) -> AbstractContextManager[None]:

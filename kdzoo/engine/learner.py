@@ -15,7 +15,7 @@ from kdzoo.engine.conditioned import Conditioned
 from kdzoo.engine.ordinary import OrdinaryPrompt
 from kdzoo.engine.sampling import SamplingLimits
 from kdzoo.engine.shared import SharedPrompt
-from kdzoo.engine.sharing import why_not_shared
+from kdzoo.engine.sharing import can_pack, why_not_shared
 from kdzoo.engine.training_step import (
     ChosenMethod,
     Loss,
@@ -68,6 +68,10 @@ class Learner(nn.Module):
         self._teacher_shares = teacher is not None and _shares(
             teacher, "teacher", sharing, longest, trains=False
         )
+        self._packs = {
+            Kind.STUDENT: self._student_shares and can_pack(student),
+            Kind.TEACHER: teacher is not None and self._teacher_shares and can_pack(teacher),
+        }
         self.shares_beginnings = sharing == "on" and (self._student_shares or self._teacher_shares)
 
     def forward(self, batch: Batch, counts: TokenCounts | None = None) -> Tensor:
@@ -125,7 +129,15 @@ class Learner(nn.Module):
         trains: bool,
     ) -> Conditioned:
         if shares:
-            return SharedPrompt(model, batch.layout, self.limits, generator, kind=kind, trains=trains)
+            return SharedPrompt(
+                model,
+                batch.layout,
+                self.limits,
+                generator,
+                kind=kind,
+                trains=trains,
+                packs=self._packs[kind],
+            )
         device = batch.target.tokens.device
         return OrdinaryPrompt(model, batch.prompts, self.limits, generator, kind=kind, device=device)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from peft import PeftModel
 from torch import Tensor
@@ -13,6 +15,7 @@ from kdzoo.engine.branch_cache import KeyValues, branch, growing_branch, keep_ro
 from kdzoo.engine.conditioned import Conditioned
 from kdzoo.engine.features import Features
 from kdzoo.engine.layout import PromptLayout
+from kdzoo.engine.packing import pack
 from kdzoo.engine.sampling import SamplingLimits, is_end, next_tokens
 from kdzoo.randomness import StepGenerator
 from kdzoo.sequences import Kind, Sequences
@@ -22,7 +25,8 @@ class SharedPrompt(Conditioned):
     """A model over a batch of prompts laid out by `kdzoo.engine.layout.lay_out`.
 
     The prompt is read at the first use, with gradients if ``trains``; generation and other uses without gradients
-    continue from the same cache, detached, unless dropout makes the training pass random.
+    continue from the same cache, detached, unless dropout makes the training pass random. If ``packs``, several
+    sequences after one prompt stand in one row (`kdzoo.engine.packing`); otherwise the prompt's row is repeated.
     """
 
     def __init__(
@@ -34,18 +38,22 @@ class SharedPrompt(Conditioned):
         *,
         kind: Kind,
         trains: bool,
+        packs: bool = False,
     ) -> None:
         super().__init__(model, limits, generator)
         self._anatomy = Anatomy.of(model)
         self._layout = layout
         self._kind = kind
         self._trains = trains
+        self._packs = packs
         self._trained: KeyValues | None = None
         self._frozen_prompt: KeyValues | None = None
         self._mask = _prompt_mask(layout)
         self._lengths = layout.lengths
 
     def _run(self, sequences: Sequences) -> Features:
+        if self._packs and sequences.per_prompt > 1:
+            return self._run_packed((sequences,))[0]
         first = self._layout.last.repeat_interleave(sequences.per_prompt)
         inputs = torch.cat([first[:, None], sequences.tokens[:, :-1]], dim=1)
         prompt, mask, lengths = self._prompt(), self._mask, self._lengths
@@ -59,8 +67,29 @@ class SharedPrompt(Conditioned):
             lengths[:, None] + steps,
             branch(prompt),
         )
+        return self._features(hidden[sequences.mask])
+
+    def _run_all(self, group: Sequence[Sequences]) -> list[Features]:
+        return self._run_packed(group) if self._packs and len(group) > 1 else super()._run_all(group)
+
+    def _run_packed(self, group: Sequence[Sequences]) -> list[Features]:
+        packing = pack(self._layout.last, group)
+        width = packing.inputs.shape[1]
+        of_prompt = self._mask.bool()[:, None].expand(-1, width, -1)
+        hidden = self._decode(
+            packing.inputs,
+            self._anatomy.attention_mask(torch.cat([of_prompt, packing.visible], dim=2)),
+            self._lengths[:, None] + packing.offsets,
+            branch(self._prompt()),
+        ).flatten(0, 1)
+        return [
+            self._features(hidden.index_select(0, sources[sequences.mask]))
+            for sequences, sources in zip(group, packing.sources, strict=True)
+        ]
+
+    def _features(self, rows: Tensor) -> Features:
         parameters: list[Tensor] = [p for p in self._anatomy.head.parameters() if p.requires_grad]
-        return Features(hidden[sequences.mask], self._anatomy.project, self._anatomy.vocabulary, parameters)
+        return Features(rows, self._anatomy.project, self._anatomy.vocabulary, parameters)
 
     def generate(self, *, temperature: float = 1.0, rows: Tensor | None = None) -> Sequences:
         """See `kdzoo.step.ConditionedModel.generate`."""

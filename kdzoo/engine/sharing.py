@@ -1,13 +1,16 @@
-"""Whether a model can continue from a prompt's key-value cache, found out by trying."""
+"""Whether a model can continue from a prompt's key-value cache, and in what way, found out by trying."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from peft import PeftModel
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from kdzoo.engine.anatomy import Anatomy, evaluating
+from kdzoo.engine.conditioned import Conditioned
 from kdzoo.engine.layout import lay_out
 from kdzoo.engine.ordinary import OrdinaryPrompt
 from kdzoo.engine.sampling import SamplingLimits
@@ -30,8 +33,7 @@ def why_not_shared(model: PreTrainedModel | PeftModel, longest: int, *, trains: 
     if window is not None and getattr(config, "use_sliding_window", True) and window < longest:
         return f"its attention looks back {window} tokens, less than the {longest} of prompt and target"
     try:
-        anatomy = Anatomy.of(model)
-        return _compare(model, anatomy)
+        return _compare(model)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # an architecture that was not made for this may raise anything
@@ -40,31 +42,83 @@ def why_not_shared(model: PreTrainedModel | PeftModel, longest: int, *, trains: 
         )
 
 
-def _compare(model: nn.Module, anatomy: Anatomy) -> str | None:
-    device = next(model.parameters()).device
-    last = anatomy.vocabulary - 1
-    prompts = [
-        [i % last for i in range(1, 20)] + [3 % last, 5 % last],
-        [i % last for i in range(1, 20)],
-        [2 % last] * 3,
-    ]
-    sequences = Sequences.of(
-        [[4 % last, 6 % last, 1 % last], [7 % last], [8 % last, 9 % last]], Kind.GROUND_TRUTH
-    )
-    sequences = sequences.to(device)
-    limits, generator = SamplingLimits(4, (0,)), StepGenerator(0, 0, range(3))
-    layout = lay_out(prompts, share_beginnings=True).to(device)
-    with evaluating(model):
-        shared = SharedPrompt(model, layout, limits, generator, kind=Kind.STUDENT, trains=False)
-        ordinary = OrdinaryPrompt(model, prompts, limits, generator, kind=Kind.STUDENT, device=device)
-        ours, theirs = (
-            features.project(features.rows).float()
-            for features in (shared.eval_features(sequences), ordinary.eval_features(sequences))
+def can_pack(model: PreTrainedModel | PeftModel) -> bool:
+    """Say whether a model that can share prompts takes masks that keep apart several sequences in one row.
+
+    A model that cannot is run over a row for each sequence, with the same results.
+    """
+    if model.config._attn_implementation not in ("eager", "sdpa"):
+        return False
+    try:
+        probe = _Probe.on(model)
+        packed, repeated = (
+            probe.logits(probe.shared(model, packs=packs), probe.pairs) for packs in (True, False)
         )
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:  # an architecture that was not made for this may raise anything
+        return False
+    return _difference(packed, repeated) <= _tolerance(model)
+
+
+def _compare(model: PreTrainedModel | PeftModel) -> str | None:
+    probe = _Probe.on(model)
+    ours = probe.logits(probe.shared(model), probe.sequences)
+    theirs = probe.logits(probe.ordinary(model), probe.sequences)
     if ours.shape != theirs.shape:
         return "its logits come from more than the hidden states of the last layer"
-    difference = float((ours - theirs).norm() / theirs.norm().clamp_min(1e-12))
-    precise = next(model.parameters()).dtype in (torch.float32, torch.float64)
-    if not difference <= (1e-4 if precise else 0.1):
+    difference = _difference(ours, theirs)
+    if not difference <= _tolerance(model):
         return f"its logits differ when the prompt is shared (relative {difference:.1e})"
     return None
+
+
+def _difference(ours: Tensor, theirs: Tensor) -> float:
+    return float((ours - theirs).norm() / theirs.norm().clamp_min(1e-12))
+
+
+def _tolerance(model: nn.Module) -> float:
+    return 1e-4 if next(model.parameters()).dtype in (torch.float32, torch.float64) else 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class _Probe:
+    """A made-up batch on which two ways of computing are compared."""
+
+    prompts: list[list[int]]
+    sequences: Sequences
+    pairs: Sequences
+
+    @staticmethod
+    def on(model: PreTrainedModel | PeftModel) -> _Probe:
+        """A batch of tokens that the model has, on its device."""
+        last = Anatomy.of(model).vocabulary - 1
+        prompts = [[*range(1, 20), 3, 5], list(range(1, 20)), [2] * 3]
+        first = [[4, 6, 1], [7], [8, 9]]
+        second = [[4, 5, 1, 2], [6, 7], [8, 9, 3]]
+
+        def known(rows: list[list[int]]) -> list[list[int]]:
+            return [[token % last for token in row] for row in rows]
+
+        device = next(model.parameters()).device
+        sequences = Sequences.of(known(first), Kind.GROUND_TRUTH)
+        pairs = sequences.beside(Sequences.of(known(second), Kind.IMPERFECT))
+        return _Probe(known(prompts), sequences.to(device), pairs.to(device))
+
+    def shared(self, model: PreTrainedModel | PeftModel, packs: bool = False) -> SharedPrompt:
+        """The model with shared prompts."""
+        layout = lay_out(self.prompts, share_beginnings=True).to(self.sequences.tokens.device)
+        limits, generator = SamplingLimits(4, (0,)), StepGenerator(0, 0, range(3))
+        return SharedPrompt(model, layout, limits, generator, kind=Kind.STUDENT, trains=False, packs=packs)
+
+    def ordinary(self, model: PreTrainedModel | PeftModel) -> OrdinaryPrompt:
+        """The model as it is."""
+        limits, generator = SamplingLimits(4, (0,)), StepGenerator(0, 0, range(3))
+        device = self.sequences.tokens.device
+        return OrdinaryPrompt(model, self.prompts, limits, generator, kind=Kind.STUDENT, device=device)
+
+    def logits(self, conditioned: Conditioned, sequences: Sequences) -> Tensor:
+        """Float32 [N, V]: what predicts the tokens of the sequences, in eval mode."""
+        with evaluating(conditioned.model):
+            features = conditioned.eval_features(sequences)
+            return features.project(features.rows).float()

@@ -123,6 +123,8 @@ def loss_of(method: ChosenMethod, step: TrainingStep, counts: TokenCounts) -> Lo
     Raises:
         RunError: a hook of the method gave a tensor of the wrong shape.
     """
+    if method.options.scores_target:
+        step.student.score_together(step.training_sequence, step.target)
     target_share = step.target.lengths.sum() / counts.target
     nothing = torch.zeros((), device=step.target.lengths.device)
     divergence = _divergence(method, step) / counts.scored if method.has_divergence else nothing

@@ -7,7 +7,7 @@ from kdzoo.engine.layout import lay_out
 from kdzoo.engine.ordinary import OrdinaryPrompt
 from kdzoo.engine.sampling import SamplingLimits
 from kdzoo.engine.shared import SharedPrompt
-from kdzoo.engine.sharing import why_not_shared
+from kdzoo.engine.sharing import can_pack, why_not_shared
 from kdzoo.randomness import StepGenerator
 from kdzoo.sequences import Kind, Sequences
 
@@ -15,12 +15,12 @@ LIMITS = SamplingLimits(6, (2,))
 WAYS = ("prompt", "groups")
 
 
-def condition(model, prompts, way):
+def condition(model, prompts, way, packs=False):
     generator = StepGenerator(0, 0, range(len(prompts)))
     if way == "ordinary":
         return OrdinaryPrompt(model, prompts, LIMITS, generator, kind=Kind.STUDENT)
     layout = lay_out(prompts, share_beginnings=way == "groups")
-    return SharedPrompt(model, layout, LIMITS, generator, kind=Kind.STUDENT, trains=True)
+    return SharedPrompt(model, layout, LIMITS, generator, kind=Kind.STUDENT, trains=True, packs=packs)
 
 
 def gradients_of(model):
@@ -61,6 +61,34 @@ class TestEveryArchitecture:
         loss, gradients = loss_and_gradients(model, prompts, way, loss_of)
         assert loss == pytest.approx(expected, rel=1e-5)
         assert (gradients - expected_gradients).norm() <= 1e-5 * expected_gradients.norm()
+
+    def test_sequences_packed_into_one_row_change_nothing(
+        self, make_model, architecture, lora, prompts, targets
+    ):
+        if lora and architecture == "gpt2":
+            pytest.skip("peft's all-linear needs fan_in_fan_out for GPT-2's Conv1D")
+        model = make_model(architecture, lora=lora)
+        assert can_pack(model)
+        changed = targets.tokens.clone()
+        changed[:, 2::3] = 7
+        imperfect = targets.rewritten(changed, Kind.IMPERFECT)
+        pair = targets.beside(Sequences.of([[5, 2]] * len(prompts), Kind.TEACHER))
+
+        def loss_of(conditioned):
+            conditioned.score_together(imperfect, targets, pair)
+            of_pair = conditioned.cross_entropy(pair)
+            return (
+                conditioned.cross_entropy(imperfect, labels=targets)
+                + conditioned.cross_entropy(targets)
+                + of_pair
+            )
+
+        expected, expected_gradients = loss_and_gradients(model, prompts, "ordinary", loss_of)
+        model.zero_grad()
+        loss = loss_of(condition(model, prompts, "groups", packs=True))
+        loss.backward()
+        assert loss.item() == pytest.approx(expected, rel=1e-5)
+        assert (gradients_of(model) - expected_gradients).norm() <= 1e-5 * expected_gradients.norm()
 
     @pytest.mark.parametrize("way", WAYS)
     @pytest.mark.parametrize("temperature", [0.0, 1.0])
