@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class ConditionedModel(Protocol):
-    """A model that has read this batch's prompts; every call continues from there."""
+    """A model that has read this batch's prompts; every call continues from there.
+
+    V is the size of the vocabulary that teacher and student share: padding beyond it is cut off, and never sampled.
+    """
 
     def logits(self, sequences: Sequences) -> Tensor:
         """Float [R, T, V]: position t predicts token t of the sequence. Follows the caller's grad mode.

@@ -39,7 +39,7 @@ class Anatomy:
     @property
     def vocabulary(self) -> int:
         """The number of logits."""
-        return int(self.model.config.get_text_config().vocab_size)
+        return vocabulary_of(self.model)
 
     def attention_mask(self, visible: Tensor) -> Tensor:
         """Turn bool [B, W, K] (which keys a token attends to) into the mask [B, 1, W, K] that the layers take."""
@@ -55,6 +55,16 @@ class Anatomy:
         if self.softcap is not None:
             logits = torch.tanh(logits / self.softcap) * self.softcap
         return logits
+
+
+def vocabulary_of(model: PreTrainedModel | PeftModel) -> int:
+    """The number of logits that a model gives."""
+    return int(model.config.get_text_config().vocab_size)
+
+
+def shared_vocabulary(*models: PreTrainedModel | PeftModel) -> int:
+    """The number of token ids that all models have: padding may have made their vocabularies of different sizes."""
+    return min(vocabulary_of(model) for model in models)
 
 
 def has_dropout(model: nn.Module) -> bool:

@@ -67,7 +67,7 @@ class Conditioned(ABC):
     def logits(self, sequences: Sequences) -> Tensor:
         """See `kdzoo.step.ConditionedModel.logits`."""
         features = self.features(sequences)
-        scored = features.project(features.rows)
+        scored = features.project(features.rows)[:, : self.limits.vocabulary]
         logits = scored.new_zeros(*sequences.tokens.shape, scored.shape[-1])
         return logits.masked_scatter(sequences.mask[..., None], scored)
 
@@ -86,10 +86,11 @@ class Conditioned(ABC):
             features = self._run(sequences)
             if where is not None:
                 features = features.only(mask[scored])
+            known = slice(self.limits.vocabulary)
             if given is None:
-                values = map_tokens(features, lambda logits, part: function(logits))
+                values = map_tokens(features, lambda logits, part: function(logits[:, known]))
             else:
-                values = map_tokens(features, lambda logits, part: function(logits, given[part]))
+                values = map_tokens(features, lambda logits, part: function(logits[:, known], given[part]))
         return values.new_zeros(mask.shape).masked_scatter(mask, values)
 
     def cross_entropy(self, sequences: Sequences, labels: Sequences | None = None) -> Tensor:

@@ -26,6 +26,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from kdzoo.divergences import forward_kl
+from kdzoo.engine.anatomy import shared_vocabulary, vocabulary_of
 from kdzoo.engine.batches import Batch, EncodedExample, make_batch
 from kdzoo.engine.conditioned import Conditioned
 from kdzoo.engine.features import CHUNK_ELEMENTS, map_tokens
@@ -113,14 +114,14 @@ def measure_errors(
     """
     student.eval()
     teacher.eval()
-    vocabulary = min(_vocabulary(student), _vocabulary(teacher))
+    vocabulary = shared_vocabulary(student, teacher)
     limits = replace(limits, vocabulary=vocabulary)
     rows = [replace(example, target=example.target[: limits.output]) for example in examples]
     longest = max((len(row.prompt) for row in rows), default=0) + limits.output
     student_shares = sharing and _shares(student, "student", longest)
     teacher_shares = sharing and _shares(teacher, "teacher", longest)
     if not (student_shares and teacher_shares):
-        elements = longest * max(_vocabulary(student), _vocabulary(teacher))
+        elements = longest * max(vocabulary_of(student), vocabulary_of(teacher))
         batch_size = min(batch_size, max(1, _ORDINARY_ELEMENTS // elements))
     order = order_for_sharing([row.prompt for row in rows])
     for start in range(0, len(order), batch_size):
@@ -186,7 +187,3 @@ def _shares(model: PreTrainedModel | PeftModel, role: str, longest: int) -> bool
     if reason is not None:
         logger.warning("the %s is computed without prompt sharing: %s", role, reason)
     return reason is None
-
-
-def _vocabulary(model: PreTrainedModel | PeftModel) -> int:
-    return int(model.config.get_text_config().vocab_size)

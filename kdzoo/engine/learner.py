@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -10,6 +11,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from kdzoo.engine.anatomy import shared_vocabulary
 from kdzoo.engine.batches import Batch
 from kdzoo.engine.conditioned import Conditioned
 from kdzoo.engine.ordinary import OrdinaryPrompt
@@ -58,7 +60,9 @@ class Learner(nn.Module):
             teacher.eval().requires_grad_(False)
         self.method = method
         self.tokenizer = tokenizer
-        self.limits = limits
+        # what one model makes up, the other is to read
+        models = [student] if teacher is None else [student, teacher]
+        self.limits = replace(limits, vocabulary=shared_vocabulary(*models))
         self.seed = seed
         self.progress = 0.0
         self.optimizer_step = 0

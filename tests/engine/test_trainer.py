@@ -253,3 +253,25 @@ def test_lora_trains_the_adapters_alone(make_model):
     assert {n for n, p in model.named_parameters() if p.grad is not None} == {
         n for n, _ in model.named_parameters() if "lora" in n
     }
+
+
+@pytest.mark.parametrize("sharing", ["on", "off"])
+@pytest.mark.parametrize("method", ["kid", "gkd", "fdistill"])
+def test_the_teacher_is_never_given_a_token_that_only_the_student_has(make_model, method, sharing):
+    """Vocabularies are padded to different sizes; a token beyond the teacher's would have no embedding there."""
+    student = make_model("llama", seed=1, vocabulary=VOCABULARY + 40)
+    with torch.no_grad():
+        student.lm_head.weight[VOCABULARY:] *= 30  # it would like nothing better
+    learner = Learner(
+        student,
+        make_model("llama", seed=2),
+        choose_method(method, registry.find(method).method.options()),
+        make_tokenizer(),
+        SamplingLimits(6, (2,)),
+        seed=0,
+        sharing=sharing,
+    )
+    for start in (0, 8):
+        batch = make_batch(make_examples(16)[start : start + 8], share_beginnings=sharing == "on")
+        assert learner.training_sequence(batch).tokens.max() < VOCABULARY
+        assert torch.isfinite(learner(batch))
