@@ -8,19 +8,24 @@ from pathlib import Path
 
 import click
 
-from kdzoo.data.config import BirdData, DataConfig, JsonlData, SpiderData
+from kdzoo.data.config import BirdData, OnError, SpiderData
 from kdzoo.data.example import Example, Splits
+from kdzoo.data.jsonl import read_jsonl
 from kdzoo.data.load import load
+from kdzoo.data.questions import Problems
 from kdzoo.errors import RunError, UserError
-from kdzoo.sql import Item, Judge, Limits
+from kdzoo.sql import Item, Judge, Limits, Metric
 
 _PERCENTILES = (50, 90, 99, 100)
 _ERRORS_SHOWN = 10
 
+_SPIDER_TRAIN = ("train_spider.json", "train_others.json", "train.json")
+_BIRD_TRAIN = "train/train.json"
+
 
 @click.command("check")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--evaluation", help="The evaluation file (default: dev.json, or BIRD's dev set).")
+@click.option("--evaluation", help="The evaluation file (default: dev.json, or BIRD's dev/dev.json).")
 @click.option(
     "--limit", type=click.IntRange(min=1), default=1024, show_default=True, help="The input limit in tokens."
 )
@@ -31,15 +36,13 @@ _ERRORS_SHOWN = 10
 def command(path: Path, evaluation: str | None, limit: int, tokenizer: str | None, skip: bool) -> None:
     """Report on the dataset at PATH: a folder of Spider or BIRD, or a JSONL file.
 
-    Counts questions, runs every gold query in the sandbox, and gives the lengths of the prompts. Exit code 1 if a
-    gold query does not run.
+    Counts questions, runs every gold query in the sandbox, and gives the lengths of the prompts. Training
+    files may be absent. Exit code 1 if a gold query does not run, or nothing is left to use.
     """
-    config = _config(path, evaluation, skip)
-    with tempfile.TemporaryDirectory() as cache:
-        splits = load(config, cache=Path(cache))
+    measure, unit = _measure(tokenizer)
+    splits = _read(path, evaluation, "skip" if skip else "raise")
     for what, count in splits.report.items():
         click.echo(f"{what}: {count}")
-    measure, unit = _measure(tokenizer)
     failed = 0
     for name, examples in (("training", splits.train), ("evaluation", splits.evaluation)):
         if not examples:
@@ -50,26 +53,51 @@ def command(path: Path, evaluation: str | None, limit: int, tokenizer: str | Non
         click.echo(f"  {_lengths_text(examples, measure, unit, limit)}")
         if splits.task == "sql":
             failed += _check_gold(splits, examples)
+    if not splits.train and not splits.evaluation:
+        raise RunError(f"{path}: holds no examples that can be used")
     if failed:
-        raise RunError(f"{failed} gold queries do not run")
+        raise RunError(f"{path}: gold queries that do not run: {failed}")
 
 
-def _config(path: Path, evaluation: str | None, skip: bool) -> DataConfig:
-    """Tell a dataset by what lies at its path."""
-    on_error = "skip" if skip else "raise"
-    chosen = {} if evaluation is None else {"evaluation": evaluation}
+def _read(path: Path, evaluation: str | None, on_error: OnError) -> Splits:
+    """Read a dataset, told by what lies at its path.
+
+    Raises:
+        UserError: there is none, or it is not as it should be.
+    """
     if path.is_file():
-        return JsonlData(kind="jsonl", train=str(path), evaluation=evaluation or str(path))
+        return _read_text(path, evaluation, on_error)
     if not path.is_dir():
         raise UserError(f"{path}: there is no such file or folder")
-    common = {"path": str(path), "on_error": on_error, **chosen}
+    config: SpiderData | BirdData
     if (path / "database").is_dir() or (path / "test_database").is_dir():
-        return SpiderData(kind="spider", **common)
-    if list(path.glob("*/*databases*")) or list(path.glob("*databases*")):
-        return BirdData(kind="bird", **common)
-    raise UserError(
-        f"{path}: neither Spider's layout (a folder database) nor BIRD's (folders such as dev/dev_databases)"
-    )
+        train = None if any((path / name).is_file() for name in _SPIDER_TRAIN) else ()
+        file = evaluation or "dev.json"
+        config = SpiderData(kind="spider", path=str(path), on_error=on_error, train=train, evaluation=file)
+    elif any(path.glob("*/*databases*")) or any(path.glob("*databases*")):
+        of_bird = (_BIRD_TRAIN,) if (path / _BIRD_TRAIN).is_file() else ()
+        file = evaluation or "dev/dev.json"
+        config = BirdData(kind="bird", path=str(path), on_error=on_error, train=of_bird, evaluation=file)
+    else:
+        raise UserError(
+            f"{path}: neither Spider's layout (a folder database) nor BIRD's (folders such as dev/dev_databases)"
+        )
+    if not (path / file).is_file():
+        raise UserError(f"{path / file}: there is no such file; name the evaluation file by --evaluation")
+    with tempfile.TemporaryDirectory() as cache:
+        return load(config, cache=Path(cache))
+
+
+def _read_text(path: Path, evaluation: str | None, on_error: OnError) -> Splits:
+    if path.suffix == ".json":
+        raise UserError(
+            f"{path}: give the folder that it lies in, and this file by --evaluation {path.name}; "
+            "of single files only JSONL is read"
+        )
+    problems = Problems(on_error)
+    train = read_jsonl(path, problems)
+    held_out = [] if evaluation is None else read_jsonl(Path(evaluation), problems)
+    return Splits(train, held_out, task="text", metric="text", report=problems.report)
 
 
 def _measure(tokenizer: str | None) -> tuple[Callable[[str], int], str]:
@@ -83,21 +111,20 @@ def _measure(tokenizer: str | None) -> tuple[Callable[[str], int], str]:
 
 def _lengths_text(examples: Sequence[Example], measure: Callable[[str], int], unit: str, limit: int) -> str:
     lengths = sorted(measure(example.prompt) for example in examples)
-    shown = ", ".join(
-        f"{p}%: {lengths[min(len(lengths) - 1, len(lengths) * p // 100)]}" for p in _PERCENTILES
-    )
+    # the nearest rank: the least length that this share of the prompts does not exceed
+    shown = ", ".join(f"{p}%: {lengths[-(-len(lengths) * p // 100) - 1]}" for p in _PERCENTILES)
     longer = sum(length > limit for length in lengths)
     return f"prompt {unit}: {shown}; longer than {limit}: {longer}"
 
 
 def _check_gold(splits: Splits, examples: Sequence[Example]) -> int:
     """Run every gold query against itself and report those that fail."""
-    metric, limits = ("bird-ex", Limits.of_bird()) if splits.metric == "bird" else ("ex", Limits())
+    metric: Metric = "bird-ex" if splits.metric == "bird" else "ex"
     items = [Item(e.target, e.target, e.database) for e in examples if e.database is not None]
-    with Judge(limits) as judge:
-        verdicts = judge.judge(items, metric)  # type: ignore[arg-type]
+    with Judge(Limits.of_bird() if metric == "bird-ex" else Limits()) as judge:
+        verdicts = judge.judge(items, metric)
     failures = [
-        (example, verdict.gold_error or verdict.reason)
+        (example, verdict.gold_error or "differs from run to run")
         for example, verdict in zip(examples, verdicts, strict=True)
         if not verdict.right
     ]

@@ -23,7 +23,7 @@ _PATH = click.Path(path_type=Path)
 @click.command("score")
 @click.option("--data", required=True, type=_PATH, help="The questions: dev.json of Spider or BIRD.")
 @click.option("--databases", required=True, type=_PATH, help="The folder that holds NAME/NAME.sqlite.")
-@click.option("--predictions", required=True, type=_PATH, help="One SQL query a line, or JSONL.")
+@click.option("--predictions", required=True, type=_PATH, help="One SQL query a line, JSONL, or BIRD's JSON.")
 @click.option("--metric", type=click.Choice(_METRICS), default="ex", show_default=True)
 @click.option("--json", "out", type=_PATH, help="Write score, verdicts and errors to this file.")
 @click.option(

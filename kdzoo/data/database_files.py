@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ class DatabaseFiles:
             return None  # a name that leads out of the folder
         for folder in self._folders:
             file = folder / name / f"{name}.sqlite"
-            if file.is_file():
-                return file
+            with suppress(OSError):  # a name that is too long for the system names no file
+                if file.is_file():
+                    return file
         return None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kdzoo.data.config import JsonlData
 from kdzoo.data.example import Example, Splits
-from kdzoo.data.questions import Problems
+from kdzoo.data.questions import Problems, is_unicode
 from kdzoo.errors import UserError
 
 
@@ -60,12 +60,18 @@ def _example(line: str, name: str, where: str, problems: Problems) -> Example | 
     except RecursionError:
         problems.note(where, "nested too deeply", "not JSON")
         return None
+    except ValueError as error:
+        problems.note(where, f"not valid JSON: {error}", "not JSON")
+        return None
     if not isinstance(entry, dict):
         problems.note(where, "must be an object with the keys 'prompt' and 'target'", "not an object")
         return None
     for key in ("prompt", "target"):
         if not isinstance(entry.get(key), str) or not entry[key]:
             problems.note(where, f"has no {key} (key {key!r}, text)", f"no {key}")
+            return None
+        if not is_unicode(entry[key]):
+            problems.note(where, f"its {key} holds half a character (a lone surrogate)", "half a character")
             return None
     group = entry.get("group")
     return Example(name, entry["prompt"], entry["target"], group=None if group is None else str(group))

@@ -12,7 +12,9 @@ from typing import Any, Literal
 
 from kdzoo.errors import UserError
 
-_QUOTED_OR_SPACE = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`)|\s+""")
+_QUOTED_OR_SPACE = re.compile(
+    r"""('(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\])|(?:\s|--[^\n]*|/\*.*?(?:\*/|\Z))+""", re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -98,11 +100,22 @@ def read_json_list(file: Path) -> list[Any]:
         raise UserError(f"{file}: not UTF-8 text (byte {error.start})") from None
     except RecursionError:
         raise UserError(f"{file}: not a list of questions: nested too deeply") from None
+    except ValueError as error:
+        raise UserError(f"{file}: not a list of questions: {error}") from None
     except OSError as error:
         raise UserError(f"{file}: cannot be read: {error.strerror}") from None
     if not isinstance(content, list):
         raise UserError(f"{file}: must hold a JSON list, not {_kind(content)}")
     return content
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written to a file: JSON may hold halves of characters (lone surrogates)."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _question(
@@ -118,7 +131,7 @@ def _question(
         return None
     db_id = _text(entry, ("db_id",))
     text = _text(entry, keys.question)
-    sql = _text(entry, keys.sql)
+    sql = _one_line(_text(entry, keys.sql) or "")
     for what, value, names in (
         ("database name", db_id, ("db_id",)),
         ("question", text, keys.question),
@@ -127,9 +140,11 @@ def _question(
         if not value:
             problems.note(where, f"has no {what} (key {' or '.join(repr(n) for n in names)})", f"no {what}")
             return None
+        if not is_unicode(value):
+            problems.note(where, f"its {what} holds half a character (a lone surrogate)", "half a character")
+            return None
     assert db_id is not None
     assert text is not None
-    assert sql is not None
     database = find_database(db_id)
     if database is None:
         problems.note(where, f"its database {db_id!r} has no file {db_id}/{db_id}.sqlite", "no database")
@@ -139,7 +154,7 @@ def _question(
         id=default_id if number is None else str(number),
         db_id=db_id,
         text=text,
-        sql=_one_line(sql).rstrip("; "),
+        sql=sql,
         database=database,
         evidence=_text(entry, ("evidence",)) or "",
         difficulty=_text(entry, ("difficulty",)),
@@ -155,8 +170,8 @@ def _text(entry: dict[str, Any], names: Sequence[str]) -> str | None:
 
 
 def _one_line(sql: str) -> str:
-    """A query with single spaces: Spider writes "name ,  age". What stands in quotes is kept as it is."""
-    return _QUOTED_OR_SPACE.sub(lambda match: match.group(1) or " ", sql)
+    """A query with single spaces, without comments and closing semicolon; what is quoted stays as it is."""
+    return _QUOTED_OR_SPACE.sub(lambda match: match.group(1) or " ", sql).strip("; ")
 
 
 def _kind(value: Any) -> str:
