@@ -48,12 +48,12 @@ def make_examples(count, seed=0):
 
 @pytest.fixture
 def make_learner(make_model):
-    def make(method, sharing="on", lora=False, **options):
+    def make(method, sharing="on", lora=False, architecture="llama", **options):
         registered = registry.find(method).method
-        student = make_model("llama", seed=1, lora=lora)
+        student = make_model(architecture, seed=1, lora=lora)
         return Learner(
             student,
-            make_model("llama", seed=2) if registered.uses_teacher else None,
+            make_model(architecture, seed=2) if registered.uses_teacher else None,
             choose_method(method, registered.options(**options)),
             make_tokenizer(),
             SamplingLimits(6, (2,)),
@@ -84,17 +84,38 @@ def gradients_of(learner):
     return torch.cat([p.grad.flatten() for p in learner.student.parameters() if p.grad is not None])
 
 
+def step_of(learner, examples):
+    """The loss of one step and its gradients."""
+    loss = learner(make_batch(examples, share_beginnings=learner.shares_beginnings))
+    loss.backward()
+    return loss.item(), gradients_of(learner)
+
+
+@pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "codegen", "gpt_neox", "mistral", "gemma"])
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("sft", {}), ("fkd", {}), ("rkd", {}), ("kid", {}), ("fdistill", {"divergence": "kl"})],
+    ids=["sft", "fkd", "rkd", "kid", "fdistill"],
+)
+def test_sharing_changes_no_step_of_any_architecture(make_learner, method, options, architecture, lora):
+    results = [
+        step_of(make_learner(method, way, lora, architecture, **options), make_examples(8))
+        for way in ("off", "prompt", "on")
+    ]
+    (expected, expected_gradients), *shared = results
+    for loss, gradients in shared:
+        assert loss == pytest.approx(expected, rel=1e-5)
+        assert (gradients - expected_gradients).norm() <= 1e-5 * expected_gradients.norm()
+
+
 @pytest.mark.parametrize(("method", "options"), METHODS, ids=NAMES)
 class TestEveryMethod:
     @pytest.mark.parametrize("sharing", ["prompt", "on"])
     def test_sharing_does_not_change_a_step(self, make_learner, method, options, sharing):
-        results = []
-        for way in ("off", sharing):
-            learner = make_learner(method, way, **options)
-            loss = learner(make_batch(make_examples(8), share_beginnings=learner.shares_beginnings))
-            loss.backward()
-            results.append((loss.item(), gradients_of(learner)))
-        (expected, expected_gradients), (loss, gradients) = results
+        (expected, expected_gradients), (loss, gradients) = (
+            step_of(make_learner(method, way, **options), make_examples(8)) for way in ("off", sharing)
+        )
         assert loss == pytest.approx(expected, rel=1e-5)
         assert (gradients - expected_gradients).norm() <= 1e-5 * expected_gradients.norm()
 
