@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedTokenizerBase
@@ -45,7 +46,14 @@ def _config(model: ModelConfig) -> PretrainedConfig:
     if model.from_scratch is not None:
         return make_config(dict(model.from_scratch), 32_000, {})
     assert model.path is not None
-    return load_config(model.path, model.revision)
+    try:
+        return load_config(model.path, model.revision)
+    except UserError as error:
+        if Path(model.path).is_dir():
+            raise
+        raise UserError(
+            f"{error} There is no folder of that name here either; --rehearse runs the recipe without it"
+        ) from error
 
 
 def _check_model(role: str, model: ModelConfig, config: PretrainedConfig) -> None:
@@ -54,7 +62,7 @@ def _check_model(role: str, model: ModelConfig, config: PretrainedConfig) -> Non
         with torch.device("meta"):
             built = AutoModelForCausalLM.from_config(config, attn_implementation=model.attention)
     except (ImportError, ValueError, RuntimeError, ZeroDivisionError) as error:
-        raise UserError(f"the {role} cannot be built: {str(error).strip()}") from error
+        raise UserError(f"the {role} cannot be built: {' '.join(str(error).split())}") from error
     if model.gradient_checkpointing and not built.supports_gradient_checkpointing:
         raise UserError(f"{role}.gradient_checkpointing: {config.model_type} does not support it")
     if model.lora is not None:

@@ -62,7 +62,8 @@ def make_config(
     try:
         return AutoConfig.for_model(family, vocab_size=vocabulary, **special, **settings)
     except Exception as error:  # each family's config class checks its settings in its own way
-        raise UserError(f"from_scratch: {family} does not accept these settings: {error}") from error
+        reason = " ".join(str(error).split())
+        raise UserError(f"from_scratch: {family} does not accept these settings: {reason}") from error
 
 
 def build_model(

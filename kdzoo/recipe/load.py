@@ -21,7 +21,7 @@ from kdzoo.recipe.lines import Key, find_lines
 from kdzoo.recipe.overrides import apply_override
 from kdzoo.recipe.problems import Problems
 from kdzoo.recipe.schema import Origin, Recipe, RecipeHead
-from kdzoo.recipe.spelling import hint
+from kdzoo.recipe.spelling import hint, nearest
 from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, all_options
 from kdzoo.recipe.tables import EvaluationTable, ModelConfig, TokenizerConfig, Training
 
@@ -129,7 +129,8 @@ def _checked(content: dict[str, Any], problems: Problems) -> Recipe | None:
     known = names_of(Recipe)
     for key in content:
         if key not in known:
-            problems.add((key,), "unknown key" + hint(key, known))
+            meant = nearest(key, known)
+            problems.add((key,), "unknown key" + hint(key, known), *([(meant,)] if meant else []))
     head = check_table(
         RecipeHead, {k: v for k, v in content.items() if k in RecipeHead.model_fields}, (), problems
     )

@@ -23,7 +23,7 @@ class Problems:
 
         If an override set one of the keys, or the table that they stand in, the message names the override.
         """
-        self._keys.append(key)
+        self._keys += [key, *others]
         override = self._override_of(key, *others)
         if override is not None:
             at, text = override
@@ -35,7 +35,7 @@ class Problems:
         self._found.append((line or 0, f"{where}{self._shown(key)}{message}"))
 
     def concern(self, table: str) -> bool:
-        """Whether a table of the recipe has a problem."""
+        """Whether a table of the recipe has a problem, or takes part in one."""
         return any(key[0] == table for key in self._keys)
 
     def add_override(self, override: str, message: str) -> None:

@@ -1,0 +1,344 @@
+"""``kdzoo run``: what it prints, writes and leaves alone, and the exit codes it ends with."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Command = Callable[..., Any]
+Write = Callable[..., Path]
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
+
+
+def written(folder: Path = Path()) -> list[str]:
+    """Everything in a folder but the recipe."""
+    return sorted(path.name for path in folder.iterdir() if path.name != "r.toml")
+
+
+def run_of(out: Path = Path("runs")) -> Path:
+    """The one run below ``out``."""
+    (run,) = (path for path in out.iterdir() if path.name != ".cache")
+    return run
+
+
+def rows_of(text: str) -> dict[str, list[str]]:
+    """The lines of the final table by the models' names."""
+    lines = text.splitlines()
+    (heading,) = (number for number, line in enumerate(lines) if line.startswith("model "))
+    rows = [line.split() for line in lines[heading + 1 :] if not line.startswith("results:")]
+    return {row[0]: row for row in rows}
+
+
+@pytest.fixture(scope="module")
+def finished(kdzoo: Command, tiny: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A recipe that has been run, with what that printed; its runs are beside it."""
+    recipe = tmp_path_factory.mktemp("finished") / "r.toml"
+    recipe.write_text(tiny)
+    return recipe, kdzoo("run", recipe, "--out", recipe.parent / "runs")
+
+
+class TestARun:
+    def test_ends_with_a_table_and_says_where_the_results_are(self, finished: tuple[Path, Any]) -> None:
+        recipe, done = finished
+        assert (done.code, done.err) == (0, "")
+        heading = next(line for line in done.out.splitlines() if line.startswith("model"))
+        assert re.split(r"  +", heading) == ["model", "parameters", "EX", "training", "relative to SFT"]
+        rows = rows_of(done.out)
+        assert list(rows) == ["teacher", "kid"]
+        assert re.fullmatch(r"\d+\.\d%", rows["kid"][2])
+        assert done.out.splitlines()[-1] == f"results: {run_of(recipe.parent / 'runs')}"
+
+    def test_prints_plain_lines_where_there_is_no_terminal(self, finished: tuple[Path, Any]) -> None:
+        _, done = finished
+        assert "\x1b" not in done.out
+        assert "\r" not in done.out
+        told = [line for line in done.out.splitlines() if line.startswith(("finetune", "kid:", "evaluate"))]
+        assert told[0] == "finetune: 0/3"
+        assert re.fullmatch(r"finetune: finished in \d+ s", told[1])
+        assert told[2] == "kid: 0/3"
+
+    def test_a_second_start_repeats_nothing_and_shows_the_same_table(
+        self, kdzoo: Command, finished: tuple[Path, Any]
+    ) -> None:
+        recipe, first = finished
+        second = kdzoo("run", recipe, "--out", recipe.parent / "runs")
+        assert second.code == 0
+        assert second.out.count("finished before, reused from") == 3
+        assert rows_of(second.out) == rows_of(first.out)
+
+    def test_is_kept_below_runs_and_quiet_prints_the_table_alone(self, kdzoo: Command, write: Write) -> None:
+        done = kdzoo("run", write(), "--quiet", "--set", "kid.max_steps=1", "--set", "kid.options.alpha=0.25")
+        assert done.code == 0
+        assert [line.split()[0] for line in done.out.splitlines()] == ["model", "teacher", "kid"]
+        assert written() == ["runs"]
+        # what --set changed is what was run, and stands in the resolved recipe
+        stage = tomllib.loads((run_of() / "recipe.toml").read_text())["stage"][1]
+        assert (stage["training"]["max_steps"], stage["options"]["alpha"]) == (1, 0.25)
+        steps = [len((run_of() / s / "metrics.jsonl").read_text().splitlines()) for s in ("finetune", "kid")]
+        assert steps == [3, 1]
+
+
+class TestDryRun:
+    @pytest.mark.parametrize("path", RECIPES, ids=[path.stem for path in RECIPES])
+    def test_resolves_every_recipe_without_data_or_weights_and_writes_nothing(
+        self, path: Path, kdzoo: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("KDZOO_DATA", str(tmp_path / "absent"))
+        done = kdzoo("run", path, "--dry-run")
+        assert (done.code, done.err) == (0, "")
+        for stage in tomllib.loads(path.read_text())["stage"]:
+            name = stage.get("name", stage.get("method", stage["kind"]))
+            assert re.search(rf"^\d+\. {name} \({stage['kind']}\)$", done.out, re.MULTILINE)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_names_models_steps_options_and_what_is_evaluated(self, kdzoo: Command, write: Write) -> None:
+        recipe = write(write().read_text(), ("max_steps = 3\n", ""))
+        text = kdzoo("run", recipe, "--dry-run", "--set", "kid.epochs=1.7").out
+        assert "embedded: 60 training and 10 evaluation questions" in text
+        assert re.search(r"^teacher  llama from scratch, [\d,]+ parameters, all weights trained", text, re.M)
+        assert "24 steps (3 epochs), batch 8, learning rate 0.005" in text
+        # 60 questions in batches of 8 are 8 steps; 1.7 times as many begin a 14th
+        assert "14 steps (1.7 epochs), batch 8" in text
+        assert 'method kid (kd_weight = 1.0, mle_weight = 1.0, alpha = 0.5, strategy = "random"' in text
+        assert "student from [student], teacher from finetune" in text
+        assert "models teacher, kid; 10 questions; greedy decoding" in text
+
+    def test_tells_the_steps_that_the_run_then_takes(self, kdzoo: Command, write: Write) -> None:
+        text = write().read_text().split('[[stage]]\nkind = "distill"')[0]
+        recipe = write(text, ("max_steps = 3\n", "epochs = 0.3\nlogging_steps = 1\n"))
+        promised = re.findall(r"(\d+) steps", kdzoo("run", recipe, "--dry-run").out)
+        assert kdzoo("run", recipe).code == 0
+        taken = (run_of() / "finetune/metrics.jsonl").read_text().splitlines()
+        assert promised == [str(len(taken))] == ["3"]
+
+    def test_says_what_would_be_reused(self, kdzoo: Command, finished: tuple[Path, Any]) -> None:
+        recipe, _ = finished
+        runs = recipe.parent / "runs"
+        before = {path: path.stat().st_mtime_ns for path in recipe.parent.rglob("*")}
+        text = kdzoo("run", recipe, "--out", runs, "--dry-run", "--set", "kid.options.alpha=0.75").out
+        assert f"reused: {run_of(runs) / 'finetune'}" in text
+        assert text.count("to do") == 2
+        assert {path: path.stat().st_mtime_ns for path in recipe.parent.rglob("*")} == before
+
+
+class TestMistakes:
+    """One clear message, exit code 2, and nothing is written."""
+
+    @pytest.fixture
+    def refused(self, kdzoo: Command) -> Callable[..., str]:
+        def refused(*arguments: object) -> str:
+            before = written()
+            done = kdzoo("run", *arguments)
+            assert (done.code, done.out) == (2, "")
+            assert written() == before
+            message = done.err.removesuffix("\n")
+            assert "\n" not in message
+            assert message.startswith("kdzoo: ")
+            return message.removeprefix("kdzoo: ")
+
+        return refused
+
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            (
+                "batch_size",
+                "batchsize",
+                'r.toml:LINE: training.batchsize: unknown key; did you mean "batch_size"?',
+            ),
+            ("= 0.5", "= 1.5", 'stage "kid": options.alpha: must be greater than 0 and at most 1, not 1.5'),
+            ("alpha", "alfa", 'unknown option of method kid; did you mean "alpha"?'),
+            ('"kid"', '"kidd"', "no method 'kidd' is installed; did you mean 'kid'?"),
+            ("max_steps = 3", "max_steps = 0", "r.toml:LINE: training.max_steps: must be at least 1, not 0"),
+            ("max_steps = 3", 'max_steps = "3"', "must be a whole number, not"),
+            ("[tokenizer]", "[tokeniser]", 'r.toml:LINE: tokeniser: unknown key; did you mean "tokenizer"?'),
+            ("[[stage]]", "[stage]]", "r.toml:LINE: not valid TOML"),
+            (
+                'kind = "embedded"\nquestions = 60\ntest_questions = 10\ndatabases = 2',
+                'kind = "spider"\npath = "absent"',
+                "r.toml:LINE: data.path: there is no absent",
+            ),
+            (
+                'architecture = "llama"',
+                'architecture = "lama"',
+                "no architecture 'lama'; did you mean 'llama'?",
+            ),
+            ("num_attention_heads = 4", "num_attention_heads = 5", "is not a multiple of"),
+            (
+                "input_limit = 512",
+                "input_limit = 4096",
+                "the teacher has 2048 positions, fewer than the 4160",
+            ),
+            ("[training]", 'lora = { rank = 2, target_modules = ["q_prj"] }\n[training]', "q_prj"),
+            ("[training]", 'attention = "flash_attention_2"\n[training]', "the student cannot be built"),
+            (
+                "[training]",
+                '[training]\nloggers = ["tensorbord"]',
+                "no logger is called 'tensorbord'; did you mean 'tensorboard'?",
+            ),
+        ],
+    )
+    def test_in_the_recipe(
+        self, refused: Callable[..., str], write: Write, tiny: str, old: str, new: str, message: str
+    ) -> None:
+        recipe = write(tiny, (old, new))
+        line = 1 + recipe.read_text().split(new.split("\n")[-1])[0].count("\n")
+        assert message.replace("LINE", str(line)) in refused(recipe)
+
+    def test_a_recipe_that_is_not_there(self, refused: Callable[..., str], write: Write) -> None:
+        write()
+        assert refused("absent.toml") == "absent.toml: there is no such recipe"
+
+    @pytest.mark.parametrize("command", [[], ["--dry-run"]], ids=["run", "dry run"])
+    def test_a_model_that_is_not_there(
+        self, refused: Callable[..., str], write: Write, tiny: str, command: list[str]
+    ) -> None:
+        text = tiny.replace("train = { vocab_size = 600 }", 'path = "./absent"')
+        message = refused(write(text), *command)
+        assert message == "r.toml:8: tokenizer.path: there is no folder ./absent, and it cannot be a hub name"
+
+    @pytest.mark.parametrize(
+        ("override", "message"),
+        [
+            ("kid.epoch=2", 'did you mean "training.epochs"?'),
+            ("kidd.epochs=2", 'no stage or table "kidd"; did you mean "kid"?'),
+            ("epochs", "write it as stage.key=value"),
+        ],
+    )
+    def test_in_an_override(
+        self, refused: Callable[..., str], write: Write, override: str, message: str
+    ) -> None:
+        assert refused(write(), "--set", override).startswith(f"--set {override}: ")
+        assert message in refused(write(), "--set", override)
+
+    def test_student_and_teacher_of_different_tokenizers(
+        self, kdzoo: Command, refused: Callable[..., str], write: Write, tiny: str
+    ) -> None:
+        text = tiny.split('[[stage]]\nkind = "distill"')[0].replace("max_steps = 3", "max_steps = 1")
+        models = []
+        for size in (600, 601):
+            out = Path(f"made-{size}")
+            assert (
+                kdzoo("run", write(text), "--out", out, "--set", f"tokenizer.train.vocab_size={size}").code
+                == 0
+            )
+            models.append((run_of(out) / "finetune/model").absolute())
+        text = tiny.split("[tokenizer]")[0] + (
+            f'[teacher]\npath = "{models[0]}"\n[student]\npath = "{models[1]}"\n'
+            '[[stage]]\nkind = "distill"\nmethod = "rkd"\n'
+        )
+        for command in ([], ["--dry-run"]):
+            assert "student and teacher have different tokenizers" in refused(write(text), *command)
+
+    @pytest.mark.parametrize(
+        ("train", "evaluation", "message"),
+        [
+            ('{"prompt": "a"}\n', None, "train.jsonl:1: has no target"),
+            (None, '{"prompt": "a", "target"\n', "evaluation.jsonl:1: not valid JSON"),
+            ("", None, "stage 'finetune': the data hold no example to train on"),
+            (None, "", "stage 'evaluate': the data hold no example to evaluate"),
+        ],
+    )
+    def test_in_the_data(
+        self,
+        refused: Callable[..., str],
+        write: Write,
+        tiny: str,
+        train: str | None,
+        evaluation: str | None,
+        message: str,
+    ) -> None:
+        right = '{"prompt": "one", "target": "two"}\n'
+        Path("train.jsonl").write_text(right if train is None else train)
+        Path("evaluation.jsonl").write_text(right if evaluation is None else evaluation)
+        jsonl = 'kind = "jsonl"\ntrain = "train.jsonl"\nevaluation = "evaluation.jsonl"\n'
+        text = tiny.replace('kind = "embedded"\nquestions = 60\ntest_questions = 10\ndatabases = 2\n', jsonl)
+        assert message in refused(write(text))
+
+    def test_several_mistakes_are_told_at_once_one_a_line(self, kdzoo: Command, write: Write) -> None:
+        done = kdzoo("run", write(write().read_text(), ("batch_size", "batchsize"), ("= 0.5", "= 1.5")))
+        assert done.code == 2
+        assert len(done.err.splitlines()) == 2
+        assert written() == []
+
+
+class TestRehearsal:
+    @pytest.mark.parametrize("name", ["kid_tinyllama", "codegen-350m_from_2b"])
+    def test_runs_every_stage_where_neither_data_nor_weights_are(
+        self, name: str, kdzoo: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("KDZOO_DATA", str(tmp_path / "absent"))
+        (path,) = (recipe for recipe in RECIPES if recipe.stem == name)
+        done = kdzoo("run", path, "--rehearse")
+        assert done.code == 0
+        assert done.err == (
+            f"rehearsal: {tmp_path / 'absent/spider'} is not there, the embedded benchmark stands in\n"
+        )
+        stages = tomllib.loads(path.read_text())["stage"]
+        models = [stage["method"] for stage in stages if stage["kind"] == "distill"]
+        assert list(rows_of(done.out)) == ["teacher", *models]
+        run = run_of()
+        assert run.name.startswith(f"{name}-rehearsal-")
+        for model in models:
+            adapter = json.loads((run / model / "model/adapter_config.json").read_text())
+            assert (adapter["r"], adapter["lora_alpha"]) == (4, 32)
+            base = json.loads((run / model / "base/config.json").read_text())
+            assert base["model_type"] == ("llama" if "llama" in name else "codegen")
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Let the system refuse to write more than so many bytes to a file, as it does when a disk is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+class TestTheSystemRefuses:
+    """Exit code 1 and one message; nothing that was finished is lost."""
+
+    @pytest.mark.parametrize(
+        ("size", "what"),
+        [(1 << 10, "a database of the benchmark"), (50_000, "weights"), (400_000, "the optimizer's state")],
+        ids=["data", "weights", "optimizer"],
+    )
+    def test_to_write(self, size: int, what: str, kdzoo: Command, write: Write, tiny: str) -> None:
+        with files_of_at_most(size):
+            done = kdzoo("run", write())
+        assert done.code == 1, what
+        (line,) = done.err.splitlines()
+        assert line.startswith(f"kdzoo: cannot write below runs{'/tiny-' if size > 1 << 10 else ''}")
+        again = kdzoo("run", write())
+        assert again.code == 0
+        assert list(rows_of(again.out)) == ["teacher", "kid"]
+
+    def test_what_was_finished_is_kept(self, kdzoo: Command, write: Write) -> None:
+        assert kdzoo("run", write(), "--set", "kid.options.alpha=0.125").code == 0
+        with files_of_at_most(50_000):
+            done = kdzoo("run", write())
+        assert done.code == 1
+        assert "finetune: finished before" in done.out
+        status = [json.loads(path.read_text())["status"] for path in Path("runs").glob("*/run.json")]
+        assert sorted(status) == ["failed", "finished"]
+
+    def test_a_folder_where_a_file_is(self, kdzoo: Command, write: Write) -> None:
+        Path("taken").touch()
+        done = kdzoo("run", write(), "--out", "taken/runs")
+        assert done.code == 1
+        (line,) = done.err.splitlines()
+        assert line.startswith("kdzoo: cannot write below taken/runs/tiny-")
+        assert line.endswith("Not a directory")
