@@ -1,0 +1,177 @@
+"""Which part may import which: dependencies point one way, and the core knows hooks, not methods."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import io
+import re
+import tokenize
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import kdzoo
+
+ROOT = Path(__file__).parents[1]
+CORE = ROOT / "kdzoo"
+PLUGINS = ROOT / "plugins"
+METHODS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"][
+    "kdzoo"
+]
+
+# What every part may use, and what each part may use beyond it. A part is a folder or a module of kdzoo/.
+HOOKS = {
+    "closed_form",
+    "defaults",
+    "divergences",
+    "errors",
+    "files",
+    "hookspecs",
+    "kind",
+    "method",
+    "randomness",
+    "registry",
+    "sequences",
+    "step",
+}
+MAY_USE = {
+    "engine": set[str](),
+    "sql": set[str](),
+    "testing": set[str](),
+    "run_directory": set[str](),
+    "data": {"sql"},
+    "recipe": {"data"},
+    "report": {"recipe"},
+    "fingerprints": {"data", "recipe"},
+    "preflight": {"engine", "recipe"},
+    "stages": {"engine", "data", "sql", "recipe", "report", "run_directory"},
+    "pipeline": {"stages", "preflight", "fingerprints", "recipe", "report", "run_directory"},
+    "plan": {"engine", "data", "preflight", "fingerprints", "recipe", "run_directory"},
+    "commands": {"pipeline", "plan", "engine", "data", "sql", "recipe", "report"},
+    "cli": {"commands"},
+}
+
+# Where the core may say a method's name: a recipe's default, and the heading that a run's table must have.
+NAMED = {("recipe/stages.py", '"sft"'), ("report/table.py", '"relative to SFT"')}
+
+# From Python 3.12 on the text of an f-string is a token of its own.
+TEXT_TOKENS = {tokenize.NAME, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
+
+
+def modules(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def part_of(file: Path) -> str:
+    return file.relative_to(CORE).parts[0].removesuffix(".py")
+
+
+def statements(tree: ast.AST, *, at_import: bool) -> Iterator[ast.stmt]:
+    """The import statements in a module; ``at_import`` leaves out those that run later, or never."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        is_later = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or (
+            isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        )
+        if not (at_import and is_later):
+            yield from statements(node, at_import=at_import)
+
+
+def imported(file: Path, *, at_import: bool = False) -> set[str]:
+    """The dotted names that a module imports: modules, and what is taken from them."""
+    names: set[str] = set()
+    for node in statements(ast.parse(file.read_text(encoding="utf-8")), at_import=at_import):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: a relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def ours(names: set[str]) -> set[str]:
+    return {name for name in names if name == "kdzoo" or name.startswith("kdzoo.")}
+
+
+@pytest.mark.parametrize("file", modules(CORE), ids=lambda file: str(file.relative_to(CORE)))
+def test_a_part_uses_only_what_lies_below_it(file: Path) -> None:
+    part = part_of(file)
+    if part == "__init__":
+        return  # it names the public names' homes, and imports none
+    allowed = HOOKS | MAY_USE.get(part, set()) | {part}
+    assert {name.split(".")[1] for name in ours(imported(file))} - allowed == set()
+
+
+def test_no_modules_need_each_other_to_be_imported() -> None:
+    names = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
+        for file in modules(CORE)
+    }
+    needs = {
+        name: {
+            found
+            for found in (
+                next((n for n in (needed, needed.rpartition(".")[0]) if n in names), None)
+                for needed in ours(imported(file, at_import=True))
+            )
+            if found is not None
+        }
+        for name, file in names.items()
+    }
+    while needs:
+        free = {name for name, others in needs.items() if not others & needs.keys()}
+        assert free, f"a circle of imports among {sorted(needs)}"
+        needs = {name: others for name, others in needs.items() if name not in free}
+
+
+@pytest.mark.parametrize("file", modules(CORE), ids=lambda file: str(file.relative_to(CORE)))
+def test_the_core_names_no_method_and_imports_no_plugin(file: Path) -> None:
+    name = re.compile(rf"(?<![a-z])({'|'.join(METHODS)})(?![a-z])", re.IGNORECASE)
+    text = file.read_text(encoding="utf-8")
+    documentation = {
+        docstring_line
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+        for docstring_line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    found = {
+        token.string
+        for token in tokenize.generate_tokens(io.StringIO(text).readline)
+        if token.type in TEXT_TOKENS and token.start[0] not in documentation and name.search(token.string)
+    }
+    allowed = {word for module, word in NAMED if module == str(file.relative_to(CORE))}
+    assert found == allowed
+    assert not {needed.split(".")[0] for needed in imported(file)} & set(METHODS.values())
+
+
+class TestPlugins:
+    @pytest.mark.parametrize("file", modules(PLUGINS), ids=lambda file: file.stem)
+    def test_a_plugin_uses_public_names_and_no_other_plugin(self, file: Path) -> None:
+        used = imported(file)
+        assert ours(used) <= {f"kdzoo.{name}" for name in kdzoo.__all__}
+        assert not {name.split(".")[0] for name in used} & set(METHODS.values())
+
+    @pytest.mark.parametrize("file", modules(PLUGINS), ids=lambda file: file.stem)
+    def test_a_plugin_leaves_torch_alone_until_a_hook_runs(self, file: Path) -> None:
+        needed = {name.split(".")[0] for name in imported(file, at_import=True)}
+        assert needed <= {"__future__", "typing", "kdzoo", "pydantic", "enum"}
+
+    def test_each_is_an_entry_point_like_a_third_party_s(self) -> None:
+        assert sorted(METHODS.values()) == [file.stem for file in modules(PLUGINS)]
+        assert len(METHODS) == 7
+
+
+def test_every_public_name_is_there_and_is_not_hidden_behind_another() -> None:
+    assert sorted(kdzoo.__all__) == kdzoo.__all__
+    for name in kdzoo.__all__:
+        found = getattr(kdzoo, name)
+        assert found.__name__ in (name, f"kdzoo.{name}")
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        kdzoo.nothing  # noqa: B018
+    assert importlib.import_module("kdzoo.divergences") is kdzoo.divergences
