@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers.cache_utils import Cache, DynamicLayer
 
 
 @dataclass(frozen=True, eq=False)
 class KeyValues:
-    """Keys and values of every layer, each of shape [B, heads, tokens, head size]."""
+    """Keys and values of every layer, each of shape [B, heads, tokens, head size].
+
+    ``buffers``, where there are any, are the same tensors with room for more tokens behind those that they hold.
+    """
 
     layers: tuple[tuple[Tensor, Tensor], ...]
+    buffers: tuple[tuple[Tensor, Tensor], ...] | None = None
 
     @staticmethod
     def of(cache: Cache) -> KeyValues:
         """Take the tensors that a model has left in its cache."""
-        return KeyValues(tuple((layer.keys, layer.values) for layer in cache.layers))
+        in_place = [layer for layer in cache.layers if isinstance(layer, _InPlace)]
+        return KeyValues(
+            tuple((layer.keys, layer.values) for layer in cache.layers),
+            tuple((layer.all_keys, layer.all_values) for layer in in_place) or None,
+        )
 
     @property
     def length(self) -> int:
         """The number of token positions held."""
         return self.layers[0][0].shape[2]
+
+    @property
+    def room(self) -> int:
+        """The number of tokens that the buffers can take in addition."""
+        return 0 if self.buffers is None else self.buffers[0][0].shape[2] - self.length
 
     def map(self, function: Callable[[Tensor], Tensor]) -> KeyValues:
         """Apply a function to all keys and values."""
@@ -35,21 +48,38 @@ class KeyValues:
         """The same numbers without gradients."""
         return self.map(Tensor.detach)
 
+    def repeated(self, times: Sequence[int], room: int) -> KeyValues:
+        """Each row as often as ``times`` says, without gradients, in buffers with room for so many more tokens."""
+        buffers = tuple(
+            (_repeated(keys, times, room), _repeated(values, times, room)) for keys, values in self.layers
+        )
+        length = self.length
+        return KeyValues(tuple((k[:, :, :length], v[:, :, :length]) for k, v in buffers), buffers)
 
-def branch(prompt: KeyValues) -> Cache:
-    """A cache that starts with the prompt's keys and values; appending to it makes new tensors, with gradients."""
+
+def branch(prompt: KeyValues, tokens: int) -> Cache:
+    """A cache that starts with the prompt's keys and values and takes so many tokens more.
+
+    Appending makes new tensors, with gradients, unless the prompt has room: then it writes behind the prompt, over
+    what the branch before has written there.
+    """
+    if prompt.buffers is not None and tokens <= prompt.room:
+        return Cache(layers=[_InPlace(*layer, prompt.length) for layer in prompt.buffers])
     return Cache(layers=[_Continued(keys, values) for keys, values in prompt.layers])
 
 
-def growing_branch(prompt: KeyValues, room: int) -> Cache:
-    """A cache for generation: the prompt is copied once, with room for so many more tokens written in place."""
-    return Cache(layers=[_Growing(keys, values, room) for keys, values in prompt.layers])
+def growing_branch(prompt: KeyValues, rows: Tensor, room: int) -> Cache:
+    """A cache for the generation of so many tokens after the prompts of the given rows (int64 indices)."""
+    if room <= prompt.room and len(rows) == prompt.layers[0][0].shape[0]:
+        return branch(prompt, room)
+    grown = prompt.map(lambda kv: pad(kv.index_select(0, rows), (0, 0, 0, room)))
+    return Cache(layers=[_InPlace(keys, values, prompt.length) for keys, values in grown.layers])
 
 
 def keep_rows(cache: Cache, rows: Tensor) -> None:
     """Drop all other rows (int64 indices) from a cache made by `growing_branch`."""
     for layer in cache.layers:
-        assert isinstance(layer, _Growing)
+        assert isinstance(layer, _InPlace)
         layer.keep_rows(rows)
 
 
@@ -61,29 +91,42 @@ class _Continued(DynamicLayer):  # type: ignore[misc]
         self.is_initialized = True
 
 
-class _Growing(_Continued):
-    def __init__(self, keys: Tensor, values: Tensor, room: int) -> None:
-        super().__init__(keys, values)
-        self._filled = keys.shape[2]
-        self._all_keys = torch.nn.functional.pad(keys, (0, 0, 0, room))
-        self._all_values = torch.nn.functional.pad(values, (0, 0, 0, room))
+class _InPlace(_Continued):
+    def __init__(self, all_keys: Tensor, all_values: Tensor, filled: int) -> None:
+        super().__init__(all_keys, all_values)
+        self.all_keys, self.all_values = all_keys, all_values
+        self._filled = filled
         self._view()
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         end = self._filled + key_states.shape[2]
-        self._all_keys[:, :, self._filled : end] = key_states
-        self._all_values[:, :, self._filled : end] = value_states
+        self.all_keys[:, :, self._filled : end] = key_states
+        self.all_values[:, :, self._filled : end] = value_states
         self._filled = end
         self._view()
         return self.keys, self.values
 
     def keep_rows(self, rows: Tensor) -> None:
-        self._all_keys = self._all_keys.index_select(0, rows)
-        self._all_values = self._all_values.index_select(0, rows)
+        self.all_keys = self.all_keys.index_select(0, rows)
+        self.all_values = self.all_values.index_select(0, rows)
         self._view()
 
     def _view(self) -> None:
-        self.keys = self._all_keys[:, :, : self._filled]
-        self.values = self._all_values[:, :, : self._filled]
+        self.keys = self.all_keys[:, :, : self._filled]
+        self.values = self.all_values[:, :, : self._filled]
+
+
+def _repeated(tensor: Tensor, times: Sequence[int], room: int) -> Tensor:
+    groups, heads, length, size = tensor.shape
+    buffer = tensor.new_empty(sum(times), heads, length + room, size)
+    if len(set(times)) == 1:
+        by_group = buffer.view(groups, times[0], heads, length + room, size)
+        by_group[..., :length, :] = tensor[:, None]
+        return buffer
+    row = 0
+    for group, count in enumerate(times):
+        buffer[row : row + count, :, :length] = tensor[group]
+        row += count
+    return buffer

@@ -65,7 +65,7 @@ class SharedPrompt(Conditioned):
             inputs,
             torch.cat([mask, torch.ones_like(inputs)], dim=1),
             lengths[:, None] + steps,
-            branch(prompt),
+            branch(prompt, inputs.shape[1]),
         )
         return self._features(hidden[sequences.mask])
 
@@ -80,7 +80,7 @@ class SharedPrompt(Conditioned):
             packing.inputs,
             self._anatomy.attention_mask(torch.cat([of_prompt, packing.visible], dim=2)),
             self._lengths[:, None] + packing.offsets,
-            branch(self._prompt()),
+            branch(self._prompt(), width),
         ).flatten(0, 1)
         return [
             self._features(hidden.index_select(0, sources[sequences.mask]))
@@ -111,7 +111,7 @@ class SharedPrompt(Conditioned):
     ) -> None:
         """Write tokens of the given rows into ``generated`` and their number into ``produced``, until all end."""
         room = self.limits.output
-        cache = growing_branch(self._prompt().map(lambda kv: kv.index_select(0, rows)), room)
+        cache = growing_branch(self._prompt(), rows, room)
         mask = self._mask.index_select(0, rows)
         mask = torch.cat([mask, mask.new_ones(len(rows), room)], dim=1)
         prompt_width = mask.shape[1] - room
@@ -160,11 +160,14 @@ class SharedPrompt(Conditioned):
         width = torch.arange(layout.beginning.shape[1], device=layout.beginning.device)
         # padding stands on the right, where causal attention hides it from the tokens: no mask, the fast kernel
         self._decode(layout.beginning, None, width.expand_as(layout.beginning), cache)
-        prompt = KeyValues.of(cache).map(layout.per_row)
+        if torch.is_grad_enabled():
+            prompt = KeyValues.of(cache).map(layout.per_row)
+        else:
+            prompt = KeyValues.of(cache).repeated(layout.sizes, layout.rest.shape[1] + self.limits.output)
         if layout.rest.shape[1] == 0:
             return prompt
         start = layout.per_row(layout.beginning_lengths)
-        continued = branch(prompt)
+        continued = branch(prompt, layout.rest.shape[1])
         positions = start[:, None] + torch.arange(layout.rest.shape[1], device=start.device)
         self._decode(layout.rest, self._mask, positions, continued)
         return KeyValues.of(continued)
