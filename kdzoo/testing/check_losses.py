@@ -13,8 +13,9 @@ def check_divergence(case: Case, dtype: torch.dtype) -> None:
     """One finite number for each token, gradients to the student only, inputs untouched."""
     for step in case.steps():
         tokens = case.make(step).scored
-        student, teacher = (logits.to(dtype).requires_grad_() for logits in _logits(step))
-        given = student.detach().clone(), teacher.detach().clone()
+        leaves = [logits.to(dtype).requires_grad_() for logits in _logits(step)]
+        # clones, as autograd itself refuses changes in place of leaves, in words of its own
+        student, teacher = (leaf.clone() for leaf in leaves)
         losses = case.divergence(step, student, teacher, tokens)
         what = f"{case.name}: divergence"
         assert isinstance(losses, Tensor), f"{what} must give a tensor, not {type(losses).__name__}"
@@ -23,14 +24,14 @@ def check_divergence(case: Case, dtype: torch.dtype) -> None:
         )
         assert bool(losses.isfinite().all()), f"{what} is not finite on logits of {dtype}"
         assert losses.requires_grad, f"{what} gives the student no gradient"
-        of_student, of_teacher = torch.autograd.grad(losses.sum(), (student, teacher), allow_unused=True)
+        assert torch.equal(student, leaves[0]), f"{what} changes student_logits in place"
+        assert torch.equal(teacher, leaves[1]), f"{what} changes teacher_logits in place"
+        of_student, of_teacher = torch.autograd.grad(losses.sum(), leaves, allow_unused=True)
         assert of_student is not None, f"{what} gives the student no gradient"
         assert bool(of_student.isfinite().all()), f"{what} has a gradient that is not finite"
         assert of_teacher is None or not bool(of_teacher.any()), (
             f"{what} gives the teacher a gradient; use teacher_logits.detach()"
         )
-        assert torch.equal(student, given[0]), f"{what} changes student_logits in place"
-        assert torch.equal(teacher, given[1]), f"{what} changes teacher_logits in place"
 
 
 def check_chunks(case: Case) -> None:

@@ -18,11 +18,11 @@ from kdzoo.testing.table_model import VOCABULARY, RandomBatch
 def check_sequences(case: Case) -> None:
     """The sequences have legal shapes, types, ids and kinds, and the ground truth is untouched."""
     for step in case.steps():
-        before = step.target.tokens.clone()
+        target = step.target
+        before = target.tokens.clone(), target.lengths.clone(), target.kinds.clone()
         sequences = case.make(step)
-        assert torch.equal(step.target.tokens, before), (
-            f"{case.name}: make_training_sequence changed step.target"
-        )
+        now = step.target.tokens, step.target.lengths, step.target.kinds
+        assert all(map(torch.equal, now, before)), f"{case.name}: make_training_sequence changed step.target"
         rows, width = sequences.tokens.shape
         where = f"{case.name}: make_training_sequence:"
         assert rows == step.target.tokens.shape[0] * sequences.per_prompt, (
