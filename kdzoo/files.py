@@ -17,7 +17,7 @@ _REFUSALS = ("I/O error", "PytorchStreamWriter failed", "unexpected pos")
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file's content at once."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
     try:
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
@@ -36,7 +36,7 @@ def write_json(path: Path, content: Any) -> None:
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Fill a folder under a temporary name; it takes its own name when the block ends well, replacing what was there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
@@ -46,6 +46,15 @@ def new_folder(path: Path) -> Iterator[Path]:
         temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process was writing in a folder, where no other process is at work."""
+    for leftover in folder.glob(".*.tmp"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def why_not_written(error: BaseException) -> str | None:
@@ -60,3 +69,7 @@ def why_not_written(error: BaseException) -> str | None:
     if from_sqlite or any(refusal in words for refusal in _REFUSALS):
         return words.splitlines()[0]
     return None
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kdzoo.errors import RunError
-from kdzoo.files import write_json, write_text
+from kdzoo.files import remove_leftovers, write_json, write_text
 
 _RECORD = "stage.json"
 _LOCK = ".lock"
@@ -87,14 +87,15 @@ class RunDirectory:
         write_json(self.stage(record.name) / _RECORD, asdict(record))
 
     def begin_stage(self, name: str, fingerprint: str) -> Path:
-        """Give the stage's folder; what an unfinished stage of other settings left there is removed."""
+        """Give the stage's folder; what was left there of other settings, or half written, is removed."""
         folder = self.stage(name)
         if folder.is_symlink():
             folder.unlink()
         marker = folder / "fingerprint"
-        if folder.exists() and (not marker.is_file() or marker.read_text() != fingerprint):
+        if folder.exists() and _text(marker) != fingerprint:
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
         write_text(marker, fingerprint)
         return folder
 
