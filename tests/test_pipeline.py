@@ -1,6 +1,11 @@
 """A whole run: what it leaves, what it reuses, and that others can load it."""
 
+import itertools
 import json
+import re
+import shutil
+import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 
@@ -8,13 +13,16 @@ import pytest
 import torch
 from peft import PeftModel
 from rich.console import Console
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
-from kdzoo import pipeline
+from kdzoo import fingerprints, pipeline
 from kdzoo.engine.encoding import decode
-from kdzoo.errors import UserError
+from kdzoo.errors import RunError, UserError
 from kdzoo.recipe import load_recipe
 from kdzoo.report.progress import Reporter
+from kdzoo.stages import finetune
 
 RECIPE = """
 name = "small"
@@ -194,6 +202,165 @@ class TestInterruption:
         ).read_text()
 
 
+ONE_STAGE = (
+    RECIPE.replace("LORA\n", "")
+    .replace("max_steps = 3", "max_steps = 2")
+    .split('[[stage]]\nkind = "distill"')[0]
+)
+
+
+class TestWhatUsersDoToRuns:
+    def one(self, tmp_path, name="one", overrides=()):
+        path = write_recipe(tmp_path, ONE_STAGE.replace('name = "small"', f'name = "{name}"'))
+        return run(path, tmp_path / "runs", overrides)
+
+    def test_they_delete_a_run_that_another_links_to(self, tmp_path):
+        first, _ = self.one(tmp_path)
+        second, printed = self.one(tmp_path, "two")
+        assert "finetune: finished before" in printed
+        weights = (second / "finetune/model/model.safetensors").read_bytes()
+        shutil.rmtree(first)
+        again, printed = self.one(tmp_path, "two")
+        assert again == second
+        assert "finetune: finished before" not in printed
+        assert not (second / "finetune").is_symlink()
+        assert (second / "finetune/model/model.safetensors").read_bytes() == weights
+
+    def test_they_delete_a_model_to_save_space_and_want_it_back(self, tmp_path):
+        path, _ = self.one(tmp_path)
+        weights = (path / "finetune/model/model.safetensors").read_bytes()
+        shutil.rmtree(path / "finetune/model")
+        self.one(tmp_path)
+        assert (path / "finetune/model/model.safetensors").read_bytes() == weights
+
+    def test_they_upgrade_and_the_old_run_stays_as_it_is(self, tmp_path, monkeypatch):
+        old, _ = self.one(tmp_path)
+        before = {file: file.stat().st_mtime_ns for file in old.rglob("*")}
+        version = fingerprints.version
+        monkeypatch.setattr(fingerprints, "version", lambda name: version(name) + ".post1")
+        new, printed = self.one(tmp_path)
+        assert new != old
+        assert f"{old} is this recipe under other versions, code or data, and stays as it is" in printed
+        assert "finetune: finished before" not in printed
+        assert {file: file.stat().st_mtime_ns for file in old.rglob("*")} == before
+        _, printed = self.one(tmp_path)
+        assert "stays as it is" not in printed
+
+    def test_they_watch_with_other_loggers_and_nothing_is_done_again(self, tmp_path, monkeypatch):
+        logged = []
+
+        class Notebook(TrainerCallback):
+            def on_log(self, args, state, control, logs=None, **_):
+                logged.append(logs)
+
+        monkeypatch.setitem(INTEGRATION_TO_CALLBACK, "notebook", Notebook)
+        watched = ["training.loggers=['notebook']"]
+        path, _ = self.one(tmp_path, overrides=watched)
+        assert [logs["loss"] for logs in logged if "loss" in logs] == [
+            line["loss"] for line in lines_of(path / "finetune/metrics.jsonl")
+        ]
+        _, printed = self.one(tmp_path)
+        assert "finetune: finished before" in printed
+
+    def test_they_move_the_runs_of_adapters_on_models_made_here(self, tmp_path):
+        text = RECIPE.replace("LORA", "lora = { rank = 2 }").replace("max_steps = 3", "max_steps = 1")
+        head, *stages = text.split("[[stage]]\n")
+        first, second = (
+            'kind = "distill"\nmethod = "sft"\n',
+            'kind = "distill"\nmethod = "sft"\nname = "more"\n',
+        )
+        trained = "[[stage]]\n".join([head, first, second + 'student_from = "sft"\n'])
+        run(write_recipe(tmp_path, trained), tmp_path / "runs")
+        (tmp_path / "runs").rename(tmp_path / "moved")
+        recipe = write_recipe(tmp_path, trained + "[[stage]]\n" + stages[-1])
+        path, printed = run(recipe, tmp_path / "moved")
+        assert printed.count("finished before") == 2
+        assert [line["model"] for line in lines_of(path / "evaluate/predictions.jsonl")] == ["sft"] * 10 + [
+            "more"
+        ] * 10
+        # each adapter has its base beside it, so that no stage needs another one's folder
+        bases = [(path / stage / "base/model.safetensors").read_bytes() for stage in ("sft", "more")]
+        assert bases[0] == bases[1]
+        named = json.loads((path / "more/model/adapter_config.json").read_text())["base_model_name_or_path"]
+        assert named.startswith(str(tmp_path / "runs"))
+        assert named.endswith("/more/base")
+
+    def test_they_start_it_twice_at_once(self, tmp_path):
+        path, _ = self.one(tmp_path)
+        before = {file: file.stat().st_mtime_ns for file in path.rglob("*")}
+        code = (
+            "import sys\nfrom pathlib import Path\nfrom kdzoo.run_directory import RunDirectory\n"
+            "with RunDirectory(Path(sys.argv[1])).locked():\n    print(flush=True)\n    sys.stdin.readline()\n"
+        )
+        command = [sys.executable, "-c", code, str(path)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+            first.stdout.readline()
+            with pytest.raises(RunError, match=rf"another process \({first.pid}\) is at work in {path}"):
+                self.one(tmp_path)
+            first.communicate("\n")
+        after = {file: file.stat().st_mtime_ns for file in path.rglob("*")}
+        assert {file for file in after if after[file] != before.get(file)} <= {path / ".lock"}
+
+
+class TestChains:
+    """Models as they came, before and after training; stages that start from others."""
+
+    @pytest.mark.parametrize("finished", [False], indirect=True, ids=["full"], scope="module")
+    def test_what_is_evaluated_is_what_the_model_was_at_that_point(self, finished, tmp_path):
+        _, path, _ = finished
+        model = path / "finetune/model"
+        stages = [
+            'kind = "evaluate"\nname = "before"\nmodels = ["student", "teacher"]',
+            'kind = "finetune"\nmodel = "student"',
+            'kind = "evaluate"\nname = "after"\nmodels = ["student"]',
+            'kind = "distill"\nmethod = "kid"\nstudent_from = "finetune"\ntraining = { max_steps = 2 }',
+            'kind = "distill"\nmethod = "fkd"\nstudent_from = "kid"\ntraining = { max_steps = 2 }',
+            'kind = "evaluate"\nname = "end"\nmodels = ["student", "fkd"]\nevaluation = { metrics = ["ts"] }',
+        ]
+        text = RECIPE.split("[tokenizer]")[0] + f'[teacher]\npath = "{model}"\n[student]\npath = "{model}"\n'
+        text += "[training]" + RECIPE.split("[training]")[1].split("[[stage]]")[0]
+        text += "".join(f"[[stage]]\n{stage}\n" for stage in stages)
+        chained, printed = run(write_recipe(tmp_path, text), tmp_path / "runs")
+        table = printed[printed.index("model ") :].splitlines()
+        assert [re.split(r"  +", line)[0] for line in table[1:-1]] == [
+            "student (before)",
+            "teacher",
+            "student (after)",
+            "fkd",
+        ]
+        # the student as it came is the teacher
+        predictions = lines_of(chained / "before/predictions.jsonl")
+        of = {m: [p["prediction"] for p in predictions if p["model"] == m] for m in ("student", "teacher")}
+        assert of["student"] == of["teacher"]
+        weights = [
+            load_file(folder / "model.safetensors")["model.norm.weight"]
+            for folder in (model, chained / "finetune/model", chained / "kid/model", chained / "fkd/model")
+        ]
+        assert len({tuple(w.tolist()) for w in weights}) == 4
+        for earlier, later in itertools.pairwise(weights):
+            # one from the other by two or three small steps; a new model's are all 1
+            assert (later - earlier).abs().max() < 0.05
+
+    def test_an_adapter_s_folder_is_a_model_too(self, finished, tmp_path):
+        _, path, _ = finished
+        student = path / "kid/model"
+        text = RECIPE.split("[tokenizer]")[0] + f'[student]\npath = "{student}"\nlora = {{ rank = 2 }}\n'
+        text += "[training]\ninput_limit = 512\noutput_limit = 64\nmax_steps = 1\nbatch_size = 8\n"
+        text += '[[stage]]\nkind = "distill"\nmethod = "sft"\n[[stage]]\nkind = "evaluate"\nmodels = ["student", "sft"]\n'
+        again, _ = run(write_recipe(tmp_path, text), tmp_path / "runs")
+        before = [
+            line["prediction"]
+            for line in lines_of(path / "evaluate/predictions.jsonl")
+            if line["model"] == "kid"
+        ]
+        lines = lines_of(again / "evaluate/predictions.jsonl")
+        assert [line["prediction"] for line in lines if line["model"] == "student"] == before
+        base = json.loads((again / "sft/model/adapter_config.json").read_text())["base_model_name_or_path"]
+        merged = (again / "sft/base") if (student / "adapter_config.json").is_file() else student
+        assert Path(base) == merged.resolve()
+        PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), again / "sft/model")
+
+
 class TestMistakesThatWriteNothing:
     def check(self, recipe, tmp_path, *words):
         with pytest.raises(UserError) as caught:
@@ -242,6 +409,36 @@ method = "rkd"
     def test_prompts_longer_than_the_models_positions(self, tmp_path):
         text = RECIPE.replace("input_limit = 512", "input_limit = 100000")
         self.check(write_recipe(tmp_path, text), tmp_path, "positions", "100064")
+
+
+class TestFailures:
+    def failing(self, tmp_path, monkeypatch, error):
+        def fail(*_, **__):
+            raise error
+
+        monkeypatch.setattr(finetune, "run", fail)
+        with pytest.raises(type(error) if type(error) is KeyError else Exception) as caught:
+            run(write_recipe(tmp_path, ONE_STAGE), tmp_path / "runs")
+        (path,) = (tmp_path / "runs").glob("small-*")
+        assert json.loads((path / "run.json").read_text())["status"] == "failed"
+        return caught.value
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"),
+            RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+            MemoryError(),
+        ],
+    )
+    def test_memory_that_does_not_suffice(self, tmp_path, monkeypatch, error):
+        told = self.failing(tmp_path, monkeypatch, error)
+        assert isinstance(told, RunError)
+        assert str(told).startswith("out of memory: a smaller training.micro_batch_size")
+
+    def test_a_fault_in_the_program_keeps_its_traceback(self, tmp_path, monkeypatch):
+        error = KeyError("who knows")
+        assert self.failing(tmp_path, monkeypatch, error) is error
 
 
 def test_a_disk_that_is_full_is_told_and_loses_nothing(finished, tmp_path, monkeypatch):
