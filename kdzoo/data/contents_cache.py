@@ -69,7 +69,7 @@ def _key(database: Path) -> str:
     """Changes with the database's contents and with the code that reads them."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for module in ("schema.py", "values.py", "contents_cache.py"):
+    for module in ("schema.py", "values.py", "text_index.py", "contents_cache.py"):
         digest.update((here / module).read_bytes())
     status = database.stat()
     with database.open("rb") as file:

@@ -140,25 +140,20 @@ def _question(
         if not value:
             problems.note(where, f"has no {what} (key {' or '.join(repr(n) for n in names)})", f"no {what}")
             return None
-        if not is_unicode(value):
-            problems.note(where, f"its {what} holds half a character (a lone surrogate)", "half a character")
-            return None
     assert db_id is not None
     assert text is not None
+    number = entry.get("question_id")
+    name = default_id if number is None else str(number)
+    evidence = _text(entry, ("evidence",)) or ""
+    difficulty = _text(entry, ("difficulty",))
+    if not is_unicode("".join((name, db_id, text, sql, evidence, difficulty or ""))):
+        problems.note(where, "holds half a character (a lone surrogate)", "half a character")
+        return None
     database = find_database(db_id)
     if database is None:
         problems.note(where, f"its database {db_id!r} has no file {db_id}/{db_id}.sqlite", "no database")
         return None
-    number = entry.get("question_id")
-    return Question(
-        id=default_id if number is None else str(number),
-        db_id=db_id,
-        text=text,
-        sql=sql,
-        database=database,
-        evidence=_text(entry, ("evidence",)) or "",
-        difficulty=_text(entry, ("difficulty",)),
-    )
+    return Question(name, db_id, text, sql, database, evidence, difficulty)
 
 
 def _text(entry: dict[str, Any], names: Sequence[str]) -> str | None:

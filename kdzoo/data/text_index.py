@@ -57,13 +57,17 @@ class TextIndex:
 
     def search(self, question: str, most: int) -> list[tuple[int, float]]:
         """Give the numbers of the best texts that share a word with the question, with their scores."""
-        words = dict.fromkeys(word.lower() for word in _WORD.findall(question))
-        words_that_tell = [word for word in words if word not in STOP_WORDS]
-        if not words_that_tell:
+        words = dict.fromkeys(word.lower() for word in _WORD.findall(question) if _tells(word))
+        if not words:
             return []
-        query = " OR ".join(f'"{word}"' for word in words_that_tell)
+        query = " OR ".join(f'"{word}"' for word in words)
         # bm25() is better the lower it is
         rows = self._connection.execute(
             "SELECT rowid, bm25(texts) FROM texts WHERE texts MATCH ? ORDER BY 2, 1 LIMIT ?", (query, most)
         )
         return [(row - 1, -score) for row, score in rows]
+
+
+def _tells(word: str) -> bool:
+    # US, IN and OR are names
+    return word.lower() not in STOP_WORDS or (word.isupper() and len(word) > 1)

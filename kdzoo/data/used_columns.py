@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from kdzoo.data.schema import Schema, open_read_only
 
 _NAME = re.compile(r"\w+")
+_QUOTED_NAME = re.compile(r"[`\"\[]([^`\"\]]+)")
+_USING = re.compile(r"\bUSING\s*\(([^)]*)\)", re.IGNORECASE)
+_NATURAL_JOIN = re.compile(r"\bNATURAL\b.*\bJOIN\b", re.IGNORECASE | re.DOTALL)
 
 Place = tuple[str, str]
 
@@ -23,13 +28,28 @@ def used_columns(sql: str, database: Path, schema: Schema) -> set[Place]:
     first = {t.name.lower(): (t.name, t.columns[0].name) for t in schema.tables if t.columns}
     reads = _reads(sql, database)
     if reads is None:
-        words = {word.lower() for word in _NAME.findall(sql)} | {
-            word.lower() for word in re.findall(r"[`\"\[]([^`\"\]]+)", sql)
-        }
+        words = _names(sql)
         return {place for (table, column), place in known.items() if table in words and column in words}
+    reads |= _compared_by_name(sql, known)
     used = {known[read] for read in reads if read in known}
     tables = {table for table, _ in reads} - {table.lower() for table, _ in used}
     return used | {first[table] for table in tables if table in first}
+
+
+def _compared_by_name(sql: str, known: Iterable[Place]) -> set[Place]:
+    """The columns that USING and NATURAL JOIN compare, of which SQLite does not tell, nor of their tables."""
+    named = _names(sql)
+    here = [(table, column) for table, column in known if table in named]
+    names = {name for inside in _USING.findall(sql) for name in _names(inside)}
+    if _NATURAL_JOIN.search(sql):
+        counts = Counter(column for _, column in here)
+        names |= {column for column, count in counts.items() if count > 1}
+    return {(table, column) for table, column in here if column in names}
+
+
+def _names(sql: str) -> set[str]:
+    """All that may be a name in a text, in lower case: its words, and what stands in quotes or brackets."""
+    return {name.lower() for name in [*_NAME.findall(sql), *_QUOTED_NAME.findall(sql)]}
 
 
 def _reads(sql: str, database: Path) -> set[Place] | None:
