@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdzoo.data.questions import BIRD, SPIDER, Keys, Problems, read_json_list, read_questions
@@ -165,6 +165,7 @@ entries = anything | st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(entries, max_size=5))
 def test_any_list_is_read_or_counted(tmp_path_factory, content):
     file = tmp_path_factory.mktemp("any") / "dev.json"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdzoo.data.questions import Question
@@ -42,6 +42,7 @@ def words(one):
     return one.text.lower().replace("?", "").split()
 
 
+@settings(deadline=None)
 @given(many_questions, st.floats(0.05, 0.95), st.integers(0, 5))
 def test_no_query_and_no_wording_is_on_both_sides(questions, held_out, seed):
     kept, held = split_by_query(questions, held_out, seed)
@@ -54,6 +55,7 @@ def test_no_query_and_no_wording_is_on_both_sides(questions, held_out, seed):
                 assert words(one) != words(other)
 
 
+@settings(deadline=None)
 @given(many_questions, st.randoms(use_true_random=False))
 def test_the_choice_depends_on_the_questions_and_not_on_their_order(questions, source):
     _, held = split_by_query(questions, 0.4, 1)

@@ -1,7 +1,7 @@
 """Exact match and ROUGE-L."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdzoo.data.text_scores import exact_match, rouge_l
@@ -33,6 +33,7 @@ def f_measure(prediction, target):
 words = st.lists(st.sampled_from(["police", "killed", "the", "gunman", "a"]), max_size=8)
 
 
+@settings(deadline=None)
 @given(words, words)
 def test_rouge_l_by_its_definition(prediction, target):
     assert rouge_l(" ".join(prediction), " ".join(target)) == pytest.approx(f_measure(prediction, target))

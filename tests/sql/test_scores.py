@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdzoo.sql import Verdict
@@ -13,6 +13,7 @@ from kdzoo.sql.wilson import wilson_interval
 Z = 1.959963984540054
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_the_interval_holds_the_shares_whose_own_normal_interval_reaches_the_observed_one(pair):
     # Wilson's definition: the ends p solve (observed - p)^2 = z^2 p (1 - p) / n

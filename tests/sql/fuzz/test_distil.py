@@ -1,6 +1,6 @@
 """A few databases are chosen that together catch what all catch."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdzoo.sql.fuzz.distil import distil
@@ -15,6 +15,7 @@ def test_the_most_useful_comes_first_and_what_adds_nothing_never():
     assert distil({"a": set()}, 3) == []
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.integers(0, 9), st.sets(st.integers(0, 15)), max_size=8))
 def test_nothing_that_is_caught_is_lost_and_each_choice_adds_the_most(caught):
     chosen = distil(caught, len(caught))
