@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kdzoo.errors import UserError
+from kdzoo.errors import RunError, UserError
 
 if TYPE_CHECKING:
     from kdzoo.data.questions import Question
@@ -47,16 +47,19 @@ def command(
     by_database: dict[str, list[Question]] = {}
     for question in read_gold_questions(questions, databases):
         by_database.setdefault(question.db_id, []).append(question)
-    out.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
     reporter = Reporter(console, quiet=not console.is_terminal)
     suites: dict[str, Suite] = {}
     effort = Effort(candidates=candidates, most_kept=keep, mutants=mutants)
-    with Judge() as judge:
-        for name, asked in by_database.items():
-            suites[name] = _build(name, asked, databases, out, judge, effort, seed, reporter)
-    reporter.stop()
-    _report(suites, out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with Judge() as judge:
+            for name, asked in by_database.items():
+                suites[name] = _build(name, asked, databases, out, judge, effort, seed, reporter)
+        reporter.stop()
+        _report(suites, out)
+    except OSError as error:
+        raise RunError(f"{out}: cannot be written: {error.strerror or error}") from None
 
 
 def _build(

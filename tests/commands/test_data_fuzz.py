@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from kdzoo.commands.data_fuzz import command
 from kdzoo.commands.score import command as score
-from kdzoo.errors import UserError
+from kdzoo.errors import RunError, UserError
 
 GOLD = "SELECT name FROM item WHERE price > 1"
 
@@ -116,6 +116,12 @@ def test_a_folder_that_holds_something_else_is_not_replaced(source):
     assert isinstance(done.exception, UserError)
     assert "thesis.txt" in str(done.exception)
     assert (source.out / "shop" / "thesis.txt").read_text(encoding="utf-8") == "work of years"
+
+
+def test_a_place_that_cannot_be_written_is_told(source):
+    done = source.fuzz(out=source.questions)
+    assert isinstance(done.exception, RunError)
+    assert "dev.json: cannot be written: File exists" in str(done.exception)
 
 
 def test_mistakes_are_told(source):
