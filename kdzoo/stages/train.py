@@ -46,7 +46,7 @@ def train_by(
 
     Raises:
         UserError: the method needs a teacher, and there is none.
-        RunError: no example is left to train on.
+        RunError: no example is left to train on, or the training diverged.
     """
     chosen = choose_method(method_name, options)
     tokenizer = context.tokenizer
@@ -90,6 +90,8 @@ def train_by(
 
     def watch(step: int, steps: int, numbers: dict[str, float]) -> None:
         clock.keep()
+        if not all(math.isfinite(numbers.get(key, 0.0)) for key in ("loss", "grad_norm")):
+            raise _diverged(name, f"at step {step}")
         context.reporter.advance(
             step, f"loss {numbers['loss']:.4f}  {numbers['tokens_per_second']:.0f} tokens/s"
         )
@@ -100,6 +102,8 @@ def train_by(
     finally:
         context.reporter.stop()
         seconds = clock.stop()
+    if not all(bool(weights.isfinite().all()) for weights in student.parameters() if weights.requires_grad):
+        raise _diverged(name, "before the end")
     with new_folder(folder / "model") as temporary:
         student.save_pretrained(str(temporary))
         tokenizer.save_pretrained(str(temporary))
@@ -114,6 +118,13 @@ def train_by(
         "tokens_per_second": result.tokens_per_second,
         "training_seconds": seconds,
     }
+
+
+def _diverged(name: str, when: str) -> RunError:
+    return RunError(
+        f"stage {name!r}: the training diverged {when}: its numbers are no longer finite; a lower learning_rate, a "
+        "longer warmup or a max_gradient_norm may help"
+    )
 
 
 def choose_method(name: str, options: Options) -> ChosenMethod:
