@@ -7,6 +7,8 @@ import sys
 
 import pytest
 from click.testing import CliRunner
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from kdzoo.commands.data_check import command
 from kdzoo.errors import RunError, UserError
@@ -67,6 +69,22 @@ class TestSpider:
             f"  prompt words: 50%: {length}, 90%: {length}, 99%: {length}, 100%: {length}; longer than 24: 1",
             "  gold queries that run: 1 of 1",
         ]
+
+    def test_tokens_are_counted_by_a_tokenizer_with_one_for_the_beginning(self, folder, tmp_path):
+        # one token a character
+        tokenizer = Tokenizer(models.WordLevel({"<unk>": 0, "</s>": 1}, unk_token="<unk>"))
+        tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+        saved = tmp_path / "tokenizer"
+        PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>").save_pretrained(saved)
+        text = (
+            "database schema :\ntable item , columns = [ item.name ( text | values : a , b ) ]\n"
+            "foreign keys : None\nmatched contents : None\nWhat is 0?\n"
+        )
+        tokens = len(text) + 1
+        for limit, longer in ((tokens, 0), (tokens - 1, 1)):
+            done = check(folder.path, "--tokenizer", saved, "--limit", limit)
+            assert lines(done)[4].startswith(f"  prompt tokens: 50%: {tokens}, ")
+            assert lines(done)[4].endswith(f"longer than {limit}: {longer}")
 
     def test_percentiles_are_the_nearest_ranks(self, folder):
         asked = [{**q, "question": "a " * n} for n, q in enumerate(questions(*[GOLD] * 100), start=1)]

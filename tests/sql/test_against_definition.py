@@ -75,6 +75,25 @@ def near_misses(gold, columns, source):
         f"{gold} UNION ALL {gold}",
         f"SELECT *, 1 FROM ({gold})",
         f"{gold}; SELECT 1",
+        *writings(gold),
+    ]
+
+
+def writings(gold):
+    """What systems make of a query's text, rightly or wrongly."""
+    return [
+        f"{gold} ; -- done",
+        f"/* {gold} */ {gold}",
+        f"```sql {gold} ```",
+        gold.upper(),
+        gold.replace("'", '"'),
+        gold.replace('"', "`"),
+        gold.replace(">=", "> =").replace("<=", "< =").replace("!=", "! ="),
+        gold.replace("SELECT ", "SELECT DISTINCT ", 1),
+        gold.replace(" ", "\t"),
+        gold.replace("(", "( DISTINCT ", 1),
+        gold[: len(gold) // 2],
+        gold.removeprefix("SELECT"),
     ]
 
 
