@@ -103,7 +103,7 @@ def items(spider_folder):
     questions = json.loads((spider_folder / "dev.json").read_text(encoding="utf-8"))
     golds = sorted({(q["db_id"], q["query"]) for q in questions})
     found = []
-    for name, gold in source.sample(golds, 150):
+    for name, gold in source.sample(golds, 100):
         database = spider_folder / "database" / name / f"{name}.sqlite"
         columns = {}
         for table in read_schema(database).tables:
