@@ -28,17 +28,6 @@ def filtered_parents(s: Speaker) -> Pair:
     return question, f"SELECT T2.{column.name} FROM {s.join()} WHERE T1.{condition}"
 
 
-def both_conditions(s: Speaker) -> Pair:
-    """A condition on the child and one on the parent."""
-    parent, child = s.domain.parent, s.domain.child
-    column = s.any_column(child)
-    words, compared = s.comparison(s.number(child))
-    more, equal = s.equality(parent)
-    made = f"that {s.noun(parent)} {more} {s.domain.verb}"
-    question = f"{s.show()} the {s.phrase(column)} of {s.noun(child)} with {words} {made}"
-    return question, f"SELECT T1.{column.name} FROM {s.join()} WHERE T1.{compared} AND T2.{equal}"
-
-
 def count_for_each(s: Speaker) -> Pair:
     """How many children each parent has."""
     parent, child = s.domain.parent, s.domain.child
@@ -60,45 +49,6 @@ def aggregate_of_children(s: Speaker) -> Pair:
     made = f"that {s.noun(parent)} {words} {s.domain.verb}"
     question = f"what is the {word} {number.name} of {s.noun(child)} {made}"
     return question, f"SELECT {name}(T1.{number.name}) FROM {s.join()} WHERE T2.{condition}"
-
-
-def grouped_by_parent(s: Speaker) -> Pair:
-    """An aggregate over children for each text of their parents."""
-    parent, child = s.domain.parent, s.domain.child
-    number, column = s.number(child), s.category(parent)
-    word, name = s.aggregate()
-    per = s.one(("for each", "per", "for every"))
-    question = (
-        f"{s.show()} the {word} {number.name} of {s.noun(child)} {per} {column.name} of {s.noun(parent)}"
-    )
-    select = f"SELECT T2.{column.name}, {name}(T1.{number.name}) FROM {s.join()}"
-    return question, f"{select} GROUP BY T2.{column.name}"
-
-
-def extreme_child(s: Speaker) -> Pair:
-    """The first child, in the order of a number, of some parents."""
-    parent, child = s.domain.parent, s.domain.child
-    number, column = s.number(child), s.text_column(child)
-    word, direction = s.source.choice([(number.most, "DESC"), (number.least, "ASC")])
-    words, condition = s.condition(parent)
-    made = f"that {s.noun(parent)} {words} {s.domain.verb}"
-    question = f"what is the {column.name} of the {word} {child.singular} {made}"
-    order = f"ORDER BY T1.{number.name} {direction} LIMIT 1"
-    return question, f"SELECT T1.{column.name} FROM {s.join()} WHERE T2.{condition} {order}"
-
-
-def with_many_children(s: Speaker) -> Pair:
-    """Parents with more children than a number."""
-    parent, child = s.domain.parent, s.domain.child
-    words, where = s.maybe_where(0.6, child, "T1.")
-    value = s.source.randint(1, 9)
-    more = s.one(("more than", "over"))
-    question = (
-        f"{s.show()} the {s.phrase(parent.label)} of {s.noun(parent)} that {s.domain.verb} {more} {value} "
-        f"{s.noun(child)}{words}"
-    )
-    group = f"GROUP BY T1.{parent.key} HAVING COUNT(*) > {value}"
-    return question, f"SELECT T2.{parent.label.name} FROM {s.join()}{where} {group}"
 
 
 def richest(s: Speaker) -> Pair:

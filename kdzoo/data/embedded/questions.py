@@ -20,7 +20,7 @@ class Asked:
     family: str
 
 
-# Each family of questions, and how often it is asked relative to the others.
+# Each of `kdzoo.data.embedded.names.FAMILIES`, and how often it is asked relative to the others.
 _FAMILIES: dict[str, tuple[Callable[[Speaker], tuple[str, str]], int]] = {
     "columns": (single_table.columns, 2),
     "filter": (single_table.filtered, 4),
@@ -34,22 +34,15 @@ _FAMILIES: dict[str, tuple[Callable[[Speaker], tuple[str, str]], int]] = {
     "order": (single_table.ordered, 3),
     "extreme": (single_table.extreme, 3),
     "distinct": (single_table.distinct, 2),
-    "most common": (single_table.most_common, 2),
     "above average": (single_table.above_average, 2),
     "both kinds": (single_table.both_kinds, 2),
     "join filter": (joined.filtered_children, 3),
     "join back": (joined.filtered_parents, 3),
-    "join two conditions": (joined.both_conditions, 2),
     "join count": (joined.count_for_each, 2),
     "join aggregate": (joined.aggregate_of_children, 2),
-    "join group": (joined.grouped_by_parent, 1),
-    "join extreme": (joined.extreme_child, 2),
-    "join having": (joined.with_many_children, 2),
     "richest": (joined.richest, 2),
     "childless": (joined.childless, 2),
 }
-
-FAMILIES = tuple(_FAMILIES)
 
 
 def ask(domain: Domain, source: random.Random, families: Sequence[str]) -> Asked:

@@ -155,17 +155,6 @@ def distinct(s: Speaker) -> Pair:
     return question, f"SELECT DISTINCT {column.name} FROM {table.name} WHERE {compared}"
 
 
-def most_common(s: Speaker) -> Pair:
-    """The text of the largest or smallest group."""
-    table = s.table()
-    column = s.category(table)
-    most, direction = s.source.choice([("most", "DESC"), ("fewest", "ASC")])
-    more, where = s.maybe_where(0.8, table)
-    question = f"which {column.name} has the {most} {s.noun(table)}{more}"
-    order = f"GROUP BY {column.name} ORDER BY COUNT(*) {direction} LIMIT 1"
-    return question, f"SELECT {column.name} FROM {table.name}{where} {order}"
-
-
 def above_average(s: Speaker) -> Pair:
     """The rows on one side of an average."""
     table = s.table()
