@@ -45,12 +45,12 @@ _EVALUATION_CODE = (
 )
 
 
-def of_run(recipe: Recipe, prints: dict[str, str]) -> str:
-    """Eight characters that tell the runs of recipes of one name apart; ``prints`` are the stages' fingerprints.
+def run_name(recipe: Recipe, prints: dict[str, str]) -> str:
+    """The name of the directory that a recipe fills; ``prints`` are its stages' fingerprints.
 
     The same recipe under other versions, code or data is another run, so that none destroys what another made.
     """
-    return _digest([recipe.model_dump(mode="json"), prints])[:8]
+    return f"{recipe.name}-{_digest([recipe.model_dump(mode='json'), prints])[:8]}"
 
 
 def of_stages(recipe: Recipe) -> dict[str, str]:

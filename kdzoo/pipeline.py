@@ -29,12 +29,11 @@ def run(recipe: Recipe, out: Path, reporter: Reporter) -> RunDirectory:
         UserError: the recipe asks for what cannot be had; nothing is written then.
         RunError: a stage failed for a reason outside the program, or another process is at work in the directory.
     """
-    preflight.check(recipe)
     prints = fingerprints.of_stages(recipe)
-    directory = run_directory(recipe, out, prints)
+    directory = RunDirectory(out / fingerprints.run_name(recipe, prints))
     context = RunContext(recipe, directory, out / ".cache", reporter)
     try:
-        _check_examples(context, prints)
+        _check(context, prints)
         _tell_of_others(context)
         with directory.locked():
             records = _run_stages(context, prints)
@@ -55,22 +54,18 @@ def run(recipe: Recipe, out: Path, reporter: Reporter) -> RunDirectory:
     return directory
 
 
-def run_directory(recipe: Recipe, out: Path, prints: dict[str, str]) -> RunDirectory:
-    """The directory that a recipe fills below ``out``; ``prints`` are its stages' fingerprints."""
-    return RunDirectory(out / f"{recipe.name}-{fingerprints.of_run(recipe, prints)}")
-
-
-def _check_examples(context: RunContext, prints: dict[str, str]) -> None:
-    """Read the data if a stage is left to do, so that what is wrong with them is told before anything is written.
+def _check(context: RunContext, prints: dict[str, str]) -> None:
+    """Look at models and data if a stage is left to do, so that what is wrong is told before anything is written.
 
     Raises:
-        UserError: the data are wrong, or there are none to train on or to evaluate.
+        UserError: models do not fit, the data are wrong, or there are none to train on or to evaluate.
     """
+    recipe, directory = context.recipe, context.directory
     to_do = [
-        stage
-        for stage in context.recipe.stages
-        if context.directory.find_finished(stage.name, prints[stage.name]) is None
+        stage for stage in recipe.stages if directory.find_finished(stage.name, prints[stage.name]) is None
     ]
+    if to_do:
+        preflight.check(recipe)
     for stage in to_do:
         wanted, examples = "train on", context.splits.train
         if isinstance(stage, EvaluateStage):

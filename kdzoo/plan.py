@@ -25,7 +25,7 @@ def print_plan(recipe: Recipe, out: Path, console: Console) -> None:
     """
     checked = _check(recipe)
     prints = fingerprints.of_stages(recipe)
-    directory = RunDirectory(out / f"{recipe.name}-{fingerprints.of_run(recipe, prints)}")
+    directory = RunDirectory(out / fingerprints.run_name(recipe, prints))
     counts = _example_counts(recipe)
 
     def say(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -174,16 +175,16 @@ class TestSettings:
 
 class TestRuns:
     def test_the_same_recipe_is_the_same_run(self, recipe: Callable[..., Recipe]) -> None:
-        first, second = (fingerprints.of_run(r, fingerprints.of_stages(r)) for r in (recipe(), recipe()))
+        first, second = (fingerprints.run_name(r, fingerprints.of_stages(r)) for r in (recipe(), recipe()))
         assert first == second
-        assert len(first) == 8
+        assert re.fullmatch(r"r-[0-9a-f]{8}", first)
 
     @pytest.mark.parametrize("override", ["kid.options.alpha=0.3", "training.sharing=off"])
     def test_a_recipe_that_says_otherwise_is_another(
         self, recipe: Callable[..., Recipe], override: str
     ) -> None:
         first, second = (
-            fingerprints.of_run(r, fingerprints.of_stages(r)) for r in (recipe(), recipe(override))
+            fingerprints.run_name(r, fingerprints.of_stages(r)) for r in (recipe(), recipe(override))
         )
         assert first != second
 
@@ -191,7 +192,9 @@ class TestRuns:
         self, recipe: Callable[..., Recipe]
     ) -> None:
         prints = fingerprints.of_stages(recipe())
-        assert fingerprints.of_run(recipe(), prints) != fingerprints.of_run(recipe(), {**prints, "kid": "0"})
+        assert fingerprints.run_name(recipe(), prints) != fingerprints.run_name(
+            recipe(), {**prints, "kid": "0"}
+        )
 
 
 class TestVersionsAndCode:
