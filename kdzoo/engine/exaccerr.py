@@ -14,7 +14,6 @@ after the prompt; a sequence's end is a step like any other, and none comes afte
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,18 +26,15 @@ from transformers import PreTrainedModel
 
 from kdzoo.divergences import forward_kl
 from kdzoo.engine.anatomy import shared_vocabulary, vocabulary_of
-from kdzoo.engine.batches import Batch, EncodedExample, make_batch
+from kdzoo.engine.batches import EncodedExample, make_batch
 from kdzoo.engine.conditioned import Conditioned
+from kdzoo.engine.conditioning import condition
 from kdzoo.engine.features import CHUNK_ELEMENTS, map_tokens
 from kdzoo.engine.layout import order_for_sharing
-from kdzoo.engine.ordinary import OrdinaryPrompt
 from kdzoo.engine.sampling import SamplingLimits
-from kdzoo.engine.shared import SharedPrompt
-from kdzoo.engine.sharing import why_not_shared
+from kdzoo.engine.sharing import shares_prompts
 from kdzoo.randomness import StepGenerator
 from kdzoo.sequences import Kind, Sequences
-
-logger = logging.getLogger(__name__)
 
 OraclePrefix = Literal["teacher", "gold"]
 
@@ -118,8 +114,8 @@ def measure_errors(
     limits = replace(limits, vocabulary=vocabulary)
     rows = [replace(example, target=example.target[: limits.output]) for example in examples]
     longest = max((len(row.prompt) for row in rows), default=0) + limits.output
-    student_shares = sharing and _shares(student, "student", longest)
-    teacher_shares = sharing and _shares(teacher, "teacher", longest)
+    student_shares = sharing and shares_prompts(student, "student", longest)
+    teacher_shares = sharing and shares_prompts(teacher, "teacher", longest)
     if not (student_shares and teacher_shares):
         elements = longest * max(vocabulary_of(student), vocabulary_of(teacher))
         batch_size = min(batch_size, max(1, _ORDINARY_ELEMENTS // elements))
@@ -129,9 +125,11 @@ def measure_errors(
             [rows[i] for i in order[start : start + batch_size]],
             share_beginnings=student_shares or teacher_shares,
         ).to(next(student.parameters()).device)
+        # a source for each model: the k-th sequences of both are drawn with the same numbers
+        numbers = (StepGenerator(seed, 0, batch.examples) for _ in range(2))
         errors = _batch_errors(
-            _condition(student, batch, limits, seed, Kind.STUDENT, shares=student_shares),
-            _condition(teacher, batch, limits, seed, Kind.TEACHER, shares=teacher_shares),
+            condition(student, batch, limits, next(numbers), kind=Kind.STUDENT, shares=student_shares),
+            condition(teacher, batch, limits, next(numbers), kind=Kind.TEACHER, shares=teacher_shares),
             batch.target if prefix == "gold" else None,
             samples,
             vocabulary,
@@ -163,27 +161,3 @@ def _summed_kl(student: Conditioned, teacher: Conditioned, sequences: Sequences,
     mask = sequences.mask.cpu()
     steps = map_tokens(of_student, kl).cpu().double()
     return steps.new_zeros(mask.shape).masked_scatter(mask, steps).sum(1)
-
-
-def _condition(
-    model: PreTrainedModel | PeftModel,
-    batch: Batch,
-    limits: SamplingLimits,
-    seed: int,
-    kind: Kind,
-    *,
-    shares: bool,
-) -> Conditioned:
-    # one for each model: the k-th sequences of both are drawn with the same numbers
-    generator = StepGenerator(seed, 0, batch.examples)
-    if shares:
-        return SharedPrompt(model, batch.layout, limits, generator, kind=kind, trains=False)
-    device = batch.target.tokens.device
-    return OrdinaryPrompt(model, batch.prompts, limits, generator, kind=kind, device=device)
-
-
-def _shares(model: PreTrainedModel | PeftModel, role: str, longest: int) -> bool:
-    reason = why_not_shared(model, longest, trains=False)
-    if reason is not None:
-        logger.warning("the %s is computed without prompt sharing: %s", role, reason)
-    return reason is None

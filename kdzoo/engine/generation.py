@@ -9,11 +9,10 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from kdzoo.engine.batches import EncodedExample, make_batch
+from kdzoo.engine.conditioning import condition
 from kdzoo.engine.layout import order_for_sharing
-from kdzoo.engine.ordinary import OrdinaryPrompt
 from kdzoo.engine.sampling import SamplingLimits
-from kdzoo.engine.shared import SharedPrompt
-from kdzoo.engine.sharing import why_not_shared
+from kdzoo.engine.sharing import shares_prompts
 from kdzoo.randomness import StepGenerator
 from kdzoo.sequences import Kind
 
@@ -37,17 +36,13 @@ def generate_all(
     model.eval()
     device = next(model.parameters()).device
     longest = max((len(example.prompt) for example in examples), default=0) + limits.output
-    shares = sharing and why_not_shared(model, longest, trains=False) is None
+    shares = sharing and shares_prompts(model, kind.name.lower(), longest)
     order = order_for_sharing([example.prompt for example in examples])
     for start in range(0, len(order), batch_size):
         rows = [examples[i] for i in order[start : start + batch_size]]
         batch = make_batch(rows, share_beginnings=shares).to(device)
         generator = StepGenerator(seed, 0, batch.examples)
-        conditioned: SharedPrompt | OrdinaryPrompt
-        if shares:
-            conditioned = SharedPrompt(model, batch.layout, limits, generator, kind=kind, trains=False)
-        else:
-            conditioned = OrdinaryPrompt(model, batch.prompts, limits, generator, kind=kind, device=device)
+        conditioned = condition(model, batch, limits, generator, kind=kind, shares=shares)
         with torch.no_grad():
             generated = conditioned.generate(temperature=temperature)
         for index, tokens, length in zip(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from typing import Literal
 
@@ -14,10 +13,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from kdzoo.engine.anatomy import shared_vocabulary
 from kdzoo.engine.batches import Batch
 from kdzoo.engine.conditioned import Conditioned
-from kdzoo.engine.ordinary import OrdinaryPrompt
+from kdzoo.engine.conditioning import condition
 from kdzoo.engine.sampling import SamplingLimits
-from kdzoo.engine.shared import SharedPrompt
-from kdzoo.engine.sharing import can_pack, why_not_shared
+from kdzoo.engine.sharing import can_pack, shares_prompts
 from kdzoo.engine.training_step import (
     ChosenMethod,
     Loss,
@@ -28,8 +26,6 @@ from kdzoo.engine.training_step import (
 )
 from kdzoo.randomness import StepGenerator
 from kdzoo.sequences import Kind, Sequences
-
-logger = logging.getLogger(__name__)
 
 Sharing = Literal["on", "prompt", "off"]
 
@@ -68,14 +64,11 @@ class Learner(nn.Module):
         self.optimizer_step = 0
         self.last_loss: Loss | None = None
         longest = prompt_limit + limits.output
-        self._student_shares = _shares(student, "student", sharing, longest, trains=True)
-        self._teacher_shares = teacher is not None and _shares(
-            teacher, "teacher", sharing, longest, trains=False
-        )
-        self._packs = {
-            Kind.STUDENT: self._student_shares and can_pack(student),
-            Kind.TEACHER: teacher is not None and self._teacher_shares and can_pack(teacher),
-        }
+        shared = sharing != "off"
+        self._student_shares = shared and shares_prompts(student, "student", longest, trains=True)
+        self._student_packs = self._student_shares and can_pack(student)
+        self._teacher_shares = shared and teacher is not None and shares_prompts(teacher, "teacher", longest)
+        self._teacher_packs = self._teacher_shares and teacher is not None and can_pack(teacher)
         self.shares_beginnings = sharing == "on" and (self._student_shares or self._teacher_shares)
 
     def forward(self, batch: Batch, counts: TokenCounts | None = None) -> Tensor:
@@ -101,8 +94,15 @@ class Learner(nn.Module):
     def step(self, batch: Batch, *, trains: bool) -> TrainingStep:
         """Condition both models on the batch's prompts."""
         generator = StepGenerator(self.seed, self.optimizer_step, batch.examples)
-        student = self._condition(
-            self.student, batch, generator, Kind.STUDENT, shares=self._student_shares, trains=trains
+        student = condition(
+            self.student,
+            batch,
+            self.limits,
+            generator,
+            kind=Kind.STUDENT,
+            shares=self._student_shares,
+            trains=trains,
+            packs=self._student_packs,
         )
         return TrainingStep(
             target=batch.target,
@@ -118,32 +118,15 @@ class Learner(nn.Module):
         (teacher,) = self._teacher
         if teacher is None:
             raise ValueError(f"the method {self.method.name!r} needs a teacher, and the stage has none")
-        return self._condition(
-            teacher, batch, generator, Kind.TEACHER, shares=self._teacher_shares, trains=False
+        return condition(
+            teacher,
+            batch,
+            self.limits,
+            generator,
+            kind=Kind.TEACHER,
+            shares=self._teacher_shares,
+            packs=self._teacher_packs,
         )
-
-    def _condition(
-        self,
-        model: PreTrainedModel | PeftModel,
-        batch: Batch,
-        generator: StepGenerator,
-        kind: Kind,
-        *,
-        shares: bool,
-        trains: bool,
-    ) -> Conditioned:
-        if shares:
-            return SharedPrompt(
-                model,
-                batch.layout,
-                self.limits,
-                generator,
-                kind=kind,
-                trains=trains,
-                packs=self._packs[kind],
-            )
-        device = batch.target.tokens.device
-        return OrdinaryPrompt(model, batch.prompts, self.limits, generator, kind=kind, device=device)
 
 
 def count_tokens(training_sequences: list[Sequences], targets: list[Sequences]) -> TokenCounts:
@@ -158,14 +141,3 @@ def count_tokens(training_sequences: list[Sequences], targets: list[Sequences]) 
         torch.distributed.all_reduce(counts)
     counts = counts.clamp_min(1)
     return TokenCounts(counts[0], counts[1])
-
-
-def _shares(
-    model: PreTrainedModel | PeftModel, role: str, sharing: Sharing, longest: int, *, trains: bool
-) -> bool:
-    if sharing == "off":
-        return False
-    reason = why_not_shared(model, longest, trains=trains)
-    if reason is not None:
-        logger.warning("the %s is computed without prompt sharing: %s", role, reason)
-    return reason is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,21 @@ from kdzoo.engine.sampling import SamplingLimits
 from kdzoo.engine.shared import SharedPrompt
 from kdzoo.randomness import StepGenerator
 from kdzoo.sequences import Kind, Sequences
+
+logger = logging.getLogger(__name__)
+
+
+def shares_prompts(
+    model: PreTrainedModel | PeftModel, role: str, longest: int, *, trains: bool = False
+) -> bool:
+    """Say whether a model can be run with shared prompts, and log the reason if it cannot.
+
+    ``role`` is what the log calls the model; the rest as in `why_not_shared`.
+    """
+    reason = why_not_shared(model, longest, trains=trains)
+    if reason is not None:
+        logger.warning("the %s is computed without prompt sharing: %s", role, reason)
+    return reason is None
 
 
 def why_not_shared(model: PreTrainedModel | PeftModel, longest: int, *, trains: bool) -> str | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kdzoo import registry
 from kdzoo.data.shorten import fit
+from kdzoo.engine.anatomy import shared_vocabulary
 from kdzoo.engine.batches import EncodedExample
 from kdzoo.engine.encoding import Encoded, Text, encode_for_training, with_teacher_targets
 from kdzoo.engine.generation import generate_all
@@ -72,7 +74,8 @@ def train_by(
             raise UserError(
                 f"stage {name!r}: its method needs a teacher's generations, and there is no teacher"
             )
-        generated = _teacher_targets(context, name, folder, teacher_model, examples, limits, training)
+        readable = replace(limits, vocabulary=shared_vocabulary(student, teacher_model))
+        generated = _teacher_targets(context, name, folder, teacher_model, examples, readable, training)
         examples = with_teacher_targets(examples, generated)
     learner = Learner(
         student,
