@@ -1,7 +1,7 @@
 """One contender of the step-time benchmark, run in a process of its own.
 
-``python benchmarks/contenders.py NAME SHAPE STEPS`` prints one JSON object: the seconds of each step (the first, a
-warm-up, left out) and the peak memory.
+``python benchmarks/contenders.py NAME SHAPE STEPS LAYERS BATCH`` prints one JSON object: the seconds of each step (the
+first, a warm-up, left out) and the peak memory. LAYERS and BATCH are 0 for the shape's own.
 """
 
 from __future__ import annotations
@@ -236,12 +236,11 @@ CONTENDERS: dict[str, Callable[[Shape, int], list[float]]] = {
 
 def main() -> None:
     """Run one contender and print its numbers as JSON."""
-    name, shape_name, steps, layers = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    name, shape_name = sys.argv[1:3]
+    steps, layers, batch = (int(argument) for argument in sys.argv[3:6])
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    shape = SHAPES[shape_name]
-    if layers:
-        shape = reduced(shape, layers)
+    shape = reduced(SHAPES[shape_name], layers, batch)
     seconds = CONTENDERS[name](shape, steps + 1)[1:]
     if DEVICE == "cuda":
         peak = torch.cuda.max_memory_allocated()

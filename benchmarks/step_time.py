@@ -3,7 +3,8 @@
     python benchmarks/step_time.py --shape cpu --out step_time
 
 Every contender runs in a process of its own, in rounds, so that a busy spell of the machine hits all of them. Prints a
-table, and writes OUT.json and, where matplotlib is installed, OUT.png.
+table, and writes OUT.json and, where matplotlib is installed, OUT.png. ``pip install -e '.[benchmark]'`` brings what it
+needs.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import torch
 from contenders import CONTENDERS
 from rich.console import Console
 from rich.table import Table
-from workload import SHAPES, Shape
+from workload import SHAPES, Shape, reduced
 
 
 @click.command()
@@ -30,9 +31,12 @@ from workload import SHAPES, Shape
     "--steps", default=3, show_default=True, help="Measured steps in each round, after one warm-up step."
 )
 @click.option("--layers", default=0, help="Reduce both models to so many layers (0: leave them).")
+@click.option("--batch", default=0, help="Reduce the batch to so many rows (0: leave it).")
 @click.option("--only", multiple=True, type=click.Choice(list(CONTENDERS)), help="Run these contenders only.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("step_time"), show_default=True)
-def main(shape_name: str, rounds: int, steps: int, layers: int, only: tuple[str, ...], out: Path) -> None:
+def main(
+    shape_name: str, rounds: int, steps: int, layers: int, batch: int, only: tuple[str, ...], out: Path
+) -> None:
     """Measure all contenders and compare them."""
     names = list(only) or list(CONTENDERS)
     seconds: dict[str, list[float]] = {name: [] for name in names}
@@ -43,23 +47,23 @@ def main(shape_name: str, rounds: int, steps: int, layers: int, only: tuple[str,
             if name in failures:
                 continue
             click.echo(f"round {number + 1}/{rounds}: {name}", err=True)
-            result = _run(name, shape_name, steps, layers)
+            result = _run(name, shape_name, steps, layers, batch)
             if isinstance(result, str):
                 failures[name] = result
                 click.echo(result, err=True)
                 continue
             seconds[name] += result["seconds"]
             peaks[name] = max(peaks.get(name, 0), result["peak_bytes"])
-    report = _report(shape_name, layers, seconds, peaks, failures)
+    report = _report(shape_name, layers, batch, seconds, peaks, failures)
     out.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     Console(width=120).print(_table(report))
     _chart(report, out.with_suffix(".png"))
 
 
-def _run(name: str, shape: str, steps: int, layers: int) -> dict[str, Any] | str:
+def _run(name: str, shape: str, steps: int, layers: int, batch: int) -> dict[str, Any] | str:
     script = str(Path(__file__).with_name("contenders.py"))
     done = subprocess.run(
-        [sys.executable, script, name, shape, str(steps), str(layers)],
+        [sys.executable, script, name, shape, str(steps), str(layers), str(batch)],
         capture_output=True,
         text=True,
         check=False,
@@ -73,11 +77,12 @@ def _run(name: str, shape: str, steps: int, layers: int) -> dict[str, Any] | str
 def _report(
     shape_name: str,
     layers: int,
+    batch: int,
     seconds: dict[str, list[float]],
     peaks: dict[str, int],
     failures: dict[str, str],
 ) -> dict[str, Any]:
-    shape: Shape = SHAPES[shape_name]
+    shape: Shape = reduced(SHAPES[shape_name], layers, batch)
     tokens = shape.batch * (shape.prompt + shape.target)
     medians = {name: statistics.median(values) for name, values in seconds.items() if values}
     plain = medians.get("plain sft")
@@ -96,6 +101,7 @@ def _report(
     return {
         "shape": shape_name,
         "layers": layers or None,
+        "batch": shape.batch,
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "threads": torch.get_num_threads(),
         "rows": rows,

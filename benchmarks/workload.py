@@ -63,11 +63,21 @@ SHAPES = {
 }
 
 
-def reduced(shape: Shape, layers: int) -> Shape:
-    """The same shape with so many layers only: for machines on which it would not fit."""
-    student = {**shape.student, "num_hidden_layers": min(layers, shape.student["num_hidden_layers"])}
-    teacher = {**shape.teacher, "num_hidden_layers": min(layers, shape.teacher["num_hidden_layers"])}
-    return replace(shape, student=student, teacher=teacher)
+def reduced(shape: Shape, layers: int, batch: int) -> Shape:
+    """The same shape with so many layers and rows at the most (0: its own), for machines on which it would not fit."""
+
+    def fewer(model: dict[str, Any]) -> dict[str, Any]:
+        own = model["num_hidden_layers"]
+        return {**model, "num_hidden_layers": min(layers or own, own)}
+
+    rows = min(batch or shape.batch, shape.batch)
+    return replace(
+        shape,
+        student=fewer(shape.student),
+        teacher=fewer(shape.teacher),
+        batch=rows,
+        group=min(shape.group, rows),
+    )
 
 
 def make_tokenizer(shape: Shape) -> PreTrainedTokenizerFast:
