@@ -40,15 +40,17 @@ class FirstTries:
 
 
 class FurtherTries:
-    """What the statements that were stopped may take when they are tried again."""
+    """What the statements that were stopped may take when they are tried again.
 
-    def __init__(self, limits: Limits, databases: float) -> None:
+    The first tries have taken ``spent`` seconds; if that was much, less is left here.
+    """
+
+    def __init__(self, limits: Limits, databases: float, spent: float) -> None:
         self._limits = limits
-        self._end = (
-            float("inf")
-            if limits.patience is None
-            else time.monotonic() + limits.patience * _weight(databases)
-        )
+        self._end = float("inf")
+        if limits.patience is not None:
+            patience = limits.patience * _weight(databases)
+            self._end = time.monotonic() + min(patience, max(3 * patience - spent, patience / 3))
 
     def rounds(self) -> Iterator[tuple[int, float]]:
         """The steps (0: no limit) and CPU seconds of each round of tries; the last has the full limits."""

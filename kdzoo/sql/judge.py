@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -112,8 +113,9 @@ class Judge:
             answers[index] = _ask(worker, request)
 
         databases = sum(len(suites.get(item.database, [1])) for item in items) / max(1, len(items))
+        begin = time.monotonic()
         self._first_tries(items, FirstTries(limits, len(self._workers), databases), limits, ask, progress)
-        further = FurtherTries(limits, databases)
+        further = FurtherTries(limits, databases, time.monotonic() - begin)
         for steps, seconds in further.rounds():
 
             def again(index: int, worker: Worker, steps: int = steps, seconds: float = seconds) -> None:

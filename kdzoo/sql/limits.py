@@ -17,9 +17,9 @@ class Limits:
     A file may hold a thousand endless queries. So every statement is first tried with ``first_steps`` and
     ``first_seconds`` of CPU time, far more than queries on Spider's databases take. Those that need more are
     tried again with 8 times as much, and again, up to the full limits, until ``patience`` seconds have gone
-    into these further tries (None: no end); what is then unfinished counts as a timeout. If too many of the
-    first tries end in something that steps cannot stop, such as one endless call of a function, they get
-    ``least_seconds`` only.
+    into these further tries (None: no end; fewer, a third at least, if the first tries took more than twice
+    as many); what is then unfinished counts as a timeout. If too many of the first tries end in something
+    that steps cannot stop, such as one endless call of a function, they get ``least_seconds`` only.
     """
 
     seconds: float = 10.0

@@ -8,24 +8,30 @@ from kdzoo.sql.budget import FirstTries, FurtherTries
 
 def test_further_tries_get_more_each_time_and_the_full_limits_in_the_end():
     limits = Limits(seconds=10, steps=500, first_steps=2, first_seconds=0.01)
-    rounds = list(FurtherTries(limits, 1).rounds())
+    rounds = list(FurtherTries(limits, 1, 0).rounds())
     assert rounds == [(16, pytest.approx(0.08)), (128, pytest.approx(0.64)), (500, 10)]
 
 
 def test_without_a_limit_of_steps_the_seconds_end_the_rounds():
-    rounds = list(FurtherTries(Limits.of_bird(), 1).rounds())
+    rounds = list(FurtherTries(Limits.of_bird(), 1, 0).rounds())
     assert rounds == [(16_000_000, pytest.approx(8.0)), (0, 30.0)]
 
 
 @pytest.mark.parametrize(("databases", "seconds"), [(1, 5), (10, 5), (30, 15), (100, 50)])
 def test_patience_grows_with_large_suites(monkeypatch, databases, seconds):
     monkeypatch.setattr("kdzoo.sql.budget.time.monotonic", lambda: 7.0)
-    assert FurtherTries(Limits(patience=5), databases).left() == pytest.approx(seconds)
+    assert FurtherTries(Limits(patience=5), databases, 0).left() == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(("spent", "seconds"), [(0, 15), (30, 15), (36, 9), (40, 5), (500, 5)])
+def test_patience_is_less_after_first_tries_that_took_long(monkeypatch, spent, seconds):
+    monkeypatch.setattr("kdzoo.sql.budget.time.monotonic", lambda: 7.0)
+    assert FurtherTries(Limits(patience=15), 1, spent).left() == pytest.approx(seconds)
 
 
 def test_patience_ends_or_not():
-    assert FurtherTries(Limits(patience=0), 1).left() <= 0
-    assert FurtherTries(Limits(patience=None), 1).left() == float("inf")
+    assert FurtherTries(Limits(patience=0), 1, 0).left() <= 0
+    assert FurtherTries(Limits(patience=None), 1, 1e9).left() == float("inf")
 
 
 def test_first_tries_shrink_when_too_many_take_long(monkeypatch):
