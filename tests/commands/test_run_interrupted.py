@@ -24,7 +24,7 @@ _PATIENCE_SECONDS = 120.0
 @pytest.fixture(scope="module")
 def recipe(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recipe whose student has dropout, and whose training takes long enough to be stopped in its middle."""
-    text = tiny.replace("max_steps = 3", "max_steps = 60\nsave_steps = 10\nlogging_steps = 1")
+    text = tiny.replace("max_steps = 3", "max_steps = 50\nsave_steps = 10\nlogging_steps = 1")
     text = text.replace("hidden_size = 32,", "hidden_size = 32, attention_dropout = 0.1,")
     text = text.split('[[stage]]\nkind = "evaluate"')[0].replace('[[stage]]\nkind = "finetune"', "", 1)
     text += 'training = { batch_size = 8, micro_batch_size = 4, group_by = "database" }\n'
@@ -63,7 +63,7 @@ def started(recipe: Path, out: Path) -> Iterator[subprocess.Popen[str]]:
     )
     try:
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not list(out.glob("tiny-*/kid/checkpoints/checkpoint-[2-5]0/trainer_state.json")):
+        while not list(out.glob("tiny-*/kid/checkpoints/checkpoint-[2-4]0/trainer_state.json")):
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.005)
@@ -98,7 +98,7 @@ def test_a_process_that_is_killed_loses_nothing_before_its_last_checkpoint(
     assert not (stage_of(out) / "stage.json").exists()
     # a checkpoint that was being written has no state of the trainer's, and counts for nothing
     newest = max(stage_of(out).glob("checkpoints/*"), key=lambda path: int(path.name.split("-")[1]))
-    half_written = newest.with_name("checkpoint-59")
+    half_written = newest.with_name("checkpoint-49")
     half_written.mkdir()
     (half_written / "model.safetensors").write_bytes(b"half")
     continues_and_ends_as(uninterrupted, recipe, out, kdzoo)
@@ -106,7 +106,7 @@ def test_a_process_that_is_killed_loses_nothing_before_its_last_checkpoint(
 
 def continues_and_ends_as(uninterrupted: Path, recipe: Path, out: Path, kdzoo: Command) -> None:
     before = [json.loads(line) for line in (stage_of(out) / "metrics.jsonl").read_text().splitlines()]
-    assert 0 < before[-1]["step"] < 60
+    assert 0 < before[-1]["step"] < 50
     assert kdzoo("run", recipe, "--out", out).code == 0
     after = [json.loads(line) for line in (stage_of(out) / "metrics.jsonl").read_text().splitlines()]
     # what was logged before the checkpoint stands as it was, with the first start's speed

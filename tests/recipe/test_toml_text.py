@@ -133,6 +133,12 @@ def test_any_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Rec
     assert load_recipe(path) == recipe
 
 
+def test_an_infinite_setting_of_an_architecture_is_kept(load: Callable[..., Recipe], right: str) -> None:
+    recipe = load(right, "student.from_scratch.time_step_limit=[0.0, inf]")
+    written = tomllib.loads(resolved_toml(recipe))
+    assert written["student"]["from_scratch"]["time_step_limit"] == [0.0, float("inf")]
+
+
 def test_all_defaults_are_written(load: Callable[..., Recipe], right: str) -> None:
     written = tomllib.loads(resolved_toml(load(right)))
     assert written["training"]["learning_rate"] == 2e-4
