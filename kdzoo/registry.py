@@ -9,10 +9,11 @@ from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 
 import pluggy
+from pydantic import ValidationError
 
 from kdzoo import defaults, hookspecs
 from kdzoo.errors import UserError
-from kdzoo.method import Method
+from kdzoo.method import Method, Options
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def plugin_of(module: ModuleType, package: str = "unknown", version: str = "unkn
 
     Raises:
         pluggy.PluginValidationError: a hook has an unknown name or argument.
-        TypeError: ``register_method`` is missing or does not give a Method.
+        TypeError: ``register_method`` is missing or does not give a Method, or its options cannot be had by default.
     """
     manager = _manager()
     manager.register(module)
@@ -89,6 +90,7 @@ def plugin_of(module: ModuleType, package: str = "unknown", version: str = "unkn
     if not isinstance(method, Method):
         name = getattr(module, "__name__", module)
         raise TypeError(f"register_method of {name} must give a kdzoo.Method, not {method!r}")
+    _check_options(method)
     return Plugin(method, module, package, version)
 
 
@@ -109,6 +111,20 @@ def _manager() -> pluggy.PluginManager:
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     return manager
+
+
+def _check_options(method: Method) -> None:
+    if not (isinstance(method.options, type) and issubclass(method.options, Options)):
+        raise TypeError(
+            f"method {method.name!r}: options must derive from kdzoo.Options, not {method.options!r}"
+        )
+    try:
+        method.options()
+    except ValidationError as error:
+        names = ", ".join(str(problem["loc"][0]) for problem in error.errors() if problem["loc"])
+        raise TypeError(
+            f"method {method.name!r}: every option needs a default that is right: {names}"
+        ) from None
 
 
 def _load(entry: EntryPoint, known: dict[str, Plugin]) -> Plugin:

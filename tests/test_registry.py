@@ -113,6 +113,14 @@ class TestThirdParties:
             (OUTSIDER.replace("{name}", "another"), "must agree"),
             (OUTSIDER.replace("teacher_logits):", "teacher_logits, labels):"), "labels"),
             (OUTSIDER + "\n    @hookimpl\n    def divergance(step):\n        return None\n", "divergance"),
+            (OUTSIDER.replace("cost=StepCost(),", "cost=StepCost(), options=dict,"), "kdzoo.Options"),
+            (
+                OUTSIDER.replace("cost=StepCost(),", "cost=StepCost(), options=Mine,").replace(
+                    "    @hookimpl\n    def register",
+                    "    class Mine(Options):\n        alpha: float\n\n    @hookimpl\n    def register",
+                ),
+                "every option needs a default that is right: alpha",
+            ),
         ],
         ids=[
             "import",
@@ -123,6 +131,8 @@ class TestThirdParties:
             "other name",
             "other argument",
             "other hook",
+            "other options",
+            "no default",
         ],
     )
     def test_a_broken_one_is_told_of_and_leaves_the_others(self, site, source, reason):
