@@ -21,6 +21,13 @@ from peft import LoraConfig, get_peft_model
 from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
 from workload import SHAPES, Shape, as_text, make_examples, make_model, make_tokenizer, reduced
 
+from kdzoo import registry
+from kdzoo.engine.batches import EncodedExample, EncodedExamples
+from kdzoo.engine.learner import Learner
+from kdzoo.engine.sampling import SamplingLimits
+from kdzoo.engine.trainer import KDTrainer
+from kdzoo.stages.train import choose_method
+
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 SHARING = {"off": "off", "prompt": "prompt", "groups": "on"}
@@ -33,13 +40,14 @@ class _Clock(TrainerCallback):  # type: ignore[misc]
         self.seconds: list[float] = []
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
-        self._begin = _now()
+        self._begin = now()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
-        self.seconds.append(_now() - self._begin)
+        self.seconds.append(now() - self._begin)
 
 
-def _now() -> float:
+def now() -> float:
+    """Seconds, when all that has been asked of the device is done."""
     if DEVICE == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
@@ -74,27 +82,25 @@ def _common(folder: str, shape: Shape, steps: int) -> dict[str, Any]:
     }
 
 
-def run_ours(shape: Shape, steps: int, method: str, sharing: str) -> list[float]:
-    """A step of one of kdzoo's methods."""
-    from kdzoo import registry
-    from kdzoo.engine.batches import EncodedExample, EncodedExamples
-    from kdzoo.engine.learner import Learner
-    from kdzoo.engine.sampling import SamplingLimits
-    from kdzoo.engine.trainer import KDTrainer
-    from kdzoo.stages.train import choose_method
-
+def make_learner(shape: Shape, method: str, sharing: Any) -> Learner:
+    """A learner of one of kdzoo's methods, over the shape's models."""
     student, teacher = _models(shape)
-    options = registry.find(method).method.options()
-    learner = Learner(
+    described = registry.find(method).method
+    return Learner(
         student,
-        teacher if registry.find(method).method.uses_teacher else None,
-        choose_method(method, options),
+        teacher if described.uses_teacher else None,
+        choose_method(method, described.options()),
         make_tokenizer(shape),
         SamplingLimits(shape.target, (2,)),
         seed=0,
-        sharing=SHARING[sharing],  # type: ignore[arg-type]
+        sharing=sharing,
         prompt_limit=shape.prompt,
     )
+
+
+def run_ours(shape: Shape, steps: int, method: str, sharing: str) -> list[float]:
+    """A step of one of kdzoo's methods."""
+    learner = make_learner(shape, method, SHARING[sharing])
     examples = [
         EncodedExample(i, prompt, target, str(i // shape.group))
         for i, (prompt, target) in enumerate(make_examples(shape, steps))
@@ -121,14 +127,14 @@ def run_plain_sft(shape: Shape, steps: int) -> list[float]:
         rows = examples[step * shape.batch : (step + 1) * shape.batch]
         ids = torch.tensor([p + t for p, t in rows], device=DEVICE)
         labels = torch.tensor([[-100] * len(p) + t for p, t in rows], device=DEVICE)
-        begin = _now()
+        begin = now()
         with torch.autocast(DEVICE, torch.bfloat16, enabled=shape.dtype == "bfloat16"):
             loss = student(input_ids=ids, labels=labels).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        seconds.append(_now() - begin)
+        seconds.append(now() - begin)
     return seconds
 
 
