@@ -52,6 +52,11 @@ def command(
 
         print_plan(loaded, out, Console())
         return
+    if rehearse:
+        import torch
+
+        # models this small gain nothing by two threads, and lose much where other programs use the cores
+        torch.set_num_threads(1)
     from kdzoo import pipeline
     from kdzoo.report.progress import Reporter
 
