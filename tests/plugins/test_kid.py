@@ -300,3 +300,8 @@ class TestLosses:
         assert kid.sequences(step) is rkd.sequences(step)
         assert torch.equal(kid.divergence(*logits), rkd.divergence(*logits))
         assert torch.equal(kid.aux_loss(step), rkd.aux_loss(step))
+
+
+@pytest.mark.parametrize(("context", "together"), [("clean", True), ("imperfect", False)])
+def test_the_ground_truth_is_announced_where_it_is_scored_too(hooks, context, together):
+    assert hooks("kid", mle_context=context).options.scores_target is together
