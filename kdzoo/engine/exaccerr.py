@@ -110,8 +110,7 @@ def measure_errors(
     """
     student.eval()
     teacher.eval()
-    vocabulary = shared_vocabulary(student, teacher)
-    limits = replace(limits, vocabulary=vocabulary)
+    limits = replace(limits, vocabulary=shared_vocabulary(student, teacher))
     rows = [replace(example, target=example.target[: limits.output]) for example in examples]
     longest = max((len(row.prompt) for row in rows), default=0) + limits.output
     student_shares = sharing and shares_prompts(student, "student", longest)
@@ -126,37 +125,36 @@ def measure_errors(
             share_beginnings=student_shares or teacher_shares,
         ).to(next(student.parameters()).device)
         # a source for each model: the k-th sequences of both are drawn with the same numbers
-        numbers = (StepGenerator(seed, 0, batch.examples) for _ in range(2))
+        own, others = (StepGenerator(seed, 0, batch.examples) for _ in range(2))
         errors = _batch_errors(
-            condition(student, batch, limits, next(numbers), kind=Kind.STUDENT, shares=student_shares),
-            condition(teacher, batch, limits, next(numbers), kind=Kind.TEACHER, shares=teacher_shares),
+            condition(student, batch, limits, own, kind=Kind.STUDENT, shares=student_shares),
+            condition(teacher, batch, limits, others, kind=Kind.TEACHER, shares=teacher_shares),
             batch.target if prefix == "gold" else None,
             samples,
-            vocabulary,
         )
         for index, (after_student, after_oracle) in zip(batch.examples, errors.tolist(), strict=True):
             yield PromptErrors(index, after_student, after_oracle)
 
 
-def _batch_errors(
-    student: Conditioned, teacher: Conditioned, gold: Sequences | None, samples: int, vocabulary: int
-) -> Tensor:
+def _batch_errors(student: Conditioned, teacher: Conditioned, gold: Sequences | None, samples: int) -> Tensor:
     """Float64 [B, 2]: the errors after the student's and the oracle's prefixes, one sequence per prompt at a time."""
     with torch.no_grad():
-        own = [_summed_kl(student, teacher, student.generate(), vocabulary) for _ in range(samples)]
+        own = [_summed_kl(student, teacher, student.generate()) for _ in range(samples)]
         if gold is not None:
-            oracle = [_summed_kl(student, teacher, gold, vocabulary)]
+            oracle = [_summed_kl(student, teacher, gold)]
         else:
-            oracle = [_summed_kl(student, teacher, teacher.generate(), vocabulary) for _ in range(samples)]
+            oracle = [_summed_kl(student, teacher, teacher.generate()) for _ in range(samples)]
     return torch.stack([torch.stack(own).mean(0), torch.stack(oracle).mean(0)], dim=1)
 
 
-def _summed_kl(student: Conditioned, teacher: Conditioned, sequences: Sequences, vocabulary: int) -> Tensor:
+def _summed_kl(student: Conditioned, teacher: Conditioned, sequences: Sequences) -> Tensor:
     """Float64 [B] on the CPU: the sum of KL_t over the steps of each sequence."""
     of_student, of_teacher = student.eval_features(sequences), teacher.eval_features(sequences)
 
+    known = slice(student.limits.vocabulary)
+
     def kl(logits: Tensor, part: slice) -> Tensor:
-        return forward_kl(logits[:, :vocabulary], of_teacher.logits(part)[:, :vocabulary])
+        return forward_kl(logits[:, known], of_teacher.logits(part)[:, known])
 
     mask = sequences.mask.cpu()
     steps = map_tokens(of_student, kl).cpu().double()

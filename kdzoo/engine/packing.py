@@ -39,9 +39,12 @@ def pack(last: Tensor, group: Sequence[Sequences]) -> Packing:
     width = 0
     for branch in branches:
         whole = torch.cat([last[:, None], branch.tokens[:, :-1]], dim=1)
-        # at the first difference the input is still the same: it is the token before
-        start = torch.minimum(_common(first, branch) + 1, first.lengths) if width else torch.zeros_like(last)
-        most = int((branch.lengths - start).clamp_min(0).max()) if width else whole.shape[1]
+        if branch is first:
+            start, most = torch.zeros_like(last), whole.shape[1]
+        else:
+            # at the first difference the input is still the same: it is the token before
+            start = torch.minimum(_common(first, branch) + 1, first.lengths)
+            most = int((branch.lengths - start).clamp_min(0).max())
         columns.append(width)
         starts.append(start)
         offset = start[:, None] + torch.arange(most, device=last.device)

@@ -10,12 +10,10 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from kdzoo.engine.anatomy import Anatomy, evaluating
-from kdzoo.engine.conditioned import Conditioned
-from kdzoo.engine.layout import lay_out
-from kdzoo.engine.ordinary import OrdinaryPrompt
+from kdzoo.engine.anatomy import evaluating, vocabulary_of
+from kdzoo.engine.batches import Batch, EncodedExample, make_batch
+from kdzoo.engine.conditioning import condition
 from kdzoo.engine.sampling import SamplingLimits
-from kdzoo.engine.shared import SharedPrompt
 from kdzoo.randomness import StepGenerator
 from kdzoo.sequences import Kind, Sequences
 
@@ -67,9 +65,7 @@ def can_pack(model: PreTrainedModel | PeftModel) -> bool:
         return False
     try:
         probe = _Probe.on(model)
-        packed, repeated = (
-            probe.logits(probe.shared(model, packs=packs), probe.pairs) for packs in (True, False)
-        )
+        packed, repeated = (probe.logits(probe.pairs, shares=True, packs=packs) for packs in (True, False))
     except torch.OutOfMemoryError:
         raise
     except Exception:  # an architecture that was not made for this may raise anything
@@ -79,8 +75,7 @@ def can_pack(model: PreTrainedModel | PeftModel) -> bool:
 
 def _compare(model: PreTrainedModel | PeftModel) -> str | None:
     probe = _Probe.on(model)
-    ours = probe.logits(probe.shared(model), probe.sequences)
-    theirs = probe.logits(probe.ordinary(model), probe.sequences)
+    ours, theirs = (probe.logits(probe.batch.target, shares=shares) for shares in (True, False))
     if ours.shape != theirs.shape:
         return "its logits come from more than the hidden states of the last layer"
     difference = _difference(ours, theirs)
@@ -99,42 +94,34 @@ def _tolerance(model: nn.Module) -> float:
 
 @dataclass(frozen=True, eq=False)
 class _Probe:
-    """A made-up batch on which two ways of computing are compared."""
+    """A made-up batch on which two ways of computing are compared; ``pairs`` are two sequences for each prompt."""
 
-    prompts: list[list[int]]
-    sequences: Sequences
+    model: PreTrainedModel | PeftModel
+    batch: Batch
     pairs: Sequences
 
     @staticmethod
     def on(model: PreTrainedModel | PeftModel) -> _Probe:
         """A batch of tokens that the model has, on its device."""
-        last = Anatomy.of(model).vocabulary - 1
-        prompts = [[*range(1, 20), 3, 5], list(range(1, 20)), [2] * 3]
-        first = [[4, 6, 1], [7], [8, 9]]
-        second = [[4, 5, 1, 2], [6, 7], [8, 9, 3]]
+        last = vocabulary_of(model) - 1
 
         def known(rows: list[list[int]]) -> list[list[int]]:
             return [[token % last for token in row] for row in rows]
 
+        prompts = known([list(range(1, 20)), [*range(1, 20), 3, 5], [2] * 3])
+        targets = known([[7], [4, 6, 1], [8, 9]])
+        others = known([[6, 7], [4, 5, 1, 2], [8, 9, 3]])
+        rows = [EncodedExample(i, *row) for i, row in enumerate(zip(prompts, targets, strict=True))]
         device = next(model.parameters()).device
-        sequences = Sequences.of(known(first), Kind.GROUND_TRUTH)
-        pairs = sequences.beside(Sequences.of(known(second), Kind.IMPERFECT))
-        return _Probe(known(prompts), sequences.to(device), pairs.to(device))
+        batch = make_batch(rows, share_beginnings=True).to(device)
+        return _Probe(model, batch, batch.target.beside(Sequences.of(others, Kind.IMPERFECT).to(device)))
 
-    def shared(self, model: PreTrainedModel | PeftModel, packs: bool = False) -> SharedPrompt:
-        """The model with shared prompts."""
-        layout = lay_out(self.prompts, share_beginnings=True).to(self.sequences.tokens.device)
-        limits, generator = SamplingLimits(4, (0,)), StepGenerator(0, 0, range(3))
-        return SharedPrompt(model, layout, limits, generator, kind=Kind.STUDENT, trains=False, packs=packs)
-
-    def ordinary(self, model: PreTrainedModel | PeftModel) -> OrdinaryPrompt:
-        """The model as it is."""
-        limits, generator = SamplingLimits(4, (0,)), StepGenerator(0, 0, range(3))
-        device = self.sequences.tokens.device
-        return OrdinaryPrompt(model, self.prompts, limits, generator, kind=Kind.STUDENT, device=device)
-
-    def logits(self, conditioned: Conditioned, sequences: Sequences) -> Tensor:
+    def logits(self, sequences: Sequences, *, shares: bool, packs: bool = False) -> Tensor:
         """Float32 [N, V]: what predicts the tokens of the sequences, in eval mode."""
-        with evaluating(conditioned.model):
+        limits, generator = SamplingLimits(4, (0,)), StepGenerator(0, 0, self.batch.examples)
+        with evaluating(self.model):
+            conditioned = condition(
+                self.model, self.batch, limits, generator, kind=Kind.STUDENT, shares=shares, packs=packs
+            )
             features = conditioned.eval_features(sequences)
             return features.project(features.rows).float()
