@@ -92,7 +92,7 @@ def watch(stopwatch: Stopwatch) -> None:
         setattr(prompt, name, stopwatch.around(getattr(prompt, name), of_model("branches")))
     prompt.generate = stopwatch.around(prompt.generate, lambda *_: "generation")  # type: ignore[method-assign]
     for module, name in (
-        (conditioned, "sum_over_tokens"),
+        (conditioned, "sum_of_cross_entropies"),
         (conditioned, "map_tokens"),
         (training_step, "sum_over_tokens"),
     ):

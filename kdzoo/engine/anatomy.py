@@ -41,6 +41,16 @@ class Anatomy:
         """The number of logits."""
         return vocabulary_of(self.model)
 
+    @property
+    def plain_weight(self) -> Tensor | None:
+        """The weight [V, hidden size] of the projection, if logits are its product with hidden states and no more."""
+        head = self.head
+        # a LoRA or a quantised layer is of another class; hooks, and wrapped forward methods, want to be called
+        if type(head) is not nn.Linear or head.bias is not None or self.softcap is not None:
+            return None
+        hooks = (head._forward_hooks, head._forward_pre_hooks, head._backward_hooks, head._backward_pre_hooks)
+        return None if any(hooks) or "forward" in vars(head) else head.weight
+
     def attention_mask(self, visible: Tensor) -> Tensor:
         """Turn bool [B, W, K] (which keys a token attends to) into the mask [B, 1, W, K] that the layers take."""
         mask = visible[:, None]

@@ -9,9 +9,8 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
-from kdzoo.closed_form import cross_entropy
 from kdzoo.engine.anatomy import evaluating, has_dropout
-from kdzoo.engine.features import Features, map_tokens, sum_over_tokens
+from kdzoo.engine.features import Features, map_tokens, sum_of_cross_entropies
 from kdzoo.engine.sampling import SamplingLimits
 from kdzoo.randomness import StepGenerator
 from kdzoo.sequences import Sequences
@@ -97,8 +96,7 @@ class Conditioned(ABC):
         """See `kdzoo.step.ConditionedModel.cross_entropy`."""
         ids = (labels or sequences).tokens[sequences.mask]
         features = self.features(sequences)
-        total = sum_over_tokens(features, lambda logits, part: cross_entropy(logits, ids[part]))
-        return total / max(1, len(features))
+        return sum_of_cross_entropies(features, ids) / max(1, len(features))
 
     def _frozen(self) -> AbstractContextManager[None]:
         """No gradients, no dropout. Leaves the mode alone where it makes no difference: switching walks all modules."""

@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kdzoo.closed_form import cross_entropy
+from kdzoo.engine.linear_cross_entropy import linear_cross_entropy
+
 # Logits of one chunk at the most. Peak memory of a loss is a small multiple of this, whatever the batch.
 CHUNK_ELEMENTS = 1 << 24
 
@@ -18,13 +21,15 @@ class Features:
     """N scored tokens of one model: what its projection turns into logits.
 
     ``rows`` is float [N, hidden size], or [N, V] where the model gave logits at once and ``project`` does nothing.
-    ``parameters`` are the projection's trainable parameters, which gradients must reach too.
+    ``parameters`` are the projection's trainable parameters, which gradients must reach too. ``weight`` [V, hidden
+    size] is given where ``project`` is a product with it and no more.
     """
 
     rows: Tensor
     project: Callable[[Tensor], Tensor]
     vocabulary: int
     parameters: list[Tensor] = field(default_factory=list)
+    weight: Tensor | None = None
     _logits: Tensor | None = None
 
     def __len__(self) -> int:
@@ -43,7 +48,7 @@ class Features:
 
     def only(self, tokens: Tensor) -> Features:
         """The tokens marked in ``tokens`` (bool [N])."""
-        return Features(self.rows[tokens], self.project, self.vocabulary, self.parameters)
+        return Features(self.rows[tokens], self.project, self.vocabulary, self.parameters, self.weight)
 
     def logits(self, part: slice) -> Tensor:
         """Logits [n, V] of a part, without keeping them."""
@@ -75,6 +80,21 @@ def sum_over_tokens(features: Features, token_loss: TokenLoss) -> Tensor:
         return torch.stack(parts).sum()
     total: Tensor = _ChunkedSum.apply(features, token_loss, features.rows, *features.parameters)  # type: ignore[no-untyped-call]
     return total
+
+
+def sum_of_cross_entropies(features: Features, labels: Tensor) -> Tensor:
+    """Sum -log q(label) over all tokens; ``labels`` int64 [N]: a scalar with gradients, in float32."""
+    weight = features.weight
+    if weight is None or len(features) == 0 or not _is_computed_at_once(features):
+        return sum_over_tokens(features, lambda logits, part: cross_entropy(logits, labels[part]))
+    return linear_cross_entropy(features.rows, weight, labels)
+
+
+def _is_computed_at_once(features: Features) -> bool:
+    """Whether cross entropy and its gradient are: in single precision, where no other loss has projected the tokens."""
+    lowered = torch.is_autocast_enabled(features.rows.device.type)
+    single = features.rows.dtype == torch.float32 and not lowered
+    return torch.is_grad_enabled() and single and features._logits is None
 
 
 def map_tokens(features: Features, function: Callable[[Tensor, slice], Tensor]) -> Tensor:

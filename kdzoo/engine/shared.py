@@ -89,7 +89,8 @@ class SharedPrompt(Conditioned):
 
     def _features(self, rows: Tensor) -> Features:
         parameters: list[Tensor] = [p for p in self._anatomy.head.parameters() if p.requires_grad]
-        return Features(rows, self._anatomy.project, self._anatomy.vocabulary, parameters)
+        anatomy = self._anatomy
+        return Features(rows, anatomy.project, anatomy.vocabulary, parameters, anatomy.plain_weight)
 
     def generate(self, *, temperature: float = 1.0, rows: Tensor | None = None) -> Sequences:
         """See `kdzoo.step.ConditionedModel.generate`."""
