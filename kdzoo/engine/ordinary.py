@@ -48,10 +48,13 @@ class OrdinaryPrompt(Conditioned):
         tokens = torch.cat([prompt, sequences.tokens], dim=1)
         mask = torch.cat([prompt_mask, torch.ones_like(sequences.tokens)], dim=1)
         positions = (mask.cumsum(-1) - 1).clamp_min(0)
+        scored_positions = sequences.tokens.shape[1] + 1
+        # most architectures can leave out the prompt's logits; those of the others are dropped
+        kept = {"logits_to_keep": scored_positions} if self._language_model._supports_logits_to_keep() else {}
         output = self._language_model(
-            input_ids=tokens, attention_mask=mask, position_ids=positions, use_cache=False
+            input_ids=tokens, attention_mask=mask, position_ids=positions, use_cache=False, **kept
         )
-        predicting = output.logits[:, prompt.shape[1] - 1 : -1]
+        predicting = output.logits[:, -scored_positions:-1]
         scored = predicting[sequences.mask]
         return Features(scored, lambda logits: logits, scored.shape[-1])
 

@@ -159,6 +159,22 @@ class TestBranches:
 
 
 class TestFallback:
+    @pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
+    def test_the_ordinary_way_leaves_out_the_logits_of_the_prompt(self, make_model, prompts, targets, lora):
+        model = make_model("llama", lora=lora)
+        shapes = []
+        model.get_output_embeddings().register_forward_hook(lambda *call: shapes.append(call[-1].shape))
+        condition(model, prompts, "ordinary").cross_entropy(targets)
+        assert shapes == [(len(prompts), targets.tokens.shape[1] + 1, model.config.vocab_size)]
+
+    def test_an_architecture_that_gives_all_logits_scores_the_same(
+        self, make_model, prompts, targets, monkeypatch
+    ):
+        model = make_model("llama")
+        fewer = condition(model, prompts, "ordinary").logits(targets)
+        monkeypatch.setattr(model, "_supports_logits_to_keep", lambda: False)
+        torch.testing.assert_close(condition(model, prompts, "ordinary").logits(targets), fewer)
+
     def test_a_state_space_model_is_run_in_the_ordinary_way(self, make_model):
         model = make_model("mamba", hidden_size=32, num_hidden_layers=2, state_size=8)
         assert "architecture" in why_not_shared(model, 100, trains=True)
