@@ -94,7 +94,7 @@ def _report(
             "relative_to_plain_sft": None if plain is None else median / plain,
             "tokens_per_second": tokens / median,
             "peak_mib": peaks[name] / 2**20,
-            "steps": len(seconds[name]),
+            "seconds": seconds[name],
         }
         for name, median in medians.items()
     ]

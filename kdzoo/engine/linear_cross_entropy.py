@@ -42,7 +42,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if of_rows is not None:
                 torch.mm(chunk, weight, out=of_rows[start : start + size])
             if of_weight is not None:
-                of_weight.addmm_(chunk.t(), some, beta=0 if start == 0 else 1)
+                torch.addmm(of_weight, chunk.t(), some, beta=0 if start == 0 else 1, out=of_weight)
         ctx.gradients = (of_rows, of_weight)
         return total
 
