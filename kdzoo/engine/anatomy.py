@@ -45,11 +45,19 @@ class Anatomy:
     def plain_weight(self) -> Tensor | None:
         """The weight [V, hidden size] of the projection, if logits are its product with hidden states and no more."""
         head = self.head
-        # a LoRA or a quantised layer is of another class; hooks, and wrapped forward methods, want to be called
+        # a LoRA or a quantised layer is of another class
         if type(head) is not nn.Linear or head.bias is not None or self.softcap is not None:
             return None
-        hooks = (head._forward_hooks, head._forward_pre_hooks, head._backward_hooks, head._backward_pre_hooks)
-        return None if any(hooks) or "forward" in vars(head) else head.weight
+        return None if _wants_to_be_called(head) else head.weight
+
+    @property
+    def plain_embedding(self) -> nn.Embedding | None:
+        """The embedding of the tokens, if it trains and does nothing but look up."""
+        module = self.model.get_input_embeddings()
+        if type(module) is not nn.Embedding or not module.weight.requires_grad:
+            return None
+        more = module.max_norm is not None or module.scale_grad_by_freq or module.sparse
+        return None if more or _wants_to_be_called(module) else module
 
     def attention_mask(self, visible: Tensor) -> Tensor:
         """Turn bool [B, W, K] (which keys a token attends to) into the mask [B, 1, W, K] that the layers take."""
@@ -65,6 +73,17 @@ class Anatomy:
         if self.softcap is not None:
             logits = torch.tanh(logits / self.softcap) * self.softcap
         return logits
+
+
+def _wants_to_be_called(module: nn.Module) -> bool:
+    """Whether hooks or a wrapped forward method would be passed by if somebody used the module's weight alone."""
+    hooks = (
+        module._forward_hooks,
+        module._forward_pre_hooks,
+        module._backward_hooks,
+        module._backward_pre_hooks,
+    )
+    return any(hooks) or "forward" in vars(module)
 
 
 def vocabulary_of(model: PreTrainedModel | PeftModel) -> int:

@@ -15,6 +15,7 @@ from kdzoo.engine.branch_cache import KeyValues, branch, growing_branch, keep_ro
 from kdzoo.engine.conditioned import Conditioned
 from kdzoo.engine.features import Features
 from kdzoo.engine.layout import PromptLayout
+from kdzoo.engine.lookup import Lookup
 from kdzoo.engine.packing import pack
 from kdzoo.engine.sampling import SamplingLimits, is_end, next_tokens
 from kdzoo.randomness import StepGenerator
@@ -42,6 +43,8 @@ class SharedPrompt(Conditioned):
     ) -> None:
         super().__init__(model, limits, generator)
         self._anatomy = Anatomy.of(model)
+        embedding = self._anatomy.plain_embedding
+        self._lookup = None if embedding is None else Lookup(embedding)
         self._layout = layout
         self._kind = kind
         self._trains = trains
@@ -174,8 +177,9 @@ class SharedPrompt(Conditioned):
         return KeyValues.of(continued)
 
     def _decode(self, tokens: Tensor, mask: Tensor | None, positions: Tensor, cache: Cache) -> Tensor:
+        given = {"input_ids": tokens} if self._lookup is None else {"inputs_embeds": self._lookup(tokens)}
         hidden: Tensor = self._anatomy.decoder(
-            input_ids=tokens, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True
+            **given, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True
         ).last_hidden_state
         return hidden
 

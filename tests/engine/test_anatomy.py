@@ -1,4 +1,4 @@
-"""When logits are a plain product of hidden states and a weight, so that a loss may be fused with it."""
+"""When a projection is a plain product, so that a loss may be fused with it, and an embedding a plain lookup."""
 
 import pytest
 import torch
@@ -37,3 +37,17 @@ def test_hooks_and_wrapped_forward_methods_are_not_passed_by(make_model):
     assert Anatomy.of(model).plain_weight is head.weight
     head.forward = head.forward
     assert Anatomy.of(model).plain_weight is None
+
+
+@pytest.mark.parametrize("architecture", ["llama", "codegen", "gpt_neox", "gpt2"])
+def test_the_usual_embedding_is_a_plain_lookup(make_model, architecture):
+    model = make_model(architecture)
+    assert Anatomy.of(model).plain_embedding is model.get_input_embeddings()
+
+
+def test_a_frozen_or_scaling_or_watched_embedding_is_called_as_usual(make_model):
+    assert Anatomy.of(make_model("llama", lora=True)).plain_embedding is None
+    assert Anatomy.of(make_model("gemma")).plain_embedding is None
+    watched = make_model("llama")
+    watched.get_input_embeddings().register_forward_hook(lambda *_: None)
+    assert Anatomy.of(watched).plain_embedding is None
