@@ -52,12 +52,13 @@ class Anatomy:
 
     @property
     def plain_embedding(self) -> nn.Embedding | None:
-        """The embedding of the tokens, if it trains and does nothing but look up."""
+        """The embedding of the tokens, if it trains and does nothing but look up, on a device with sparse tensors."""
         module = self.model.get_input_embeddings()
         if type(module) is not nn.Embedding or not module.weight.requires_grad:
             return None
         more = module.max_norm is not None or module.scale_grad_by_freq or module.sparse
-        return None if more or _wants_to_be_called(module) else module
+        sparse_tensors = module.weight.device.type in ("cpu", "cuda")
+        return None if more or not sparse_tensors or _wants_to_be_called(module) else module
 
     def attention_mask(self, visible: Tensor) -> Tensor:
         """Turn bool [B, W, K] (which keys a token attends to) into the mask [B, 1, W, K] that the layers take."""

@@ -45,9 +45,10 @@ def test_the_usual_embedding_is_a_plain_lookup(make_model, architecture):
     assert Anatomy.of(model).plain_embedding is model.get_input_embeddings()
 
 
-def test_a_frozen_or_scaling_or_watched_embedding_is_called_as_usual(make_model):
+def test_a_frozen_or_scaling_or_watched_or_foreign_embedding_is_called_as_usual(make_model):
     assert Anatomy.of(make_model("llama", lora=True)).plain_embedding is None
     assert Anatomy.of(make_model("gemma")).plain_embedding is None
     watched = make_model("llama")
     watched.get_input_embeddings().register_forward_hook(lambda *_: None)
     assert Anatomy.of(watched).plain_embedding is None
+    assert Anatomy.of(make_model("llama").to("meta")).plain_embedding is None
