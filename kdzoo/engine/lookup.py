@@ -24,7 +24,7 @@ class Lookup:
     def __call__(self, tokens: Tensor) -> Tensor:
         """Embeddings [..., hidden size] of token ids, int64 [...]."""
         weight = self._embedding.weight
-        if torch.is_grad_enabled() and weight.requires_grad:
+        if torch.is_grad_enabled():
             if self._weight is None:
                 self._weight = _WithDenseGradient.apply(weight)  # type: ignore[no-untyped-call]
             weight = self._weight

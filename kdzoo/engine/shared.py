@@ -91,8 +91,8 @@ class SharedPrompt(Conditioned):
         ]
 
     def _features(self, rows: Tensor) -> Features:
-        parameters: list[Tensor] = [p for p in self._anatomy.head.parameters() if p.requires_grad]
         anatomy = self._anatomy
+        parameters: list[Tensor] = [p for p in anatomy.head.parameters() if p.requires_grad]
         return Features(rows, anatomy.project, anatomy.vocabulary, parameters, anatomy.plain_weight)
 
     def generate(self, *, temperature: float = 1.0, rows: Tensor | None = None) -> Sequences:
