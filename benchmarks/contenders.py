@@ -14,7 +14,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, get_peft_model
@@ -30,7 +30,7 @@ from kdzoo.stages.train import choose_method
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
-SHARING = {"off": "off", "prompt": "prompt", "groups": "on"}
+SHARING: tuple[Literal["off", "prompt", "on"], ...] = ("off", "prompt", "on")
 
 
 class _Clock(TrainerCallback):  # type: ignore[misc]
@@ -68,7 +68,8 @@ def _models(shape: Shape) -> tuple[Any, PreTrainedModel]:
 def _common(folder: str, shape: Shape, steps: int) -> dict[str, Any]:
     return {
         "output_dir": folder,
-        "per_device_train_batch_size": shape.batch,
+        "per_device_train_batch_size": shape.micro_batch,
+        "gradient_accumulation_steps": shape.batch // shape.micro_batch,
         "max_steps": steps,
         "learning_rate": 1e-4,
         "save_strategy": "no",
@@ -100,7 +101,7 @@ def make_learner(shape: Shape, method: str, sharing: Any) -> Learner:
 
 def run_ours(shape: Shape, steps: int, method: str, sharing: str) -> list[float]:
     """A step of one of kdzoo's methods."""
-    learner = make_learner(shape, method, SHARING[sharing])
+    learner = make_learner(shape, method, sharing)
     examples = [
         EncodedExample(i, prompt, target, str(i // shape.group))
         for i, (prompt, target) in enumerate(make_examples(shape, steps))
@@ -116,7 +117,7 @@ def run_ours(shape: Shape, steps: int, method: str, sharing: str) -> list[float]
 
 
 def run_plain_sft(shape: Shape, steps: int) -> list[float]:
-    """An ordinary SFT step by hand: model(input_ids, labels).loss, backward, AdamW."""
+    """An ordinary SFT step by hand: model(input_ids, labels).loss, backward (in parts, if there are), AdamW."""
     student, teacher = _models(shape)
     del teacher
     optimizer = torch.optim.AdamW((p for p in student.parameters() if p.requires_grad), lr=1e-4)
@@ -128,9 +129,12 @@ def run_plain_sft(shape: Shape, steps: int) -> list[float]:
         ids = torch.tensor([p + t for p, t in rows], device=DEVICE)
         labels = torch.tensor([[-100] * len(p) + t for p, t in rows], device=DEVICE)
         begin = now()
-        with torch.autocast(DEVICE, torch.bfloat16, enabled=shape.dtype == "bfloat16"):
-            loss = student(input_ids=ids, labels=labels).loss
-        loss.backward()
+        # targets are of one length, so that the parts' means weigh the same
+        parts = shape.batch // shape.micro_batch
+        for part_ids, part_labels in zip(ids.chunk(parts), labels.chunk(parts), strict=True):
+            with torch.autocast(DEVICE, torch.bfloat16, enabled=shape.dtype == "bfloat16"):
+                loss = student(input_ids=part_ids, labels=part_labels).loss / parts
+            loss.backward()
         torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()

@@ -20,7 +20,7 @@ from typing import Any
 
 import click
 import torch
-from contenders import SHARING, make_learner, now
+from contenders import make_learner, now
 from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
@@ -152,14 +152,14 @@ def least_bytes(learner: Learner, shape: Shape, method: str) -> int:
 @click.option("--steps", default=6, show_default=True, help="Measured steps of each method, after a warm-up.")
 @click.option("--layers", default=0, help="Reduce both models to so many layers (0: leave them).")
 @click.option("--batch", default=0, help="Reduce the batch to so many rows (0: leave it).")
-@click.option("--sharing", type=click.Choice(["prompt", "groups"]), default="groups", show_default=True)
+@click.option("--sharing", type=click.Choice(["prompt", "on"]), default="on", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("phases"), show_default=True)
 def main(shape_name: str, steps: int, layers: int, batch: int, sharing: str, out: Path) -> None:
     """Time the phases of every method's step, methods in turn."""
     shape = reduced(SHAPES[shape_name], layers, batch)
     stopwatch = Stopwatch()
     watch(stopwatch)
-    learners = {name: make_learner(shape, name, SHARING[sharing]) for name in METHODS}
+    learners = {name: make_learner(shape, name, sharing) for name in METHODS}
     optimizers = {
         name: torch.optim.AdamW((p for p in one.student.parameters() if p.requires_grad), lr=1e-4)
         for name, one in learners.items()
@@ -173,7 +173,7 @@ def main(shape_name: str, steps: int, layers: int, batch: int, sharing: str, out
     totals: dict[str, list[float]] = {name: [] for name in METHODS}
     for step in range(steps + 1):
         part = rows[step * shape.batch : (step + 1) * shape.batch]
-        made = make_batch(part, share_beginnings=sharing == "groups").to(device)
+        made = make_batch(part, share_beginnings=sharing == "on").to(device)
         for name in METHODS:
             stopwatch.seconds.clear()
             begin = time.perf_counter()

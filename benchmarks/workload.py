@@ -13,12 +13,16 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreT
 
 @dataclass(frozen=True)
 class Shape:
-    """Models and batch of a benchmark. ``shared`` prompt tokens are common to groups of ``group`` rows."""
+    """Models and batch of a benchmark. ``shared`` prompt tokens are common to groups of ``group`` rows.
+
+    ``micro_batch`` rows are computed at a time; an optimizer step takes ``batch`` of them.
+    """
 
     student: dict[str, Any]
     teacher: dict[str, Any]
     vocabulary: int
     batch: int = 8
+    micro_batch: int = 8
     prompt: int = 500
     shared: int = 400
     group: int = 4
@@ -44,6 +48,7 @@ def _qwen(hidden: int, inner: int, layers: int, heads: int) -> dict[str, Any]:
 
 _PAPER: dict[str, Any] = {
     "batch": 16,
+    "micro_batch": 16,
     "prompt": 900,
     "shared": 800,
     "target": 60,
@@ -51,9 +56,11 @@ _PAPER: dict[str, Any] = {
     "dtype": "bfloat16",
 }
 _QWEN_05B = _qwen(1024, 2816, 24, 16)
+_CPU = Shape(_llama(256, 688, 4, 4), _llama(512, 1376, 8, 8), 32_000)
 
 SHAPES = {
-    "cpu": Shape(_llama(256, 688, 4, 4), _llama(512, 1376, 8, 8), 32_000),
+    "cpu": _CPU,
+    "cpu-accumulated": replace(_CPU, batch=16, micro_batch=4),
     "tinyllama-llama2-7b": Shape(
         _llama(2048, 5632, 22, 32, 4), _llama(4096, 11008, 32, 32), 32_000, **_PAPER
     ),
@@ -71,12 +78,14 @@ def reduced(shape: Shape, layers: int, batch: int) -> Shape:
         return {**model, "num_hidden_layers": min(layers or own, own)}
 
     rows = min(batch or shape.batch, shape.batch)
+    part = shape.micro_batch if rows % shape.micro_batch == 0 else rows
     return replace(
         shape,
         student=fewer(shape.student),
         teacher=fewer(shape.teacher),
         batch=rows,
-        group=min(shape.group, rows),
+        micro_batch=part,
+        group=min(shape.group, part),
     )
 
 
