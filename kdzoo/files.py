@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -57,18 +58,37 @@ def remove_leftovers(folder: Path) -> None:
             leftover.unlink(missing_ok=True)
 
 
-def why_not_written(error: BaseException) -> str | None:
-    """The reason, if an error says that the system refused to write a file (a full disk, a limit); else None."""
+def why_not_written(error: BaseException, below: Path | None = None) -> str | None:
+    """The reason, if an error says that the system refused to write a file (a full disk, a limit); else None.
+
+    The file is named as it is seen from the folder ``below``, and that folder not at all.
+    """
     if isinstance(error, BrokenPipeError):
         return None  # whoever read our output has gone
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
-        return reason if error.filename is None else f"{error.filename}: {reason}"
+        file = None if error.filename is None else _seen_from(below, Path(os.fsdecode(error.filename)))
+        return reason if file is None else f"{file}: {reason}"
     words = str(error)
     from_sqlite = isinstance(error, sqlite3.OperationalError) and ("disk" in words or "readonly" in words)
     if from_sqlite or any(refusal in words for refusal in _REFUSALS):
         return words.splitlines()[0]
     return None
+
+
+def why_not_writable(folder: Path) -> str | None:
+    """The reason why nothing can be written to a folder, which need not be there yet; None if there is none."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return None
+    reason = os.strerror(errno.EACCES if there.is_dir() else errno.ENOTDIR)
+    return reason if there == folder else f"{there}: {reason}"
+
+
+def _seen_from(folder: Path | None, file: Path) -> Path | None:
+    if folder is None or not file.absolute().is_relative_to(folder.absolute()):
+        return file
+    return None if file.absolute() == folder.absolute() else file.absolute().relative_to(folder.absolute())
 
 
 def _temporary(path: Path) -> Path:

@@ -21,6 +21,8 @@ from kdzoo.run_directory import RunDirectory, StageRecord
 from kdzoo.stages import distill, evaluate, finetune
 from kdzoo.stages.context import ModelRef, RunContext
 
+_REHEARSAL = "rehearsal: scores of tiny random models"
+
 
 def run(recipe: Recipe, out: Path, reporter: Reporter) -> RunDirectory:
     """Run every stage of a recipe below ``out`` and print the table of its models.
@@ -49,7 +51,7 @@ def run(recipe: Recipe, out: Path, reporter: Reporter) -> RunDirectory:
         reporter.stop()
     rows = model_rows(recipe, {name: record.results for name, record in records.items()})
     if rows:
-        print_table(reporter.console, model_table(rows))
+        print_table(reporter.console, model_table(rows, _REHEARSAL if recipe.is_rehearsal else None))
     reporter.say(f"results: {directory.path}")
     return directory
 
@@ -60,18 +62,10 @@ def _check(context: RunContext, prints: dict[str, str]) -> None:
     Raises:
         UserError: models do not fit, the data are wrong, or there are none to train on or to evaluate.
     """
-    recipe, directory = context.recipe, context.directory
-    to_do = [
-        stage for stage in recipe.stages if directory.find_finished(stage.name, prints[stage.name]) is None
-    ]
-    if to_do:
-        preflight.check(recipe)
-    for stage in to_do:
-        wanted, examples = "train on", context.splits.train
-        if isinstance(stage, EvaluateStage):
-            wanted, examples = "evaluate", context.splits.evaluation
-        if not examples:
-            raise UserError(f"stage {stage.name!r}: the data hold no example to {wanted}")
+    found = {name: context.directory.find_finished(name, fingerprint) for name, fingerprint in prints.items()}
+    finished = {name: stage[0] for name, stage in found.items() if stage is not None}
+    for notice in preflight.check(context, finished, tables=("tokenizer", "teacher", "student")):
+        context.reporter.say(notice)
 
 
 def _tell_of_others(context: RunContext) -> None:
@@ -114,7 +108,7 @@ def _reason(error: Exception, directory: RunDirectory) -> str | None:
     """Say why a run failed, if the reason lies outside the program."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
         return "out of memory: a smaller training.micro_batch_size or evaluation.batch_size needs less"
-    reason = why_not_written(error)
+    reason = why_not_written(error, directory.path)
     return None if reason is None else f"cannot write below {directory.path}: {reason}"
 
 

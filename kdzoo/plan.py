@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import math
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from kdzoo import fingerprints
-from kdzoo.data.load import load as load_data
-from kdzoo.recipe import DistillStage, EvaluateStage, FinetuneStage, ModelConfig, Recipe, Stage
-from kdzoo.recipe.paths import missing_data
+from kdzoo.recipe import (
+    DistillStage,
+    EvaluateStage,
+    FinetuneStage,
+    ModelConfig,
+    Recipe,
+    Stage,
+    check_paths,
+    missing_data,
+)
+from kdzoo.recipe.tables import TokenizerConfig
 from kdzoo.recipe.toml_text import toml_value
 from kdzoo.run_directory import RunDirectory
 
@@ -20,62 +29,108 @@ from kdzoo.run_directory import RunDirectory
 def print_plan(recipe: Recipe, out: Path, console: Console) -> None:
     """Print the resolved stages, models, steps and options, and what would be reused. Writes nothing below ``out``.
 
+    The checks are those of a run; where data are missing, what can be said without them is printed before that is told.
+
     Raises:
-        UserError: something does not fit that can be seen without a model hub.
+        UserError: something is missing or does not fit, that can be seen without a model hub.
+        RunError: the run's directory could not be written.
     """
-    checked = _check(recipe)
     prints = fingerprints.of_stages(recipe)
     directory = RunDirectory(out / fingerprints.run_name(recipe, prints))
-    counts = _example_counts(recipe)
+    finished = {}
+    for name, fingerprint in prints.items():
+        found = directory.find_finished(name, fingerprint)
+        if found is not None:
+            finished[name] = found[0]
+    with tempfile.TemporaryDirectory() as cache:
+        seen = _look(recipe, directory, finished, Path(cache))
 
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     say(f"recipe   {recipe.name} (seed {recipe.seed})")
     say(f"run      {directory.path}")
-    say(f"data     {_data_text(recipe, counts)}")
+    say(f"data     {_data_text(recipe, seen.counts)}")
     for role, model in (("teacher", recipe.teacher), ("student", recipe.student)):
         if model is not None:
-            say(f"{role:9}{_model_text(model, recipe)}")
-    if not checked:
-        say("         whether the models fit is seen when they are loaded")
+            say(f"{role:9}{_model_text(model, seen.parameters.get(role))}")
+    if seen.elsewhere:
+        say(f"         whether {' and '.join(seen.elsewhere)} fit is seen when they are loaded")
+    for notice in seen.notices:
+        say(notice)
     for number, stage in enumerate(recipe.stages, start=1):
         say(f"\n{number}. {stage.name} ({stage.kind})")
-        for line in _stage_lines(recipe, stage, counts):
+        for line in _stage_lines(recipe, stage, seen.counts):
             say(f"   {line}")
-        found = directory.find_finished(stage.name, prints[stage.name])
-        say(f"   reused: {found[0]}" if found else "   to do")
+        say(f"   reused: {finished[stage.name]}" if stage.name in finished else "   to do")
+    if len(finished) < len(recipe.stages):
+        check_paths(recipe)
 
 
-def _check(recipe: Recipe) -> bool:
-    """Look whether models and tokenizers fit, if they are on this machine."""
-    paths = [model.path for model in (recipe.tokenizer, recipe.teacher, recipe.student) if model is not None]
-    if any(path is not None and not Path(path).is_dir() for path in paths):
-        return False
+@dataclass(frozen=True)
+class _Seen:
+    """What there is on this machine of the data and models that a recipe names.
+
+    ``counts`` are training and evaluation questions; ``parameters`` say how many each model from scratch has;
+    ``elsewhere`` are the tables whose files only a model hub has; ``notices`` are the checks'.
+    """
+
+    counts: tuple[int, int] | None
+    parameters: dict[str, str]
+    elsewhere: list[str]
+    notices: list[str]
+
+
+def _look(recipe: Recipe, directory: RunDirectory, finished: dict[str, Path], cache: Path) -> _Seen:
+    """Do a run's checks with what is on this machine. What is made of the data is kept below ``cache``."""
+    named = {"tokenizer": recipe.tokenizer, "teacher": recipe.teacher, "student": recipe.student}
+    tables = {name: table for name, table in named.items() if table is not None}
+    elsewhere = [name for name, table in tables.items() if not _is_here(table)]
+    here = [name for name in tables if name not in elsewhere]
+    without_data = missing_data(recipe) is not None
+    if without_data and not here:
+        return _Seen(None, {}, elsewhere, [])
+    # a look at models and data needs torch, which takes seconds to import
     from kdzoo import preflight
+    from kdzoo.report.progress import Reporter
+    from kdzoo.stages.context import RunContext
 
-    preflight.check(recipe)
-    return True
+    context = RunContext(recipe, directory, cache, Reporter(quiet=True))
+    notices = preflight.check(context, finished, here)
+    counts = None if without_data else (len(context.splits.train), len(context.splits.evaluation))
+    left_out = [] if without_data else [f"data: {n} {what}" for what, n in context.splits.report.items() if n]
+    tokenizer = preflight.known_tokenizer(context, here)
+    at_most = "" if tokenizer is not None else "at most "  # it is still to be trained
+    parameters = {
+        role: f"{at_most}{count:,} parameters"
+        for role, count in preflight.count_from_scratch(recipe, tokenizer).items()
+    }
+    return _Seen(counts, parameters, elsewhere, [*left_out, *notices])
 
 
-def _example_counts(recipe: Recipe) -> tuple[int, int] | None:
-    """Training and evaluation questions, or None where the data is not there."""
-    if missing_data(recipe) is not None:
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        splits = load_data(recipe.data, cache=Path(folder))
-    return len(splits.train), len(splits.evaluation)
+def _is_here(table: ModelConfig | TokenizerConfig) -> bool:
+    """Whether what a table names needs no model hub: it is made by the run, a folder, or in the hub's cache."""
+    if table.path is None or Path(table.path).is_dir():
+        return True
+    from huggingface_hub import try_to_load_from_cache
+
+    files = ["tokenizer_config.json"]
+    revision = None
+    if isinstance(table, ModelConfig):
+        files.append("config.json")
+        revision = table.revision
+    return all(isinstance(try_to_load_from_cache(table.path, file, revision=revision), str) for file in files)
 
 
 def _data_text(recipe: Recipe, counts: tuple[int, int] | None) -> str:
-    missing = missing_data(recipe)
-    if missing is not None:
+    if counts is None:
+        missing = missing_data(recipe)
+        assert missing is not None
         return f"{recipe.data.kind}: {missing[1]} is not there; --rehearse runs without it"
-    assert counts is not None
     return f"{recipe.data.kind}: {counts[0]} training and {counts[1]} evaluation questions"
 
 
-def _model_text(config: ModelConfig, recipe: Recipe) -> str:
+def _model_text(config: ModelConfig, parameters: str | None) -> str:
     parts = []
     if config.path is not None:
         here = Path(config.path).is_dir()
@@ -84,7 +139,7 @@ def _model_text(config: ModelConfig, recipe: Recipe) -> str:
     else:
         assert config.from_scratch is not None
         parts.append(f"{config.from_scratch['architecture']} from scratch")
-        parts.append(f"{_parameters(config, recipe):,} parameters")
+        parts.append(parameters or "parameters are counted when the tokenizer is loaded")
     if config.lora is not None:
         parts.append(
             f"LoRA rank {config.lora.rank}, alpha {config.lora.alpha:g} on {config.lora.target_modules}"
@@ -93,23 +148,6 @@ def _model_text(config: ModelConfig, recipe: Recipe) -> str:
         parts.append("all weights trained")
     parts.append(config.dtype)
     return ", ".join(parts)
-
-
-def _parameters(config: ModelConfig, recipe: Recipe) -> int:
-    """Count a model's parameters without making its weights."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    from kdzoo.engine.models import count_parameters, make_config
-
-    trained = recipe.tokenizer.train if recipe.tokenizer is not None else None
-    vocabulary = trained.vocab_size if trained is not None else 32_000
-    special: dict[str, int | None] = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(
-            make_config(dict(config.from_scratch or {}), vocabulary, special)
-        )
-    return count_parameters(model)
 
 
 def _stage_lines(recipe: Recipe, stage: Stage, counts: tuple[int, int] | None) -> list[str]:

@@ -46,10 +46,10 @@ MAY_USE = {
     "recipe": {"data"},
     "report": {"recipe"},
     "fingerprints": {"data", "recipe"},
-    "preflight": {"engine", "recipe"},
+    "preflight": {"engine", "data", "recipe", "stages"},
     "stages": {"engine", "data", "sql", "recipe", "report", "run_directory"},
     "pipeline": {"stages", "preflight", "fingerprints", "recipe", "report", "run_directory"},
-    "plan": {"engine", "data", "preflight", "fingerprints", "recipe", "run_directory"},
+    "plan": {"engine", "data", "preflight", "fingerprints", "recipe", "report", "run_directory", "stages"},
     "commands": {"pipeline", "plan", "engine", "data", "sql", "recipe", "report"},
     "cli": {"commands"},
 }

@@ -70,6 +70,9 @@ def _example(line: str, name: str, where: str, problems: Problems) -> Example | 
         if not isinstance(entry.get(key), str) or not entry[key]:
             problems.note(where, f"has no {key} (key {key!r}, text)", f"no {key}")
             return None
+        if not entry[key].strip():
+            problems.note(where, f"its {key} is blank", f"a blank {key}")
+            return None
         if not is_unicode(entry[key]):
             problems.note(where, f"its {key} holds half a character (a lone surrogate)", "half a character")
             return None

@@ -29,7 +29,7 @@ def fit(
     for example in examples:
         if (
             example.shorten is None
-            or _surely_fits(example.prompt, limit)
+            or surely_fits(example.prompt, limit)
             or count_tokens(example.prompt) <= limit
         ):
             fitting.append(example)
@@ -105,7 +105,7 @@ class SqlPrompt:
         return prompt_text(schema, self.question.text, self.style, matches, self.question.evidence)
 
 
-def _surely_fits(text: str, limit: int) -> bool:
+def surely_fits(text: str, limit: int) -> bool:
     """Whether a text fits without counting: a token stands for one byte at least."""
     return len(text.encode("utf-8", errors="replace")) + _TOKENS_ADDED <= limit
 

@@ -97,7 +97,7 @@ def load_config(path: str, revision: str | None) -> PretrainedConfig:
         UserError: it cannot be found or read.
     """
     if is_adapter(Path(path)):
-        return load_config(_base_of(Path(path)), None)
+        return load_config(base_of(Path(path)), None)
     try:
         config = AutoConfig.from_pretrained(path, revision=revision)
     except (OSError, ValueError, KeyError) as error:
@@ -164,7 +164,7 @@ def load_trained(
     """
     if not is_adapter(folder):
         return load_pretrained(str(folder), None, dtype, base.attention)
-    named = _base_of(folder)
+    named = base_of(folder)
     model = load_pretrained(named, base.revision if named == base.path else None, dtype, base.attention)
     adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
     assert isinstance(adapted, PeftModel)
@@ -176,7 +176,12 @@ def is_adapter(folder: Path) -> bool:
     return (folder / "adapter_config.json").is_file()
 
 
-def _base_of(adapter: Path) -> str:
+def base_of(adapter: Path) -> str:
+    """The folder or hub name of the base that an adapter is for.
+
+    Raises:
+        UserError: its configuration cannot be read, or names none.
+    """
     file = adapter / "adapter_config.json"
     try:
         named = str(json.loads(file.read_text(encoding="utf-8"))["base_model_name_or_path"])

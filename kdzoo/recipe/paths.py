@@ -42,9 +42,11 @@ def check_paths(recipe: Recipe) -> None:
     Raises:
         UserError: one line for each that is missing, with file, line and key.
     """
-    problems = _problems(recipe)
-    for key, missing in _missing(recipe):
-        problems.add(("data", key), f"there is no {missing}; --rehearse runs the recipe without it")
+    problems = Problems.of(recipe)
+    for key, path in _missing(recipe):
+        kind = "the folder of a dataset" if os.path.isfile(path) else "a file of examples"
+        what = f"{path} is not {kind}" if os.path.exists(path) else f"there is no {path}"
+        problems.add(("data", key), f"{what}; --rehearse runs the recipe without it")
     _check_models(recipe, problems)
     problems.raise_if_any()
 
@@ -55,13 +57,9 @@ def check_model_paths(recipe: Recipe) -> None:
     Raises:
         UserError: one line for each that is missing, with file, line and key.
     """
-    problems = _problems(recipe)
+    problems = Problems.of(recipe)
     _check_models(recipe, problems)
     problems.raise_if_any()
-
-
-def _problems(recipe: Recipe) -> Problems:
-    return Problems(recipe.origin, [stage.name for stage in recipe.stages])
 
 
 def _check_models(recipe: Recipe, problems: Problems) -> None:

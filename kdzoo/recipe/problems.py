@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kdzoo.errors import UserError
 from kdzoo.recipe.lines import Key, line_of
-from kdzoo.recipe.schema import Origin
+from kdzoo.recipe.schema import Origin, Recipe
 
 
 class Problems:
@@ -17,6 +17,11 @@ class Problems:
         self._stages = stages
         self._found: list[tuple[float, str]] = []
         self._keys: list[Key] = []
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Problems:
+        """None yet, of a recipe that has been read."""
+        return cls(recipe.origin, [stage.name for stage in recipe.stages])
 
     def add(self, key: Key, message: str, *others: Key) -> None:
         """Note a problem with a key. ``others`` are keys that take part in it.
@@ -42,15 +47,20 @@ class Problems:
         """Note a problem with an override."""
         self._found.append((float("inf"), f"--set {override}: {message}"))
 
+    @property
+    def texts(self) -> list[str]:
+        """All problems: the file's in its order, then those of overrides."""
+        in_order = sorted(self._found, key=lambda found: found[0])
+        return list(dict.fromkeys(text for _, text in in_order))
+
     def raise_if_any(self) -> None:
-        """Tell all problems, one a line: the file's in its order, then those of overrides.
+        """Tell all problems, one a line.
 
         Raises:
             UserError: there are problems.
         """
         if self._found:
-            in_order = sorted(self._found, key=lambda found: found[0])
-            raise UserError("\n".join(dict.fromkeys(text for _, text in in_order)))
+            raise UserError("\n".join(self.texts))
 
     def _override_of(self, *keys: Key) -> tuple[Key, str] | None:
         for key in keys:

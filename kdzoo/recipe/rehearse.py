@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def rehearsed(recipe: Recipe) -> Recipe:
         "evaluation": EvaluationTable(**_quick(recipe.evaluation.model_dump(), same_metrics)),
         "stage": tuple(_short_stage(recipe, stage, training, same_metrics) for stage in recipe.stages),
     }
-    return Recipe(**content).read_from(recipe.origin)
+    return Recipe(**content).read_from(replace(recipe.origin, is_rehearsal=True))
 
 
 def _tiny(config: ModelConfig, width: int) -> ModelConfig:

@@ -29,12 +29,14 @@ RecipeName = Annotated[str, AfterValidator(_recipe_name)]
 class Origin:
     """Where a recipe was written: lines by key, and overrides by the key that they set, the latest last.
 
+    ``is_rehearsal`` says that it was shrunk afterwards.
     All origins are equal: recipes that say the same are the same.
     """
 
     file: Path | None = field(default=None, compare=False)
     lines: Mapping[Key, int] = field(default_factory=dict, compare=False)
     overrides: dict[Key, str] = field(default_factory=dict, compare=False)
+    is_rehearsal: bool = field(default=False, compare=False)
 
 
 class RecipeHead(Table):
@@ -66,6 +68,11 @@ class Recipe(RecipeHead):
         noted = self.model_copy()
         noted._origin = origin
         return noted
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether its models are tiny and its steps few, so that its scores say nothing."""
+        return self._origin.is_rehearsal
 
     def training_of(self, stage: FinetuneStage | DistillStage) -> Training:
         """The stage's training settings: the recipe's, with the stage's own over them."""

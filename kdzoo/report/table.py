@@ -20,11 +20,11 @@ class ModelRow:
     is_baseline: bool = False
 
 
-def model_table(rows: Sequence[ModelRow]) -> Table:
+def model_table(rows: Sequence[ModelRow], title: str | None = None) -> Table:
     """Lay the models out side by side; training times relative to the SFT student's, where there is one."""
     metrics = list(dict.fromkeys(metric for row in rows for metric in row.scores))
     baseline = next((row.seconds for row in rows if row.is_baseline), None)
-    table = Table(box=None, pad_edge=False)
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.add_column("model")
     table.add_column("parameters", justify="right")
     for metric in metrics:

@@ -64,12 +64,10 @@ class RunContext:
         """The tokenizer that all models of the run share."""
         config = self.recipe.tokenizer
         if config is not None and config.train is not None:
-            folder = self.directory.path / "tokenizer"
+            folder = self._tokenizer_folder
             if not folder.is_dir():
-                texts = (text for e in self.splits.train for text in (e.prompt, e.target))
-                tokenizer = train_tokenizer(texts, config.train.vocab_size)
                 with new_folder(folder) as temporary:
-                    tokenizer.save_pretrained(str(temporary))
+                    self.trained_tokenizer.save_pretrained(str(temporary))
             return load_tokenizer(str(folder))
         if config is not None and config.path is not None:
             return load_tokenizer(config.path)
@@ -77,6 +75,21 @@ class RunContext:
         source = next(m for m in models if m is not None and m.path is not None)
         assert source.path is not None
         return load_tokenizer(source.path, source.revision)
+
+    @cached_property
+    def trained_tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer of a recipe that trains one on its data. Nothing is written."""
+        config = self.recipe.tokenizer
+        assert config is not None
+        assert config.train is not None
+        if self._tokenizer_folder.is_dir():
+            return load_tokenizer(str(self._tokenizer_folder))
+        texts = (text for e in self.splits.train for text in (e.prompt, e.target))
+        return train_tokenizer(texts, config.train.vocab_size)
+
+    @property
+    def _tokenizer_folder(self) -> Path:
+        return self.directory.path / "tokenizer"
 
     def untrained_model(self, role: str) -> tuple[PreTrainedModel, ModelSource]:
         """Load or build one of the recipe's models without its LoRA."""

@@ -1,0 +1,117 @@
+"""Tokenizers before a run: each can be read, and token ids mean the same to all models."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+from kdzoo.engine.tokenizers import check_same_vocabulary, load_tokenizer
+from kdzoo.errors import UserError
+from kdzoo.recipe import ModelConfig, Recipe, missing_data
+from kdzoo.recipe.problems import Problems
+from kdzoo.stages.context import RunContext
+
+
+def check_tokenizers(
+    recipe: Recipe, configs: Mapping[str, PretrainedConfig], tables: Collection[str], problems: Problems
+) -> None:
+    """Token ids must mean the same to all models, and each pretrained model must know all of them.
+
+    ``configs`` are those of the models that can be had, by role; ``tables`` tell whether a named tokenizer can be.
+    """
+    named = recipe.tokenizer
+    if named is not None and named.train is not None:
+        return
+    own: dict[str, PreTrainedTokenizerBase] = {}
+    pretrained = _pretrained(recipe, configs)
+    for role, model in pretrained.items():
+        try:
+            own[role] = _load(model.path, model.revision)
+        except UserError as error:
+            if named is None:  # otherwise that may be why a tokenizer is named
+                problems.add((role, "path"), str(error))
+    if len(own) > 1:
+        try:
+            check_same_vocabulary(own["student"], own["teacher"])
+        except UserError as error:
+            problems.add(("student", "path"), str(error), ("teacher", "path"))
+    shared = None
+    if named is not None and "tokenizer" in tables:
+        try:
+            shared = _load(named.path, None)
+        except UserError as error:
+            problems.add(("tokenizer", "path"), str(error))
+    for role, config in configs.items():
+        tokenizer = own.get(role) if named is None else shared
+        if tokenizer is None or role not in pretrained:
+            continue
+        if role in own and tokenizer.get_vocab() != own[role].get_vocab():
+            problems.add(
+                ("tokenizer", "path"),
+                f"names another vocabulary than the {role}'s own; leave [tokenizer] out, or name the tokenizer that "
+                f"the {role} was trained with",
+                (role, "path"),
+            )
+        else:
+            _check_size(role, tokenizer, config, problems)
+
+
+def known_tokenizer(context: RunContext, tables: Collection[str]) -> PreTrainedTokenizerBase | None:
+    """The tokenizer that the run will use, as far as it can be had now: data to train it on may not be there.
+
+    ``tables`` are those whose files may be looked for. Nothing is written.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    recipe = context.recipe
+    named = recipe.tokenizer
+    if named is not None and named.train is not None:
+        return None if missing_data(recipe) is not None else context.trained_tokenizer
+    role = "tokenizer" if named is not None else "teacher" if recipe.student.path is None else "student"
+    return context.tokenizer if role in tables else None
+
+
+def special_ids(tokenizer: PreTrainedTokenizerBase) -> dict[str, int | None]:
+    """The ids of a tokenizer's special tokens, as a model's configuration names them."""
+    return {
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+
+
+def _pretrained(recipe: Recipe, roles: Collection[str]) -> dict[str, ModelConfig]:
+    models = {"teacher": recipe.teacher, "student": recipe.student}
+    return {
+        role: model
+        for role, model in models.items()
+        if role in roles and model is not None and model.path is not None
+    }
+
+
+def _load(path: str | None, revision: str | None) -> PreTrainedTokenizerBase:
+    assert path is not None
+    try:
+        return load_tokenizer(path, revision)
+    except UserError:
+        raise
+    except Exception as error:  # the library raises the bare class for a file that is not as it should be
+        raise UserError(f"the tokenizer of {path!r} cannot be loaded: {error}") from error
+
+
+def _check_size(
+    role: str, tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, problems: Problems
+) -> None:
+    unseen = set(tokenizer.all_special_tokens) - {
+        tokenizer.bos_token,
+        tokenizer.eos_token,
+    }  # padding, and such
+    highest = max(number for token, number in tokenizer.get_vocab().items() if token not in unseen)
+    known = config.get_text_config().vocab_size
+    if highest >= known:
+        problems.add(
+            (role, "path"),
+            f"the tokenizer has token ids up to {highest}, and the {role} knows only {known} tokens",
+        )
