@@ -28,7 +28,7 @@ def run(recipe: Recipe, out: Path, reporter: Reporter) -> RunDirectory:
     """Run every stage of a recipe below ``out`` and print the table of its models.
 
     Raises:
-        UserError: the recipe asks for what cannot be had; nothing is written then.
+        UserError: the recipe asks for what cannot be had; nothing but the data's cache is written then.
         RunError: a stage failed for a reason outside the program, or another process is at work in the directory.
     """
     prints = fingerprints.of_stages(recipe)

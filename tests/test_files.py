@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from kdzoo.files import new_folder, why_not_written, write_json, write_text
+from kdzoo.files import new_folder, why_not_writable, why_not_written, write_json, write_text
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -105,6 +105,20 @@ class TestWhyNotWritten:
             tmp_path.write_text("")
         assert why_not_written(caught.value) == f"{tmp_path}: Is a directory"
 
+    @pytest.mark.parametrize(
+        ("file", "reason"),
+        [
+            ("runs/r", "Not a directory"),
+            ("runs/r/model/weights", "model/weights: Not a directory"),
+            ("runs/.cache/database", "runs/.cache/database: Not a directory"),
+        ],
+    )
+    def test_a_file_is_named_as_it_is_seen_from_the_folder_that_is_named_before(
+        self, file: str, reason: str
+    ) -> None:
+        error = NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), file)
+        assert why_not_written(error, Path("runs/r")) == reason
+
     def test_what_libraries_raise_of_their_own(self, tmp_path: Path) -> None:
         """Under a limit that makes the system refuse, as it does where a disk is full."""
         errors: list[BaseException] = []
@@ -141,3 +155,22 @@ class TestWhyNotWritten:
     )
     def test_other_errors_are_not_the_system_s(self, error: BaseException) -> None:
         assert why_not_written(error) is None
+
+
+class TestWhyNotWritable:
+    def test_a_folder_that_can_be_made(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        for folder in (tmp_path, tmp_path / "new/folder", Path("new/folder"), Path()):
+            assert why_not_writable(folder) is None
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_file_in_its_place_or_on_the_way(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("taken").touch()
+        assert why_not_writable(Path("taken")) == "Not a directory"
+        assert why_not_writable(Path("taken/runs/r")) == "taken: Not a directory"
+
+    def test_a_folder_that_is_another_s(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(os, "access", lambda path, mode: not (mode & os.W_OK and path == tmp_path))
+        assert why_not_writable(tmp_path) == "Permission denied"
+        assert why_not_writable(tmp_path / "runs") == f"{tmp_path}: Permission denied"

@@ -95,7 +95,11 @@ class TestDryRun:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("KDZOO_DATA", str(tmp_path / "absent"))
         done = kdzoo("run", path, "--dry-run")
-        assert (done.code, done.err) == (0, "")
+        if "${KDZOO_DATA" in path.read_text():
+            assert done.code == 2  # as the run would end
+            assert f"data.path: there is no {tmp_path / 'absent/spider'}; --rehearse runs" in done.err
+        else:
+            assert (done.code, done.err) == (0, "")
         for stage in tomllib.loads(path.read_text())["stage"]:
             name = stage.get("name", stage.get("method", stage["kind"]))
             assert re.search(rf"^\d+\. {name} \({stage['kind']}\)$", done.out, re.MULTILINE)
@@ -120,6 +124,48 @@ class TestDryRun:
         assert kdzoo("run", recipe).code == 0
         taken = (run_of() / "finetune/metrics.jsonl").read_text().splitlines()
         assert promised == [str(len(taken))] == ["3"]
+
+    def test_counts_the_parameters_that_the_run_then_has(self, kdzoo: Command, write: Write) -> None:
+        """The data hold fewer tokens than the tokenizer may have."""
+        recipe = write(write().read_text(), ("vocab_size = 600", "vocab_size = 5000"))
+        promised = re.findall(
+            r"^(?:teacher|student) .*?([\d,]+) parameters", kdzoo("run", recipe, "--dry-run").out, re.M
+        )
+        done = kdzoo("run", recipe)
+        assert promised == [row[1] for row in rows_of(done.out).values()]
+
+    def test_counts_at_most_so_many_where_there_are_no_data_to_make_tokens_from(
+        self, kdzoo: Command, write: Write, tiny: str
+    ) -> None:
+        embedded = 'kind = "embedded"\nquestions = 60\ntest_questions = 10\ndatabases = 2'
+        text = kdzoo("run", write(tiny, (embedded, 'kind = "spider"\npath = "absent"')), "--dry-run").out
+        # 600 tokens of width 32 in and out, and 20,640 weights besides
+        assert (
+            re.search(r"^student  llama from scratch, at most ([\d,]+) parameters", text, re.M).group(1)
+            == "59,040"
+        )
+
+    def test_says_what_limits_leave_out_as_the_run_does(self, kdzoo: Command, write: Write) -> None:
+        recipe = write(write().read_text(), ("output_limit = 64", "output_limit = 30"))
+        promised = [line for line in kdzoo("run", recipe, "--dry-run").out.splitlines() if "r.toml:" in line]
+        told = [line for line in kdzoo("run", recipe).out.splitlines() if "r.toml:" in line]
+        assert promised == told
+        (count,) = (
+            re.search(r"(\d+) of 60 training targets", line) for line in told if "training targets" in line
+        )
+        record = json.loads((run_of() / "finetune/stage.json").read_text())
+        assert record["results"]["examples"] == 60 - int(count.group(1))
+
+    @pytest.mark.parametrize("command", [[], ["--dry-run"]], ids=["run", "dry run"])
+    def test_ends_as_the_run_where_nothing_can_be_written(
+        self, kdzoo: Command, write: Write, command: list[str]
+    ) -> None:
+        Path("taken").touch()
+        done = kdzoo("run", write(), "--out", "taken/runs", *command)
+        assert (done.code, done.out) == (1, "")
+        assert re.fullmatch(
+            r"kdzoo: cannot write below taken/runs/tiny-\w{8}: taken: Not a directory\n", done.err
+        )
 
     def test_says_what_would_be_reused(self, kdzoo: Command, finished: tuple[Path, Any]) -> None:
         recipe, _ = finished
@@ -169,22 +215,26 @@ class TestMistakes:
                 "r.toml:LINE: data.path: there is no absent",
             ),
             (
-                'architecture = "llama"',
-                'architecture = "lama"',
-                "no architecture 'lama'; did you mean 'llama'?",
+                'architecture = "llama", hidden_size = 32',
+                'architecture = "lama", hidden_size = 32',
+                "r.toml:LINE: student.from_scratch.architecture: no architecture 'lama'; did you mean 'llama'?",
             ),
-            ("num_attention_heads = 4", "num_attention_heads = 5", "is not a multiple of"),
             (
-                "input_limit = 512",
-                "input_limit = 4096",
-                "the teacher has 2048 positions, fewer than the 4160",
+                "= 64, num_hidden_layers = 2, num_attention_heads = 4",
+                "= 64, num_attention_heads = 5",
+                "r.toml:LINE: student.from_scratch: llama does not accept these settings: ",
+            ),
+            (
+                "intermediate_size = 64",
+                "max_position_embeddings = 500",
+                "training.input_limit: the student has 500 positions, fewer than the 576 of input_limit + output_limit",
             ),
             ("[training]", 'lora = { rank = 2, target_modules = ["q_prj"] }\n[training]', "q_prj"),
             ("[training]", 'attention = "flash_attention_2"\n[training]', "the student cannot be built"),
             (
                 "[training]",
                 '[training]\nloggers = ["tensorbord"]',
-                "no logger is called 'tensorbord'; did you mean 'tensorboard'?",
+                'r.toml:LINE: training.loggers: no logger is called "tensorbord"; did you mean "tensorboard"?',
             ),
         ],
     )
@@ -265,6 +315,58 @@ class TestMistakes:
         text = tiny.replace('kind = "embedded"\nquestions = 60\ntest_questions = 10\ndatabases = 2\n', jsonl)
         assert message in refused(write(text))
 
+    @pytest.mark.parametrize("command", [[], ["--dry-run"]], ids=["run", "dry run"])
+    def test_limits_that_no_target_keeps(self, kdzoo: Command, write: Write, command: list[str]) -> None:
+        done = kdzoo("run", write(write().read_text(), ("output_limit = 64", "output_limit = 2")), *command)
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith(
+            "kdzoo: r.toml:18: training.output_limit: all 60 training targets are longer"
+        )
+        # what the data are made into is kept for the next run, and nothing else
+        assert [path for path in Path().glob("runs/*") if path.name != ".cache"] == []
+
+    @pytest.mark.parametrize("command", [[], ["--dry-run"]], ids=["run", "dry run"])
+    @pytest.mark.parametrize("kind", ["file", "folder", "nothing"])
+    def test_a_dataset_that_is_none(
+        self, kdzoo: Command, write: Write, tiny: str, command: list[str], kind: str
+    ) -> None:
+        path = Path("spider")
+        if kind == "file":
+            path.touch()
+        elif kind == "folder":
+            path.mkdir()
+        embedded = 'kind = "embedded"\nquestions = 60\ntest_questions = 10\ndatabases = 2'
+        recipe = write(tiny, (embedded, 'kind = "spider"\npath = "spider"'))
+        done = kdzoo("run", recipe, *command)
+        assert done.code == 2
+        message = {
+            "file": f"kdzoo: r.toml:4: data.path: {path.absolute()} is not the folder of a dataset",
+            "folder": f"kdzoo: {path.absolute()}: no training questions",
+            "nothing": "kdzoo: r.toml:4: data.path: there is no spider",
+        }[kind]
+        assert done.err.startswith(message)
+        assert not Path("runs").exists()
+
+    @pytest.mark.parametrize("command", [[], ["--dry-run"]], ids=["run", "dry run"])
+    def test_a_student_without_weights(
+        self, kdzoo: Command, write: Write, tiny: str, command: list[str]
+    ) -> None:
+        text = tiny.split('[[stage]]\nkind = "distill"')[0].replace("max_steps = 3", "max_steps = 1")
+        assert kdzoo("run", write(text), "--out", "made").code == 0
+        model = (run_of(Path("made")) / "finetune/model").absolute()
+        (model / "model.safetensors").unlink()
+        teacher = "[tokenizer]\n" + text.split("[tokenizer]\n")[1].split("[student]")[0]
+        text = text.split("[tokenizer]")[0] + teacher.replace(
+            "train = { vocab_size = 600 }", f'path = "{model}"'
+        )
+        text += f'[student]\npath = "{model}"\n[[stage]]\nkind = "distill"\nmethod = "rkd"\n'
+        done = kdzoo("run", write(text), *command)
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith(
+            f"kdzoo: r.toml:12: student.path: the weights of '{model}' cannot be loaded"
+        )
+        assert not Path("runs").exists()
+
     def test_several_mistakes_are_told_at_once_one_a_line(self, kdzoo: Command, write: Write) -> None:
         done = kdzoo("run", write(write().read_text(), ("batch_size", "batchsize"), ("= 0.5", "= 1.5")))
         assert done.code == 2
@@ -285,6 +387,9 @@ class TestRehearsal:
             f"rehearsal: {tmp_path / 'absent/spider'} is not there, the embedded benchmark stands in\n"
         )
         assert list(rows_of(done.out)) == ["teacher", "kid"]
+        lines = [line.rstrip() for line in done.out.splitlines()]
+        (heading,) = (number for number, line in enumerate(lines) if line.startswith("model "))
+        assert lines[heading - 1] == "rehearsal: scores of tiny random models"
         run = run_of()
         assert run.name.startswith("kid_tinyllama-rehearsal-")
         for stage in ("finetune", "kid"):

@@ -58,6 +58,8 @@ BAD = [
     ('{"prompt": "a"}', "has no target", "no target"),
     ('{"prompt": "", "target": "b"}', "has no prompt", "no prompt"),
     ('{"prompt": "a", "target": null}', "has no target", "no target"),
+    ('{"prompt": "a", "target": " \\n\\t"}', "its target is blank", "a blank target"),
+    ('{"prompt": "\\u3000", "target": "b"}', "its prompt is blank", "a blank prompt"),
     ('{"prompt": ["a"], "target": "b"}', "has no prompt", "no prompt"),
     ('{"prompt": "\\ud800", "target": "b"}', "prompt holds half a character", "half a character"),
 ]

@@ -108,6 +108,26 @@ def test_data_that_are_not_there(load: Load, right: str, tmp_path: Path) -> None
     assert missing_data(load(spider(right, "spider"))) is None
 
 
+def test_a_file_where_the_folder_of_a_dataset_should_be(load: Load, right: str, tmp_path: Path) -> None:
+    (tmp_path / "spider").touch()
+    with pytest.raises(UserError) as caught:
+        check_paths(load(spider(right, "spider")))
+    file = tmp_path / "spider"
+    assert str(caught.value).startswith(f"r.toml:3: data.path: {file} is not the folder of a dataset; ")
+
+
+def test_a_folder_where_a_file_of_examples_should_be(load: Load, right: str, tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").touch()
+    (tmp_path / "test.jsonl").mkdir()
+    text = right.replace(
+        'kind = "embedded"', 'kind = "jsonl"\ntrain = "train.jsonl"\nevaluation = "test.jsonl"'
+    )
+    with pytest.raises(
+        UserError, match=r"^r\.toml:4: data\.evaluation: .*test\.jsonl is not a file of examples; "
+    ):
+        check_paths(load(text))
+
+
 def test_data_that_are_not_there_are_told_at_their_line_or_override(load: Load, right: str) -> None:
     recipe = load(spider(right, "spider"))
     check_model_paths(recipe)

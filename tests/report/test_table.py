@@ -53,6 +53,13 @@ def test_every_metric_has_a_column_and_one_that_was_not_measured_a_dash() -> Non
     ]
 
 
+def test_a_title_stands_above_and_is_not_broken_into_lines() -> None:
+    output = StringIO()
+    title = "rehearsal: scores of tiny random models"
+    print_table(Console(file=output), model_table([ModelRow("kid", 1, {"ex": 0.5}, None)], title))
+    assert output.getvalue().splitlines()[0].rstrip() == title
+
+
 def test_headings_are_the_field_s_names() -> None:
     assert [heading(m) for m in ("ex", "ts", "exaccerr", "exact_match", "rouge_l")] == [
         "EX",
