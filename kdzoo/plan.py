@@ -63,8 +63,7 @@ def print_plan(recipe: Recipe, out: Path, console: Console) -> None:
         for line in _stage_lines(recipe, stage, seen.counts):
             say(f"   {line}")
         say(f"   reused: {finished[stage.name]}" if stage.name in finished else "   to do")
-    if len(finished) < len(recipe.stages):
-        check_paths(recipe)
+    check_paths(recipe)
 
 
 @dataclass(frozen=True)

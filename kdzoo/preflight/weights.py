@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import try_to_load_from_cache
+from huggingface_hub import is_offline_mode, try_to_load_from_cache
 from peft import PeftConfig, PeftModel
 from transformers import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
-from kdzoo.engine.models import base_of, is_adapter
+from kdzoo.engine.models import base_of, is_adapter, load_config
 from kdzoo.errors import UserError
 
 _WHOLE = ("model.safetensors", "pytorch_model.bin")
@@ -26,7 +26,7 @@ def open_weights(path: str, revision: str | None) -> list[str]:
 
     Sizes of files are compared with what their headers say, names and shapes with the model that the configuration
     describes; the numbers are not read, so that a model of any size takes seconds. Gives the names of weights that
-    the model has no place for. Weights that only a model hub has are not looked at.
+    the model has no place for. Weights that only a model hub has, and quantized ones, are not looked at.
 
     Raises:
         UserError: a file is missing or broken, or weights of the model are missing or have another shape.
@@ -36,12 +36,18 @@ def open_weights(path: str, revision: str | None) -> list[str]:
 
 
 def _opened(path: str, revision: str | None) -> tuple[Any, list[str]]:
-    """The model without its numbers (None if only a hub has it), and the names of weights that it does not use."""
+    """The model without its numbers (None if it cannot be looked at), and the names of weights that it does not use."""
     if is_adapter(Path(path)):
         base, unused = _opened(base_of(Path(path)), None)
         return base, unused if base is None else [*unused, *_put_on(base, Path(path))]
     if not Path(path).is_dir() and not _is_downloaded(path, revision):
+        if is_offline_mode():
+            raise UserError(
+                f"the weights of {path!r} are not on this machine, and HF_HUB_OFFLINE keeps from loading them"
+            )
         return None, []
+    if hasattr(load_config(path, revision), "quantization_config"):
+        return None, []  # unpacking them takes the numbers
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

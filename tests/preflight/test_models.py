@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from kdzoo.engine.tokenizers import load_tokenizer
+from kdzoo.preflight import count_from_scratch
+
 Check = Any  # of conftest.py
 
 
@@ -129,3 +132,28 @@ num_attention_heads = 2
         message = check.refused()
         assert isinstance(message, str)
         return message
+
+
+class TestParametersFromScratch:
+    """Two layers of width 16 have 4,000 weights or so, and every token 16 in the table of embeddings."""
+
+    SIZES = 'architecture = "llama", hidden_size = 16, intermediate_size = 32, num_attention_heads = 2, num_hidden_layers = 2'
+    REST = 2 * (4 * 16 * 16 + 3 * 16 * 32 + 2 * 16) + 16
+
+    def recipe(self, check: Check, tokenizer: str) -> Any:
+        data = check.text.split("[teacher]")[0]
+        check.text = f"{data}[tokenizer]\n{tokenizer}\n[student]\nfrom_scratch = {{ {self.SIZES} }}\n"
+        return check.recipe("sft")
+
+    def test_are_those_of_the_tokenizer(self, check: Check) -> None:
+        recipe = self.recipe(check, 'path = "teacher"')
+        tokenizer = load_tokenizer(str(check.folder / "teacher"))
+        assert len(tokenizer) == 6
+        assert count_from_scratch(recipe, tokenizer) == {"student": self.REST + 2 * 6 * 16}
+
+    def test_are_as_many_as_a_tokenizer_that_is_not_trained_lets_there_be(self, check: Check) -> None:
+        recipe = self.recipe(check, "train = { vocab_size = 1000 }")
+        assert count_from_scratch(recipe, None) == {"student": self.REST + 2 * 1000 * 16}
+
+    def test_are_unknown_where_the_tokenizer_is(self, check: Check) -> None:
+        assert count_from_scratch(self.recipe(check, 'path = "someone/model"'), None) == {}

@@ -127,6 +127,12 @@ class TestOfAWholeModel:
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1e6  # in kB
 
 
+def test_quantized_ones_are_left_to_the_loading(check: Check) -> None:
+    check.save_config("student", quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
+    (check.folder / "student/model.safetensors").unlink()
+    assert check("kid") == []
+
+
 class TestOfAnAdapter:
     @pytest.fixture
     def adapter(self, check: Check) -> Path:
@@ -216,6 +222,46 @@ class TestOfAnAdapter:
     def change(self, adapter: Path, **settings: Any) -> None:
         file = adapter / "adapter_config.json"
         file.write_text(json.dumps({**json.loads(file.read_text()), **settings}))
+
+
+class TestOfAModelOnAHub:
+    """What the cache on this machine holds of it is opened as a folder is."""
+
+    @pytest.fixture
+    def snapshot(self, check: Check, monkeypatch: pytest.MonkeyPatch) -> Path:
+        cache = check.folder / "hub"
+        for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+            monkeypatch.setattr(f"huggingface_hub.constants.{name}", str(cache), raising=False)
+        model = cache / "models--someone--student"
+        (model / "refs").mkdir(parents=True)
+        (model / "refs/main").write_text("0" * 40)
+        snapshot: Path = model / "snapshots" / ("0" * 40)
+        shutil.copytree(check.folder / "student", snapshot)
+        check.text = check.text.replace('"student"', '"someone/student"')
+        return snapshot
+
+    def test_whole(self, check: Check, snapshot: Path) -> None:
+        assert check("kid") == []
+
+    def test_in_shards(self, check: Check, snapshot: Path) -> None:
+        in_shards(snapshot)
+        assert check("kid") == []
+
+    def test_cut_off(self, check: Check, snapshot: Path) -> None:
+        cut(snapshot / "model.safetensors")
+        assert check.refused("kid").startswith(
+            "./r.toml:8: student.path: the weights of 'someone/student' cannot be loaded"
+        )
+
+    @pytest.mark.parametrize("sharded", [False, True])
+    def test_not_downloaded_are_seen_when_they_are_loaded(
+        self, check: Check, snapshot: Path, sharded: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (in_shards(snapshot)[0] if sharded else snapshot / "model.safetensors").unlink()
+        message = check.refused("kid")
+        assert "the weights of 'someone/student' are not on this machine, and HF_HUB_OFFLINE" in message
+        monkeypatch.setattr("kdzoo.preflight.weights.is_offline_mode", lambda: False)
+        assert check("kid") == []
 
 
 class TestOfAFinishedStage:
