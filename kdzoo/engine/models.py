@@ -100,7 +100,7 @@ def load_config(path: str, revision: str | None) -> PretrainedConfig:
         return load_config(base_of(Path(path)), None)
     try:
         config = AutoConfig.from_pretrained(path, revision=revision)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # each architecture refuses settings in its own way
         raise UserError(f"the model {path!r} cannot be loaded: {_first_line(error)}") from error
     assert isinstance(config, PretrainedConfig)
     return config

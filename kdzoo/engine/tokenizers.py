@@ -59,8 +59,10 @@ def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenize
     """
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path, revision=revision)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (
+        Exception
+    ) as error:  # a file that is not as it should be is refused by the bare class, among others
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"the tokenizer of {path!r} cannot be loaded: {reason}") from error
     if tokenizer.eos_token_id is None:
         raise UserError(f"the tokenizer of {path!r} has no end-of-sequence token")

@@ -8,7 +8,7 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from kdzoo.engine.tokenizers import check_same_vocabulary, load_tokenizer
 from kdzoo.errors import UserError
-from kdzoo.recipe import ModelConfig, Recipe, missing_data
+from kdzoo.recipe import Recipe, missing_data
 from kdzoo.recipe.problems import Problems
 from kdzoo.stages.context import RunContext
 
@@ -24,10 +24,9 @@ def check_tokenizers(
     if named is not None and named.train is not None:
         return
     own: dict[str, PreTrainedTokenizerBase] = {}
-    pretrained = _pretrained(recipe, configs)
-    for role, model in pretrained.items():
+    for role, path, revision in _pretrained(recipe, configs):
         try:
-            own[role] = _load(model.path, model.revision)
+            own[role] = load_tokenizer(path, revision)
         except UserError as error:
             if named is None:  # otherwise that may be why a tokenizer is named
                 problems.add((role, "path"), str(error))
@@ -37,14 +36,14 @@ def check_tokenizers(
         except UserError as error:
             problems.add(("student", "path"), str(error), ("teacher", "path"))
     shared = None
-    if named is not None and "tokenizer" in tables:
+    if named is not None and named.path is not None and "tokenizer" in tables:
         try:
-            shared = _load(named.path, None)
+            shared = load_tokenizer(named.path)
         except UserError as error:
             problems.add(("tokenizer", "path"), str(error))
-    for role, config in configs.items():
+    for role, _, _ in _pretrained(recipe, configs):
         tokenizer = own.get(role) if named is None else shared
-        if tokenizer is None or role not in pretrained:
+        if tokenizer is None:
             continue
         if role in own and tokenizer.get_vocab() != own[role].get_vocab():
             problems.add(
@@ -54,7 +53,7 @@ def check_tokenizers(
                 (role, "path"),
             )
         else:
-            _check_size(role, tokenizer, config, problems)
+            _check_size(role, tokenizer, configs[role], problems)
 
 
 def known_tokenizer(context: RunContext, tables: Collection[str]) -> PreTrainedTokenizerBase | None:
@@ -82,23 +81,14 @@ def special_ids(tokenizer: PreTrainedTokenizerBase) -> dict[str, int | None]:
     }
 
 
-def _pretrained(recipe: Recipe, roles: Collection[str]) -> dict[str, ModelConfig]:
-    models = {"teacher": recipe.teacher, "student": recipe.student}
-    return {
-        role: model
-        for role, model in models.items()
+def _pretrained(recipe: Recipe, roles: Collection[str]) -> list[tuple[str, str, str | None]]:
+    """Role, path and revision of each model that is not from scratch."""
+    models = (("teacher", recipe.teacher), ("student", recipe.student))
+    return [
+        (role, model.path, model.revision)
+        for role, model in models
         if role in roles and model is not None and model.path is not None
-    }
-
-
-def _load(path: str | None, revision: str | None) -> PreTrainedTokenizerBase:
-    assert path is not None
-    try:
-        return load_tokenizer(path, revision)
-    except UserError:
-        raise
-    except Exception as error:  # the library raises the bare class for a file that is not as it should be
-        raise UserError(f"the tokenizer of {path!r} cannot be loaded: {error}") from error
+    ]
 
 
 def _check_size(

@@ -46,12 +46,12 @@ def _opened(path: str, revision: str | None) -> tuple[Any, list[str]]:
                 f"the weights of {path!r} are not on this machine, and HF_HUB_OFFLINE keeps from loading them"
             )
         return None, []
-    if hasattr(load_config(path, revision), "quantization_config"):
+    if getattr(load_config(path, revision), "quantization_config", None) is not None:
         return None, []  # unpacking them takes the numbers
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model, loaded = _without_progress_bar(path, revision)
+            model, loaded = _load_without_numbers(path, revision)
     except Exception as error:  # each format and architecture refuses broken files in its own way
         raise UserError(f"the weights of {path!r} cannot be loaded: {_reason(error)}") from error
     wrong_shape = [
@@ -62,7 +62,7 @@ def _opened(path: str, revision: str | None) -> tuple[Any, list[str]]:
     return model, sorted(loaded["unexpected_keys"])
 
 
-def _without_progress_bar(path: str, revision: str | None) -> tuple[Any, dict[str, Any]]:
+def _load_without_numbers(path: str, revision: str | None) -> tuple[Any, dict[str, Any]]:
     shows = is_progress_bar_enabled()
     disable_progress_bar()
     try:

@@ -45,7 +45,17 @@ class TestPretrained:
         assert message.startswith("./r.toml:6: teacher.path: the model './teacher' cannot be loaded")
         assert "rehearse" not in message
 
-    @pytest.mark.parametrize("content", ["{", "[]", '{"model_type": "no such"}', "{}"])
+    @pytest.mark.parametrize(
+        "content",
+        [
+            "{",
+            "[]",
+            "{}",
+            '{"model_type": "no such"}',
+            '{"model_type": "llama", "hidden_size": "wide"}',
+            '{"model_type": "llama", "num_attention_heads": 5}',
+        ],
+    )
     def test_a_configuration_that_is_none(self, check: Check, content: str) -> None:
         (check.folder / "student/config.json").write_text(content)
         message = check.refused("kid")

@@ -62,6 +62,19 @@ class TestANamedOne:
         assert message.startswith("./r.toml:10: tokenizer.path: the tokenizer of './empty' cannot be loaded")
 
 
+@pytest.mark.parametrize("content", ["{", "{}"], ids=["cut", "object"])
+def test_a_named_one_whose_files_are_broken_is_named_with_its_line(check: Check, content: str) -> None:
+    check.save_tokenizer("own")
+    (check.folder / "own/tokenizer.json").write_text(content)
+    check.text = check.text.split("[teacher]")[0] + '[tokenizer]\npath = "own"\n'
+    check.text += (
+        '[student]\nfrom_scratch = { architecture = "llama", hidden_size = 16, num_attention_heads = 2 }\n'
+    )
+    assert check.refused("sft").startswith(
+        "./r.toml:6: tokenizer.path: the tokenizer of './own' cannot be loaded"
+    )
+
+
 @pytest.mark.parametrize("file", ["tokenizer.json", "tokenizer_config.json"])
 @pytest.mark.parametrize("content", ["{", "[]", "{}", ""], ids=["cut", "list", "object", "empty"])
 def test_one_whose_files_are_broken_is_named_with_its_line(check: Check, file: str, content: str) -> None:
