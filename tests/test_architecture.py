@@ -46,7 +46,7 @@ MAY_USE = {
     "recipe": {"data"},
     "report": {"recipe"},
     "fingerprints": {"data", "recipe"},
-    "preflight": {"engine", "data", "recipe", "stages"},
+    "preflight": {"engine", "data", "sql", "recipe", "stages"},
     "stages": {"engine", "data", "sql", "recipe", "report", "run_directory"},
     "pipeline": {"stages", "preflight", "fingerprints", "recipe", "report", "run_directory"},
     "plan": {"engine", "data", "preflight", "fingerprints", "recipe", "report", "run_directory", "stages"},

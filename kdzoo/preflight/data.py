@@ -10,6 +10,7 @@ from kdzoo.recipe import EvaluateStage, Recipe, Stage
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.places import place_of
 from kdzoo.recipe.problems import Problems
+from kdzoo.sql.suite import suite_of
 
 
 def check_data(
@@ -27,6 +28,8 @@ def check_data(
             raise UserError(f"stage {stage.name!r}: the data hold no example to {wanted}")
         if not isinstance(stage, EvaluateStage) and recipe.training_of(stage).group_by != "none":
             _check_groups(place_of(recipe, stage, "group_by"), splits, problems, notices)
+        if isinstance(stage, EvaluateStage) and "ts" in recipe.evaluation_of(stage).metrics:
+            _tell_of_suites_of_one(place_of(recipe, stage, "metrics"), splits, notices)
     if any(isinstance(stage, EvaluateStage) for stage in to_do):
         _tell_of_trained_examples(recipe, splits, notices)
 
@@ -41,6 +44,17 @@ def _check_groups(key: Key, splits: Splits, problems: Problems, notices: Problem
     elif alone:
         notices.add(
             key, f"{alone} of {len(splits.train)} training examples belong to no group and are drawn alone"
+        )
+
+
+def _tell_of_suites_of_one(key: Key, splits: Splits, notices: Problems) -> None:
+    databases = {example.database for example in splits.evaluation if example.database is not None}
+    alone = sum(len(suite_of(database)) == 1 for database in databases)
+    if alone:
+        notices.add(
+            key,
+            f'{alone} of {len(databases)} databases have no other beside them, so that "ts" judges as "ex" does; '
+            "kdzoo data fuzz makes a test suite",
         )
 
 

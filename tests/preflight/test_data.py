@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from kdzoo.data.example import Example, Splits
+from kdzoo.preflight.data import check_data
+from kdzoo.recipe.problems import Problems
+
 Check = Any  # of conftest.py
 GROUPED = '[training]\ngroup_by = "database"\n'
 
@@ -52,6 +56,41 @@ class TestTrainedExamples:
     def test_mean_nothing_where_nothing_is_evaluated(self, check: Check) -> None:
         check.text = check.text.replace("evaluation.jsonl", "train.jsonl")
         assert check("kid") == []
+
+
+class TestSuites:
+    """Test-suite accuracy on one database a schema is execution accuracy."""
+
+    def told(self, check: Check, metrics: str, *files: str) -> list[str]:
+        databases = [check.folder / name / f"{name}.sqlite" for name in ("one", "two")]
+        for database in databases:
+            database.parent.mkdir()
+            database.touch()
+        for file in files:
+            (check.folder / file).touch()
+        check.text = check.text.split("[teacher]")[0].replace(
+            'kind = "jsonl"\ntrain = "train.jsonl"\nevaluation = "evaluation.jsonl"', 'kind = "embedded"'
+        )
+        check.text += '[student]\npath = "student"\n'
+        recipe = check.recipe("sft", "evaluate", more=f"[evaluation]\nmetrics = {metrics}\n")
+        examples = [Example(str(n), "q", "select", database=database) for n, database in enumerate(databases)]
+        train = [Example("t", "p", "select")]
+        problems, notices = Problems.of(recipe), Problems.of(recipe)
+        check_data(recipe, recipe.stages, Splits(train, examples, "sql", "spider"), problems, notices)
+        assert problems.texts == []
+        return [line.replace(str(check.folder), ".") for line in notices.texts]
+
+    def test_of_one_are_told(self, check: Check) -> None:
+        assert self.told(check, '["ex", "ts"]', "two/two_1.sqlite") == [
+            './r.toml:6: evaluation.metrics: 1 of 2 databases have no other beside them, so that "ts" judges as "ex" does; '
+            "kdzoo data fuzz makes a test suite"
+        ]
+
+    def test_of_several_are_not(self, check: Check) -> None:
+        assert self.told(check, '["ts"]', "one/one_1.sqlite", "two/two_1.sqlite") == []
+
+    def test_do_not_count_for_other_metrics(self, check: Check) -> None:
+        assert self.told(check, '["ex"]') == []
 
 
 @pytest.mark.parametrize(("split", "stage"), [("train", "kid"), ("evaluation", "evaluate")])
