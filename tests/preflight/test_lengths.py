@@ -14,7 +14,7 @@ from kdzoo.recipe.problems import Problems
 
 Check = Any  # of conftest.py
 
-# every word is a token; the end of sequence is one more of a target, its beginning one more of a prompt
+# every word is a token, and so is the end of sequence after a target and the beginning before a prompt
 LENGTHS = [2, 3, 5]
 
 
@@ -89,7 +89,7 @@ class TestEvaluationTargets:
 class TestPrompts:
     @pytest.mark.parametrize(("split", "what"), [("train", "training"), ("evaluation", "evaluation")])
     def test_that_are_cut_are_counted(self, check: Check, split: str, what: str) -> None:
-        save_words(check, split, prompts=[8, 9, 10])
+        save_words(check, split, prompts=[4, 20, 30])
         assert check("sft", "evaluate", more=limits(inputs=8)) == [
             f"./r.toml:10: training.input_limit: 2 of 3 {what} prompts are longer than 8 tokens and are cut in the middle"
         ]

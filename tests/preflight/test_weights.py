@@ -168,7 +168,9 @@ class TestOfAnAdapter:
 
     def test_none(self, adapter: Path, refused: Callable[[], str]) -> None:
         (adapter / "adapter_model.safetensors").unlink()
-        assert refused() == "the adapter './adapter' has no weights: there is no adapter_model.safetensors"
+        message = refused()
+        assert "./adapter" in message
+        assert "adapter_model.safetensors" in message
 
     def test_cut_off(self, adapter: Path, refused: Callable[[], str]) -> None:
         cut(adapter / "adapter_model.safetensors")
@@ -200,7 +202,7 @@ class TestOfAnAdapter:
         self, adapter: Path, refused: Callable[[], str], content: str
     ) -> None:
         (adapter / "adapter_config.json").write_text(content)
-        assert "adapter_config.json: names no base model" in refused()
+        assert "./adapter/adapter_config.json" in refused()
 
     def test_that_is_no_change_of_weights(
         self, check: Check, adapter: Path, refused: Callable[[], str]
@@ -217,7 +219,9 @@ class TestOfAnAdapter:
         assert open_weights(str(second), None) == []
         (adapter / "adapter_model.safetensors").unlink()
         check.text = check.text.replace('"student"', '"second"')
-        assert "the adapter './adapter' has no weights" in check.refused("kid")
+        message = check.refused("kid")
+        assert "./adapter" in message
+        assert "adapter_model.safetensors" in message
 
     def change(self, adapter: Path, **settings: Any) -> None:
         file = adapter / "adapter_config.json"
