@@ -1,6 +1,6 @@
 """What can be known to be wrong before a run writes anything."""
 
-from kdzoo.preflight.check import check
+from kdzoo.preflight.checks import check
 from kdzoo.preflight.models import count_from_scratch
 from kdzoo.preflight.tokenizers import known_tokenizer
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from kdzoo import pipeline
-from kdzoo.errors import RunError
+from kdzoo.errors import RunError, UserError
 from kdzoo.recipe import load_recipe
 from kdzoo.report.progress import Reporter
 
@@ -106,7 +106,16 @@ class TestSteps:
         assert 0 < left_out < 20
         assert f"sft: {left_out} targets longer than 4 tokens left out" in printed.getvalue()
 
-    def test_none_left_is_a_failure(self, run: Run) -> None:
+    def test_none_left_is_refused_before_anything_is_written(self, run: Run) -> None:
+        with pytest.raises(UserError, match="all 10 training targets are longer than 2 tokens") as caught:
+            run("sft", "training.output_limit=2")
+        assert caught.value.exit_code == 2
+        assert not Path("runs").exists()
+
+    def test_none_left_by_limits_that_were_not_looked_at_is_a_failure(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("kdzoo.preflight.checks.check_lengths", lambda *_: None)  # as in a rehearsal
         with pytest.raises(RunError, match="stage 'sft': no example is left to train on; output_limit is 2"):
             run("sft", "training.output_limit=2")
 
