@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 
 from transformers import PreTrainedTokenizerBase
 
@@ -25,78 +24,87 @@ def check_lengths(
     notices: Problems,
 ) -> None:
     """Note a training for which no target is short enough, and tell what else limits leave out or shorten."""
-    to_train_on = _Measured("training", splits.train, tokenizer)
-    to_evaluate = _Measured("evaluation", splits.evaluation, tokenizer)
+    lengths = _Lengths(tokenizer)
     for stage in to_do:
         of_input, of_output = (place_of(recipe, stage, name) for name in ("input_limit", "output_limit"))
         if isinstance(stage, EvaluateStage):
             evaluation = recipe.evaluation_of(stage)
-            _tell_of_prompts(to_evaluate, evaluation.max_examples, evaluation.input_limit, of_input, notices)
-            _tell_of_gold(to_evaluate, evaluation.max_examples, evaluation.output_limit, of_output, notices)
+            examples = splits.evaluation[: evaluation.max_examples]
+            _tell_of_prompts("evaluation", examples, lengths, evaluation.input_limit, of_input, notices)
+            _tell_of_gold(examples, lengths, evaluation.output_limit, of_output, notices)
         else:
             training = recipe.training_of(stage)
-            _tell_of_prompts(to_train_on, None, training.input_limit, of_input, notices)
-            _check_targets(to_train_on, training.output_limit, of_output, problems, notices)
+            _tell_of_prompts("training", splits.train, lengths, training.input_limit, of_input, notices)
+            _check_targets(splits.train, lengths, training.output_limit, of_output, problems, notices)
 
 
-class _Measured:
-    """Examples and how many tokens they have, each counted once, and only if it is asked for."""
+class _Lengths:
+    """The tokens of texts, each counted once, and only of those that may have more than a limit."""
 
-    def __init__(self, what: str, examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase) -> None:
-        self.what = what
-        self.examples = examples
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
-        self._prompts: dict[int, int] = {}
+        self._prompts: dict[str, int] = {}
+        self._targets: dict[str, int] = {}
 
-    @cached_property
-    def targets(self) -> list[int]:
-        """The tokens of each target, the end of sequence included."""
-        return [len(encode_target(self._tokenizer, example.target)) for example in self.examples]
+    def prompts_over(self, limit: int, examples: Sequence[Example]) -> list[int]:
+        """The tokens of each prompt that has more than ``limit``."""
+        counted = self._prompts
+        for example in examples:
+            if not surely_fits(example.prompt, limit) and example.prompt not in counted:
+                counted[example.prompt] = count_prompt_tokens(self._tokenizer, example.prompt)
+        return [n for e in examples if (n := counted.get(e.prompt, 0)) > limit]
 
-    def is_over(self, index: int, limit: int) -> bool:
-        """Whether a prompt has more tokens than ``limit``."""
-        prompt = self.examples[index].prompt
-        if surely_fits(prompt, limit):
-            return False
-        if index not in self._prompts:
-            self._prompts[index] = count_prompt_tokens(self._tokenizer, prompt)
-        return self._prompts[index] > limit
+    def targets_over(self, limit: int, examples: Sequence[Example]) -> list[int]:
+        """The tokens of each target that has more than ``limit``, the end of sequence included."""
+        counted = self._targets
+        for example in examples:
+            if not surely_fits(example.target, limit) and example.target not in counted:
+                counted[example.target] = len(encode_target(self._tokenizer, example.target))
+        return [n for e in examples if (n := counted.get(e.target, 0)) > limit]
 
 
-def _tell_of_prompts(measured: _Measured, most: int | None, limit: int, key: Key, notices: Problems) -> None:
-    examples = measured.examples[:most]
-    longer = sum(measured.is_over(index, limit) for index in range(len(examples)))
+def _tell_of_prompts(
+    what: str, examples: Sequence[Example], lengths: _Lengths, limit: int, key: Key, notices: Problems
+) -> None:
+    longer = lengths.prompts_over(limit, examples)
     if longer:
         what_happens = "cut in the middle" if examples[0].shorten is None else "shortened"
         notices.add(
             key,
-            f"{longer} of {len(examples)} {measured.what} prompts are longer than {limit} tokens and are {what_happens}",
+            f"{len(longer)} of {len(examples)} {what} prompts are longer than {limit} tokens and are {what_happens}",
         )
 
 
-def _tell_of_gold(measured: _Measured, most: int | None, limit: int, key: Key, notices: Problems) -> None:
-    lengths = measured.targets[:most]
-    longer = sum(length > limit for length in lengths)
+def _tell_of_gold(
+    examples: Sequence[Example], lengths: _Lengths, limit: int, key: Key, notices: Problems
+) -> None:
+    longer = lengths.targets_over(limit, examples)
     if longer:
         notices.add(
             key,
-            f"{longer} of {len(lengths)} evaluation targets are longer than {limit} tokens, where predictions end; the "
-            f"longest has {max(lengths)}",
+            f"{len(longer)} of {len(examples)} evaluation targets are longer than {limit} tokens, where predictions "
+            f"end; the longest has {max(longer)}",
         )
 
 
-def _check_targets(measured: _Measured, limit: int, key: Key, problems: Problems, notices: Problems) -> None:
-    lengths = measured.targets
-    longer = sum(length > limit for length in lengths)
-    if longer == len(lengths):
+def _check_targets(
+    examples: Sequence[Example],
+    lengths: _Lengths,
+    limit: int,
+    key: Key,
+    problems: Problems,
+    notices: Problems,
+) -> None:
+    longer = lengths.targets_over(limit, examples)
+    if len(longer) == len(examples):
         problems.add(
             key,
-            f"all {longer} training targets are longer than {limit} tokens, so that none is left to train on; the "
-            f"shortest has {min(lengths)}",
+            f"all {len(longer)} training targets are longer than {limit} tokens, so that none is left to train on; the "
+            f"shortest has {min(longer)}",
         )
     elif longer:
         notices.add(
             key,
-            f"{longer} of {len(lengths)} training targets are longer than {limit} tokens and are left out; the longest "
-            f"has {max(lengths)}",
+            f"{len(longer)} of {len(examples)} training targets are longer than {limit} tokens and are left out; the "
+            f"longest has {max(longer)}",
         )

@@ -86,6 +86,27 @@ class TestARun:
         steps = [len((run_of() / s / "metrics.jsonl").read_text().splitlines()) for s in ("finetune", "kid")]
         assert steps == [3, 1]
 
+    def test_reads_the_data_and_trains_the_tokenizer_once(
+        self, kdzoo: Command, write: Write, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from kdzoo.stages import context
+
+        calls: list[str] = []
+
+        def counted(name: str) -> Callable[..., Any]:
+            wrapped = getattr(context, name)
+
+            def call(*given: Any, **named: Any) -> Any:
+                calls.append(name)
+                return wrapped(*given, **named)
+
+            return call
+
+        for name in ("load_data", "train_tokenizer"):
+            monkeypatch.setattr(context, name, counted(name))
+        assert kdzoo("run", write(), "--set", "training.max_steps=1").code == 0
+        assert sorted(calls) == ["load_data", "train_tokenizer"]
+
 
 class TestDryRun:
     @pytest.mark.parametrize("path", RECIPES, ids=[path.stem for path in RECIPES])
