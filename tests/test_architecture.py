@@ -52,6 +52,7 @@ MAY_USE = {
     "plan": {"engine", "data", "preflight", "fingerprints", "recipe", "report", "run_directory", "stages"},
     "commands": {"pipeline", "plan", "engine", "data", "sql", "recipe", "report"},
     "cli": {"commands"},
+    "__main__": {"cli"},
 }
 
 # Where the core may say a method's name: a recipe's default, and the heading that a run's table must have.
