@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kdzoo.errors import UserError
     from kdzoo.hookspecs import hookimpl
     from kdzoo.kind import Kind
-    from kdzoo.method import Method, Options, StepCost, WeightedOptions
+    from kdzoo.method import Method, Options, StepCost, Temperature, WeightedOptions
     from kdzoo.sequences import ScoredTokens, Sequences
     from kdzoo.step import ConditionedModel, Step
 
@@ -27,6 +27,7 @@ __all__ = [
     "Sequences",
     "Step",
     "StepCost",
+    "Temperature",
     "UserError",
     "WeightedOptions",
     "divergences",
@@ -42,6 +43,7 @@ _HOMES = {
     "Sequences": "kdzoo.sequences",
     "Step": "kdzoo.step",
     "StepCost": "kdzoo.method",
+    "Temperature": "kdzoo.method",
     "UserError": "kdzoo.errors",
     "WeightedOptions": "kdzoo.method",
     "hookimpl": "kdzoo.hookspecs",

@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+_COLDEST, _HOTTEST = 0.01, 100.0
+
+
+def _greedy_or_sampling(temperature: float) -> float:
+    if 0 < temperature < _COLDEST:
+        raise ValueError(f"must be 0, which is greedy, or at least {_COLDEST:g}")
+    return temperature
+
+
+Temperature = Annotated[float, Field(ge=0, le=_HOTTEST), AfterValidator(_greedy_or_sampling)]
+"""The type of an option that is a sampling temperature: 0 takes the most probable token.
+
+Below 0.01 logits that differ by a rounding error differ in probability by factors: who wants that wants 0.
+"""
 
 
 class Options(BaseModel):

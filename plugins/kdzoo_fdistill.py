@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from kdzoo import Kind, Method, Options, StepCost, divergences, hookimpl
+from kdzoo import Kind, Method, Options, StepCost, Temperature, divergences, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,8 +33,8 @@ class FDistillOptions(Options):
     mix: Literal["request", "both"] = Field(
         "request", description="for tvd and js: one kind per example, half each; or both for every example"
     )
-    temperature: float = Field(
-        1.0, gt=0, allow_inf_nan=False, description="sampling temperature of the student"
+    temperature: Temperature = Field(
+        1.0, description="sampling temperature of the student; 0 is greedy, else at least 0.01"
     )
 
     @property

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import ConfigDict, Field
 
-from kdzoo import Method, Options, StepCost, divergences, hookimpl
+from kdzoo import Method, Options, StepCost, Temperature, divergences, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,8 +35,8 @@ class GKDOptions(Options):
         "rkl", description="reverse KL, forward KL, generalised JSD"
     )
     beta: float = Field(0.5, ge=0, le=1, description="share of the teacher in the mixture of jsd")
-    temperature: float = Field(
-        1.0, gt=0, allow_inf_nan=False, description="sampling temperature of the student"
+    temperature: Temperature = Field(
+        1.0, description="sampling temperature of the student; 0 is greedy, else at least 0.01"
     )
     seq_kd: bool = Field(False, description="the other batches are teacher-generated, not ground truth")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from kdzoo import Method, Options, StepCost, divergences, hookimpl
+from kdzoo import Method, Options, StepCost, Temperature, divergences, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,8 +30,8 @@ class ImitKDOptions(Options):
     )
     constant: float = Field(0.5, ge=0, le=1, description="b of the constant schedule")
     base: float = Field(200.0, gt=1, allow_inf_nan=False, description="base of the exponential schedule")
-    temperature: float = Field(
-        1.0, gt=0, allow_inf_nan=False, description="sampling temperature of the student"
+    temperature: Temperature = Field(
+        1.0, description="sampling temperature of the student; 0 is greedy, else at least 0.01"
     )
 
     def ground_truth_probability(self, progress: float) -> float:

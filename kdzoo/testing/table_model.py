@@ -116,7 +116,7 @@ class ConditionedTable:
                 if uniform is None:
                     tokens.append(int(logits.argmax()))
                     continue
-                cumulative = (logits / temperature).softmax(-1).cumsum(-1)
+                cumulative = ((logits - logits.max()) / temperature).softmax(-1).cumsum(-1)
                 point = float(uniform[row, len(tokens)]) * float(cumulative[-1])
                 tokens.append(int((cumulative <= point).sum()))
             generated.append(tokens)

@@ -1,0 +1,44 @@
+"""The sampling temperature of every method that has one: 0 is greedy, and what is too small for numbers is refused."""
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from kdzoo import registry
+from kdzoo.sequences import Kind
+
+TARGETS = [[3, 4, 5, 6], [7], [], [8, 9]]
+# options under which every sequence is the student's
+METHODS = {"gkd": {}, "imitkd": {"constant": 0}, "fdistill": {"divergence": "rkl"}}
+
+
+def test_these_are_all_that_have_one():
+    having = {
+        name
+        for name, plugin in registry.discover().plugins.items()
+        if "temperature" in plugin.method.options.model_fields and plugin.package == "kdzoo"
+    }
+    assert having == set(METHODS)
+
+
+@pytest.mark.parametrize("method", METHODS)
+class TestTemperature:
+    def test_0_takes_the_most_probable_token_at_every_step(self, hooks, make_step, method):
+        step = make_step(TARGETS)
+        rows = hooks(method, temperature=0, **METHODS[method]).rows(step)
+        for prompt, row in enumerate(rows):
+            for position, token in enumerate(row):
+                table_row = step.student.model.next_logits(prompt, row[:position])
+                assert token == int(table_row.argmax())
+        assert set(step.training_sequence.kinds.tolist()) == {Kind.STUDENT}
+
+    @pytest.mark.parametrize("wrong", [1e-38, 0.0099, -1, 101, float("nan"), float("inf")])
+    def test_what_is_out_of_range_is_an_error(self, hooks, method, wrong):
+        with pytest.raises(ValidationError):
+            hooks(method, temperature=wrong)
+
+    def test_the_coldest_that_is_sampled_at_is_all_but_greedy(self, hooks, make_step, method):
+        cold, greedy = (
+            hooks(method, temperature=t, **METHODS[method]).sequences(make_step(TARGETS)) for t in (0.01, 0)
+        )
+        assert torch.equal(cold.tokens, greedy.tokens)
