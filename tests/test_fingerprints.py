@@ -70,7 +70,6 @@ SHAPING = {
     "data.questions=100": ALL,
     "tokenizer.train.vocab_size=501": ALL,
     "teacher.from_scratch.hidden_size=128": ALL - {"sft"},
-    "teacher.dtype=bfloat16": ALL - {"sft"},
     "teacher.lora={rank=2}": ALL - {"sft"},
     "student.from_scratch.num_hidden_layers=1": ALL - {"finetune"},
     "student.lora={rank=2}": ALL - {"finetune"},
@@ -136,6 +135,11 @@ class TestSettings:
     ) -> None:
         found = changed(fingerprints.of_stages(recipe()), fingerprints.of_stages(recipe(*sorted(overrides))))
         assert found == set[str]().union(*((SHAPING | NOT_SHAPING)[override] for override in overrides))
+
+    def test_the_type_of_weights_shapes_what_is_trained_on_them(self, recipe: Callable[..., Recipe]) -> None:
+        adapted, narrow = "teacher.lora={rank=2}", "teacher.dtype=bfloat16"
+        of = fingerprints.of_stages
+        assert changed(of(recipe(adapted)), of(recipe(adapted, narrow))) == ALL - {"sft"}
 
     def test_epochs_count_where_no_number_of_steps_is_given(self, recipe: Callable[..., Recipe]) -> None:
         text = RECIPE.replace("max_steps = 5\n", "")

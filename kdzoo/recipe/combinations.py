@@ -35,6 +35,7 @@ def check_combinations(recipe: Recipe, problems: Problems) -> None:
             _check_metrics(recipe, stage, at, problems)
             continue
         _check_training(recipe, stage, at, problems)
+        _check_dtype(recipe, _trains(stage), problems)
         if isinstance(stage, FinetuneStage):
             _check_finetune(recipe, stage, at, problems)
         else:
@@ -81,6 +82,17 @@ def _check_training(recipe: Recipe, stage: FinetuneStage | DistillStage, at: Key
             own = [key for key in keys if key[0] == "stage"]
             if own:  # otherwise [training] has the problem by itself, and has told it
                 problems.add(own[0], problem["msg"], *keys)
+
+
+def _check_dtype(recipe: Recipe, role: str, problems: Problems) -> None:
+    """An update is small beside its weight: bfloat16's 8 bits round most of them away. LoRA's adapters are float32."""
+    model = recipe.teacher if role == "teacher" else recipe.student
+    if model is not None and model.lora is None and model.dtype != "float32":
+        problems.add(
+            (role, "dtype"),
+            f"the {role} is trained without LoRA, and weights kept in {model.dtype} lose most updates to rounding; write "
+            'dtype = "float32" here and precision = "bf16" in [training], or add lora',
+        )
 
 
 def _check_finetune(recipe: Recipe, stage: FinetuneStage, at: Key, problems: Problems) -> None:

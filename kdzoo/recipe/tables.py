@@ -59,7 +59,8 @@ class ModelConfig(Table):
     """[teacher] and [student]: ``path`` (a folder or hub name) or ``from_scratch`` (an architecture).
 
     In ``from_scratch``, ``architecture`` is a model type of transformers and all other keys go to its
-    configuration class, which checks them when the model is built. ``dtype`` is that of the weights.
+    configuration class, which checks them when the model is built. ``dtype`` is that of the weights: float32 where
+    all of them are trained (``precision = "bf16"`` computes in bfloat16); LoRA's adapters are float32 on any.
     """
 
     path: Location | None = None

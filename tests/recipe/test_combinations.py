@@ -71,6 +71,38 @@ def test_a_new_tokenizer_for_a_trained_model(problems: Problems, right: str) -> 
     ]
 
 
+class TestWeightsInBfloat16:
+    """Updates are smaller than what bfloat16 can add to a weight."""
+
+    ADVICE = (
+        'is trained without LoRA, and weights kept in bfloat16 lose most updates to rounding; write dtype = "float32" '
+        'here and precision = "bf16" in [training], or add lora'
+    )
+
+    def test_are_not_trained_whole(self, problems: Problems, right: str) -> None:
+        text = right.replace(TEACHER, f'{TEACHER}\ndtype = "bfloat16"')
+        text = text.replace(STUDENT, f'{STUDENT}\ndtype = "bfloat16"')
+        assert problems(text) == [
+            f"r.toml:9: teacher.dtype: the teacher {self.ADVICE}",
+            f"r.toml:13: student.dtype: the student {self.ADVICE}",
+        ]
+
+    def test_by_an_override_either(self, problems: Problems, right: str) -> None:
+        assert problems(right, "student.dtype=bfloat16") == [
+            f"--set student.dtype=bfloat16: the student {self.ADVICE}"
+        ]
+
+    def test_may_carry_adapters(self, load: Callable[..., Recipe], right: str) -> None:
+        overrides = [
+            f"{role}.{key}" for role in ("teacher", "student") for key in ("dtype=bfloat16", "lora.rank=2")
+        ]
+        assert load(right, *overrides).student.dtype == "bfloat16"
+
+    def test_may_teach_where_nothing_trains_them(self, load: Callable[..., Recipe], right: str) -> None:
+        text = right.replace('[[stage]]\nkind = "finetune"', "")
+        assert load(text, "teacher.dtype=bfloat16").teacher is not None
+
+
 def test_parts_that_do_not_divide_the_batch_in_a_stage(problems: Problems, right: str) -> None:
     stage = 'method = "kid"\ntraining = { micro_batch_size = 5 }'
     assert problems(right.replace('method = "kid"', stage)) == [

@@ -62,8 +62,11 @@ SCRATCH = st.fixed_dictionaries(
         "attention": st.sampled_from(["sdpa", "eager"]),
     },
 )
-PRETRAINED = st.fixed_dictionaries(
-    {"path": PATHS}, optional={"lora": LORA, "revision": PATHS, "dtype": st.just("bfloat16")}
+PRETRAINED = st.one_of(
+    st.fixed_dictionaries({"path": PATHS}, optional={"revision": PATHS}),
+    st.fixed_dictionaries(
+        {"path": PATHS, "lora": LORA}, optional={"revision": PATHS, "dtype": st.just("bfloat16")}
+    ),
 )
 TRAINING = {
     "epochs": st.floats(0.01, 100) | st.integers(1, 9),
