@@ -14,6 +14,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from kdzoo.engine.layout import PromptLayout, lay_out, order_for_sharing
+from kdzoo.randomness import StepGenerator
 from kdzoo.sequences import Kind, Sequences
 
 _Item = TypeVar("_Item")
@@ -45,7 +46,11 @@ class EncodedExamples(Dataset[EncodedExample]):
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Prompts and their targets, as the engine takes them. ``examples`` are the rows' numbers in the dataset."""
+    """Prompts and their targets, as the engine takes them. ``examples`` are the rows' numbers in the dataset.
+
+    Where ``training_sequence`` has been made ahead of the step, ``generator`` is the source that it was made with,
+    which the rest of the step goes on drawing from.
+    """
 
     prompts: list[list[int]]
     layout: PromptLayout
@@ -53,6 +58,7 @@ class Batch:
     examples: list[int]
     teacher_target: Sequences | None = None
     training_sequence: Sequences | None = None
+    generator: StepGenerator | None = None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same batch on another device."""

@@ -87,13 +87,15 @@ class Learner(nn.Module):
         self.last_loss = loss
         return loss.total
 
-    def training_sequence(self, batch: Batch) -> Sequences:
-        """Make a batch's training sequences ahead of its step."""
-        return make_training_sequence(self.method, self.step(batch, trains=False))
+    def with_training_sequence(self, batch: Batch) -> Batch:
+        """Make a batch's training sequences ahead of its step, which then draws on as if it had made them itself."""
+        step = self.step(batch, trains=False)
+        sequences = make_training_sequence(self.method, step)
+        return replace(batch, training_sequence=sequences, generator=step.generator)
 
     def step(self, batch: Batch, *, trains: bool) -> TrainingStep:
         """Condition both models on the batch's prompts."""
-        generator = StepGenerator(self.seed, self.optimizer_step, batch.examples)
+        generator = batch.generator or StepGenerator(self.seed, self.optimizer_step, batch.examples)
         student = condition(
             self.student,
             batch,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
+import math
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from peft.utils import load_peft_weights
 from torch import Tensor, nn
 from torch.utils.data import Sampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 
 from kdzoo.engine.batches import (
     Batch,
@@ -27,6 +25,10 @@ from kdzoo.engine.batches import (
 )
 from kdzoo.engine.learner import Learner, count_tokens
 from kdzoo.engine.training_step import TokenCounts
+
+
+class DivergedError(Exception):
+    """A loss, a gradient or a weight is no longer finite; the message says when: "at step 7"."""
 
 
 class KDTrainer(Trainer):  # type: ignore[misc]
@@ -90,15 +92,14 @@ class KDTrainer(Trainer):  # type: ignore[misc]
             self._learner.train()
             if self._learner.method.makes_sequences:
                 with self.accelerator.autocast():
-                    batches = [{"batch": self._with_sequence(inputs["batch"])} for inputs in batches]
+                    batches = [
+                        {"batch": self._learner.with_training_sequence(inputs["batch"])} for inputs in batches
+                    ]
             parts = [inputs["batch"] for inputs in batches]
             targets = [part.target for part in parts]
             sequences = [part.training_sequence or part.target for part in parts]
             self._counts = count_tokens(sequences, targets)
         return batches, None
-
-    def _with_sequence(self, batch: Batch) -> Batch:
-        return replace(batch, training_sequence=self._learner.training_sequence(batch))
 
     def compute_loss(
         self,
@@ -107,28 +108,49 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
-        """Run one part of an optimizer step. Distributed training averages gradients, so the loss is scaled up."""
+        """Run one part of an optimizer step. Distributed training averages gradients, so the loss is scaled up.
+
+        Raises:
+            DivergedError: the loss is not finite; the weights stay as the last step left them.
+        """
         batch = inputs["batch"]
         loss: Tensor = model(batch, self._counts)
         terms = self._learner.last_loss
         assert terms is not None
-        self._logged["kd_loss"] += float(terms.divergence)
-        self._logged["aux_loss"] += float(terms.auxiliary)
+        kd_loss, aux_loss = float(terms.divergence), float(terms.auxiliary)
+        if not math.isfinite(kd_loss + aux_loss):
+            raise DivergedError(f"at step {self.state.global_step + 1}")
+        self._logged["kd_loss"] += kd_loss
+        self._logged["aux_loss"] += aux_loss
         self.tokens_seen += sum(len(prompt) for prompt in batch.prompts) + int(batch.target.lengths.sum())
         scaled: Tensor = loss * self.accelerator.num_processes
         return scaled
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log the two terms of the loss beside it."""
+        """Log the two terms of the loss beside it.
+
+        Raises:
+            DivergedError: the gradients of the step are not finite.
+        """
         if "loss" in logs:
             logs |= {name: total / max(1, self._steps_logged) for name, total in self._logged.items()}
             self._logged.clear()
             self._steps_logged = 0
         super().log(logs, start_time)
+        if not math.isfinite(logs.get("grad_norm", 0.0)):
+            raise DivergedError(f"at step {self.state.global_step}")
+
+    def load_student(self, checkpoint: Path) -> None:
+        """Give the student the weights of a checkpoint."""
+        self._load_from_checkpoint(str(checkpoint))
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         if not self.args.should_save:
             return
+        trained = (weights for weights in self._learner.student.parameters() if weights.requires_grad)
+        if not all(bool(weights.isfinite().all()) for weights in trained):
+            # a checkpoint of it would let every later start diverge at once; the last step is saved too
+            raise DivergedError(f"at step {self.state.global_step}")
         folder = output_dir or self.args.output_dir
         prefix = "student."
         if state_dict is not None:
@@ -147,19 +169,3 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         else:
             saved = type(student).from_pretrained(resume_from_checkpoint, dtype=student.dtype)
             student.load_state_dict(saved.state_dict())
-
-
-def last_complete_checkpoint(folder: Path) -> Path | None:
-    """Find the newest checkpoint that was written to its end, and delete those that were not.
-
-    The Trainer writes its own state last, so that a checkpoint without it was cut off.
-    """
-    while folder.is_dir():
-        found = get_last_checkpoint(str(folder))
-        if found is None:
-            return None
-        checkpoint = Path(found)
-        if (checkpoint / "trainer_state.json").is_file():
-            return checkpoint
-        shutil.rmtree(checkpoint)
-    return None

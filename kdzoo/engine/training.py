@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +11,10 @@ import torch
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from kdzoo.engine.batches import EncodedExample, EncodedExamples
+from kdzoo.engine.checkpoints import CHECKPOINTS, last_complete_checkpoint, remove_incomplete_checkpoints
 from kdzoo.engine.learner import Learner
-from kdzoo.engine.trainer import KDTrainer, last_complete_checkpoint
-
-Watch = Callable[[int, int, dict[str, float]], None]
-"""Called after every logged step with (steps done, steps in all, the logged numbers)."""
+from kdzoo.engine.recorder import Recorder, Watch
+from kdzoo.engine.trainer import KDTrainer
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class Trained:
-    """What training gave: steps, the mean loss of the last logged interval, tokens read per second."""
+    """What training gave: steps done, the mean loss of the last logged interval, tokens read per second."""
 
     steps: int
     loss: float
@@ -51,13 +48,48 @@ class Trained:
 
 
 def train(
-    learner: Learner, examples: list[EncodedExample], folder: Path, settings: TrainingSettings, watch: Watch
+    learner: Learner,
+    examples: list[EncodedExample],
+    folder: Path,
+    settings: TrainingSettings,
+    watch: Watch,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Trained:
     """Train, continuing from the newest complete checkpoint in ``folder`` if there is one.
 
-    Writes checkpoints and ``metrics.jsonl`` (one line per logged step) below ``folder``.
+    Writes checkpoints and ``metrics.jsonl`` (one line per logged step) below ``folder``. ``should_stop`` is asked
+    after every optimizer step: if it says so, a checkpoint is written and the training ends before its last step.
+
+    Raises:
+        DivergedError: a loss, a gradient or a weight is no longer finite.
     """
-    checkpoints = folder / "checkpoints"
+    checkpoints = folder / CHECKPOINTS
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    remove_incomplete_checkpoints(checkpoints)
+    checkpoint = last_complete_checkpoint(checkpoints)
+    recorder = Recorder(folder / "metrics.jsonl", watch)
+    recorder.keep_until(0 if checkpoint is None else checkpoint.step)
+    trainer = KDTrainer(
+        learner,
+        EncodedExamples(examples),
+        _arguments(settings, checkpoints),
+        group_size=settings.group_size,
+        callbacks=[recorder, _Ending(should_stop)],
+    )
+    # the Trainer adds callbacks that print dictionaries; progress is told through `watch`
+    trainer.remove_callback(PrinterCallback)
+    recorder.trainer = trainer
+    if checkpoint is not None and checkpoint.step >= checkpoint.steps:
+        # stopped after its last step: the Trainer would take one more
+        trainer.load_student(checkpoint.path)
+        steps = checkpoint.step
+    else:
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint.path))
+        steps = trainer.state.global_step
+    return Trained(steps, recorder.last_loss, recorder.tokens_per_second)
+
+
+def _arguments(settings: TrainingSettings, checkpoints: Path) -> TrainingArguments:
     accumulation = settings.batch_size // settings.micro_batch_size
     arguments = TrainingArguments(
         output_dir=str(checkpoints),
@@ -83,67 +115,30 @@ def train(
         dataloader_pin_memory=torch.cuda.is_available(),
         use_cpu=not torch.cuda.is_available() and not torch.backends.mps.is_available(),
     )
-    recorder = _Recorder(folder / "metrics.jsonl", watch)
-    trainer = KDTrainer(
-        learner,
-        EncodedExamples(examples),
-        arguments,
-        group_size=settings.group_size,
-        callbacks=[recorder],
-    )
-    # the Trainer adds callbacks that print dictionaries; progress is told through `watch`
-    trainer.remove_callback(PrinterCallback)
-    recorder.trainer = trainer
-    checkpoint = last_complete_checkpoint(checkpoints)
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    return Trained(trainer.state.global_step, recorder.last_loss, recorder.tokens_per_second)
+    if arguments.n_gpu > 1:
+        # several GPUs and one process: torch's DataParallel would give every replica the whole batch
+        arguments._n_gpu = 1
+    return arguments
 
 
-class _Recorder(TrainerCallback):  # type: ignore[misc]
-    """Appends what the Trainer logs to a file of JSON lines, and passes it on."""
+class _Ending(TrainerCallback):  # type: ignore[misc]
+    """Ends a training after a step where it is asked to, with a checkpoint of it, and leaves no step unlogged."""
 
-    def __init__(self, path: Path, watch: Watch) -> None:
-        self._path = path
-        self._watch = watch
-        self._begin = 0.0
-        self.trainer: KDTrainer | None = None
-        self.last_loss = float("nan")
-        self.tokens_per_second = 0.0
+    def __init__(self, should_stop: Callable[[], bool]) -> None:
+        self._should_stop = should_stop
+        self._stops = False
 
-    def on_train_begin(
+    def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        self._begin = time.monotonic()
-        kept = _lines_before(self._path, state.global_step)
-        self._path.write_text("".join(kept), encoding="utf-8")
+        if self._should_stop():
+            self._stops = True
+            control.should_save = control.should_training_stop = True
+        if self._stops or state.global_step >= state.max_steps:
+            control.should_log = True
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **_: Any,
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        if not logs or "loss" not in logs or self.trainer is None:
-            return
-        self.tokens_per_second = self.trainer.tokens_seen / max(1e-9, time.monotonic() - self._begin)
-        self.last_loss = logs["loss"]
-        line = {"step": state.global_step, **logs, "tokens_per_second": round(self.tokens_per_second, 1)}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        self._watch(state.global_step, state.max_steps, line)
-
-
-def _lines_before(path: Path, step: int) -> list[str]:
-    """The lines up to a step: what was logged after the checkpoint that training continues from is logged anew."""
-    if not path.is_file():
-        return []
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line)
-        except (ValueError, KeyError):
-            continue
-    return kept
+        if self._stops:
+            control.should_save = False  # the step's end has saved it

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from kdzoo import registry
 from kdzoo.data.shorten import fit
 from kdzoo.engine.anatomy import shared_vocabulary
 from kdzoo.engine.batches import EncodedExample
+from kdzoo.engine.checkpoints import CHECKPOINTS, last_complete_checkpoint
 from kdzoo.engine.encoding import Encoded, Text, encode_for_training, with_teacher_targets
-from kdzoo.engine.generation import generate_all
 from kdzoo.engine.learner import Learner
 from kdzoo.engine.models import count_parameters
 from kdzoo.engine.sampling import SamplingLimits
-from kdzoo.engine.training import TrainingSettings, train
+from kdzoo.engine.trainer import DivergedError
+from kdzoo.engine.training import Trained, TrainingSettings, train
 from kdzoo.engine.training_step import ChosenMethod
 from kdzoo.errors import RunError, UserError
 from kdzoo.files import new_folder, write_text
 from kdzoo.method import Options
 from kdzoo.recipe import Training
-from kdzoo.sequences import Kind
 from kdzoo.stages.context import ModelRef, RunContext
+from kdzoo.stages.pace import Pace
+from kdzoo.stages.teacher_targets import teacher_targets
+from kdzoo.stages.threads import threads_for
 
 _CLOCK_INTERVAL_SECONDS = 10.0
 
@@ -69,44 +73,26 @@ def train_by(
             context.reporter.say(f"{name}: {count} {what}")
     examples = encoded.examples
     before = time.monotonic()
-    if options.needs_teacher_target:
-        if teacher_model is None:
-            raise UserError(
-                f"stage {name!r}: its method needs a teacher's generations, and there is no teacher"
-            )
-        readable = replace(limits, vocabulary=shared_vocabulary(student, teacher_model))
-        generated = _teacher_targets(context, name, folder, teacher_model, examples, readable, training)
-        examples = with_teacher_targets(examples, generated)
-    learner = Learner(
-        student,
-        teacher_model,
-        chosen,
-        tokenizer,
-        limits,
-        seed=context.recipe.seed,
-        sharing=training.sharing,
-        prompt_limit=max(len(example.prompt) for example in examples),
-    )
-    settings = _settings(training, context.recipe.seed, len(examples))
-
-    clock = _Clock(folder / "seconds", before)
-
-    def watch(step: int, steps: int, numbers: dict[str, float]) -> None:
-        clock.keep()
-        if not all(math.isfinite(numbers.get(key, 0.0)) for key in ("loss", "grad_norm")):
-            raise _diverged(name, f"at step {step}")
-        context.reporter.advance(
-            step, f"loss {numbers['loss']:.4f}  {numbers['tokens_per_second']:.0f} tokens/s"
+    with threads_for(student, context.recipe.threads):
+        if options.needs_teacher_target:
+            if teacher_model is None:
+                raise UserError(
+                    f"stage {name!r}: its method needs a teacher's generations, and there is no teacher"
+                )
+            readable = replace(limits, vocabulary=shared_vocabulary(student, teacher_model))
+            generated = teacher_targets(context, name, folder, teacher_model, examples, readable, training)
+            examples = with_teacher_targets(examples, generated)
+        learner = Learner(
+            student,
+            teacher_model,
+            chosen,
+            tokenizer,
+            limits,
+            seed=context.recipe.seed,
+            sharing=training.sharing,
+            prompt_limit=max(len(example.prompt) for example in examples),
         )
-
-    context.reporter.start(name, _steps(training, len(examples)))
-    try:
-        result = train(learner, examples, folder, settings, watch)
-    finally:
-        context.reporter.stop()
-        seconds = clock.stop()
-    if not all(bool(weights.isfinite().all()) for weights in student.parameters() if weights.requires_grad):
-        raise _diverged(name, "before the end")
+        result, seconds = _train(context, name, folder, learner, examples, training, before)
     with new_folder(folder / "model") as temporary:
         student.save_pretrained(str(temporary))
         tokenizer.save_pretrained(str(temporary))
@@ -123,11 +109,50 @@ def train_by(
     }
 
 
-def _diverged(name: str, when: str) -> RunError:
-    return RunError(
-        f"stage {name!r}: the training diverged {when}: its numbers are no longer finite; a lower learning_rate, a "
-        "longer warmup or a max_gradient_norm may help"
-    )
+def _train(
+    context: RunContext,
+    name: str,
+    folder: Path,
+    learner: Learner,
+    examples: list[EncodedExample],
+    training: Training,
+    begin: float,
+) -> tuple[Trained, float]:
+    """Train and tell how it goes. Gives the seconds of all starts too, of which this one's count from ``begin``."""
+    reporter = context.reporter
+    clock = _Clock(folder / "seconds", begin)
+    pace = Pace()
+
+    def watch(step: int, steps: int, numbers: dict[str, float]) -> None:
+        clock.keep()
+        reporter.advance(step, f"loss {numbers['loss']:.4f}  {numbers['tokens_per_second']:.0f} tokens/s")
+        collapse = pace.seen(numbers["tokens_seen"])
+        if collapse is not None:
+            advice = "; threads = 1 in the recipe loses least by that" if torch.get_num_threads() > 1 else ""
+            reporter.say(
+                f"{name}: {collapse.now:.0f} tokens/s where {collapse.usual:.0f} were usual: "
+                f"other programs use the processor{advice}"
+            )
+
+    total = _steps(training, len(examples))
+    earlier = last_complete_checkpoint(folder / CHECKPOINTS)
+    reporter.start(name, total, 0 if earlier is None else earlier.step)
+    settings = _settings(training, context.recipe.seed, len(examples))
+    try:
+        with context.interruption.deferred() as stops:
+            result = train(learner, examples, folder, settings, watch, stops)
+            if stops():
+                reporter.stop()
+                reporter.say(f"{name}: ended after step {result.steps} of {total}, with a checkpoint of it")
+    except DivergedError as error:
+        raise RunError(
+            f"stage {name!r}: the training diverged {error}: its numbers are no longer finite; a lower learning_rate, "
+            "a longer warmup or a max_gradient_norm may help"
+        ) from None
+    finally:
+        reporter.stop()
+        seconds = clock.stop()
+    return result, seconds
 
 
 def choose_method(name: str, options: Options) -> ChosenMethod:
@@ -147,46 +172,6 @@ def encode_training_examples(context: RunContext, training: Training) -> Encoded
     fitting = fit(context.splits.train, training.input_limit, context.prompt_tokens, training=True)
     texts = [Text(e.prompt, e.target, e.group) for e in fitting]
     return encode_for_training(texts, context.tokenizer, training.input_limit, training.output_limit)
-
-
-def _teacher_targets(
-    context: RunContext,
-    name: str,
-    folder: Path,
-    teacher: Any,
-    examples: list[EncodedExample],
-    limits: SamplingLimits,
-    training: Training,
-) -> dict[int, list[int]]:
-    """Let the teacher generate one target per prompt, or continue where an interrupted start stopped."""
-    path = folder / "teacher_targets.jsonl"
-    done: dict[int, list[int]] = {}
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                index, ids = json.loads(line)
-            except ValueError:
-                continue  # the line that was being written when the run was stopped
-            done[index] = ids
-    missing = [example for example in examples if example.index not in done]
-    context.reporter.start(f"{name}: teacher generates", len(examples))
-    with path.open("a", encoding="utf-8") as file:
-        file.write("\n")
-        for index, ids in generate_all(
-            teacher,
-            missing,
-            limits,
-            kind=Kind.TEACHER,
-            batch_size=training.batch_size * 2,
-            temperature=1.0,
-            seed=context.recipe.seed,
-            sharing=training.sharing != "off",
-        ):
-            done[index] = ids
-            file.write(json.dumps([index, ids]) + "\n")
-            context.reporter.advance(len(done))
-    context.reporter.stop()
-    return done
 
 
 def _steps(training: Training, examples: int) -> int:

@@ -1,6 +1,8 @@
 """Training steps: splits of a batch change nothing, interrupted runs end in the same weights."""
 
 import random
+import types
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,12 +11,11 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast, TrainingArguments
 
-from kdzoo import registry
+from kdzoo import hookimpl, registry
 from kdzoo.engine.batches import EncodedExample, EncodedExamples, make_batch
 from kdzoo.engine.learner import Learner, count_tokens
 from kdzoo.engine.sampling import SamplingLimits
-from kdzoo.engine.trainer import KDTrainer, last_complete_checkpoint
-from kdzoo.engine.training import TrainingSettings, train
+from kdzoo.engine.trainer import KDTrainer
 from kdzoo.stages.train import choose_method
 
 VOCABULARY = 60
@@ -122,36 +123,70 @@ class TestEveryMethod:
     def test_a_batch_in_parts_gives_the_loss_and_gradients_of_the_whole(
         self, make_learner, method, options, tmp_path, monkeypatch
     ):
-        results = []
-        for micro in (16, 4):
-            learner = make_learner(method, **options)
-            arguments = TrainingArguments(
-                str(tmp_path / str(micro)),
-                per_device_train_batch_size=micro,
-                gradient_accumulation_steps=16 // micro,
-                max_steps=1,
-                learning_rate=0.0,
-                max_grad_norm=0.0,
-                save_strategy="no",
-                report_to="none",
-                logging_steps=1,
-                disable_tqdm=True,
-                remove_unused_columns=False,
-                use_cpu=True,
-            )
-            trainer = KDTrainer(learner, EncodedExamples(make_examples(16)), arguments)
-            seen = {}
-            monkeypatch.setattr(
-                torch.optim.AdamW,
-                "step",
-                lambda self, *_, learner=learner, seen=seen: seen.update(g=gradients_of(learner)),
-            )
-            trainer.train()
-            loss = next(entry["loss"] for entry in trainer.state.log_history if "loss" in entry)
-            results.append((loss, seen["g"]))
-        (whole, whole_gradients), (parts, part_gradients) = results
-        assert parts == pytest.approx(whole, rel=1e-5)
-        assert (part_gradients - whole_gradients).norm() <= 1e-5 * whole_gradients.norm()
+        make = lambda: make_learner(method, **options)  # noqa: E731
+        assert_parts_are_the_whole(make, tmp_path, monkeypatch)
+
+
+def assert_parts_are_the_whole(make, folder, monkeypatch):
+    """One step of 16 examples at once, and in parts of 4."""
+    results = []
+    for micro in (16, 4):
+        learner = make()
+        arguments = TrainingArguments(
+            str(folder / str(micro)),
+            per_device_train_batch_size=micro,
+            gradient_accumulation_steps=16 // micro,
+            max_steps=1,
+            learning_rate=0.0,
+            max_grad_norm=0.0,
+            save_strategy="no",
+            report_to="none",
+            logging_steps=1,
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            use_cpu=True,
+        )
+        trainer = KDTrainer(learner, EncodedExamples(make_examples(16)), arguments)
+        seen = {}
+        monkeypatch.setattr(
+            torch.optim.AdamW,
+            "step",
+            lambda self, *_, learner=learner, seen=seen: seen.update(g=gradients_of(learner)),
+        )
+        trainer.train()
+        loss = next(entry["loss"] for entry in trainer.state.log_history if "loss" in entry)
+        results.append((loss, seen["g"]))
+    (whole, whole_gradients), (parts, part_gradients) = results
+    assert parts == pytest.approx(whole, rel=1e-5)
+    assert (part_gradients - whole_gradients).norm() <= 1e-5 * whole_gradients.norm()
+
+
+@pytest.mark.parametrize("draws_before", [0, 1, 3])
+def test_a_loss_draws_on_where_the_sequences_have_stopped(make_learner, tmp_path, monkeypatch, draws_before):
+    """Random numbers of both hooks: a batch in parts makes its sequences ahead, in a pass of their own."""
+
+    def make_training_sequence(step):
+        for _ in range(draws_before):
+            step.generator.per_row(2)
+        return step.target
+
+    def aux_loss(step):
+        drawn = step.generator.per_row(1).expand(step.target.tokens.shape)[step.target.mask]
+        log_q = step.student.logits(step.target)[step.target.mask].log_softmax(-1)
+        nll = -log_q.gather(1, step.target.tokens[step.target.mask][:, None])[:, 0]
+        return (nll * drawn).sum() / len(drawn)
+
+    def make():
+        learner = make_learner("sft")
+        plugin = types.ModuleType("random_loss")
+        plugin.register_method = hookimpl(lambda: registry.find("sft").method)
+        plugin.make_training_sequence = hookimpl(make_training_sequence)
+        plugin.aux_loss = hookimpl(aux_loss)
+        hooks = registry.hooks_of(registry.plugin_of(plugin))
+        learner.method = replace(learner.method, hooks=hooks, makes_sequences=True)
+        return learner
+
+    assert_parts_are_the_whole(make, tmp_path, monkeypatch)
 
 
 def test_the_loss_is_the_mean_over_scored_tokens_of_the_divergence_plus_the_mean_nll(make_learner):
@@ -161,7 +196,7 @@ def test_the_loss_is_the_mean_over_scored_tokens_of_the_divergence_plus_the_mean
     examples = make_examples(6)
     batch = make_batch(examples, share_beginnings=True)
     loss = learner(batch)
-    imperfect = learner.training_sequence(batch)
+    imperfect = learner.with_training_sequence(batch).training_sequence
     student, teacher = learner.student.double(), teacher.double()
     divergence = nll = tokens = 0.0
     for row, prompt in enumerate(batch.prompts):
@@ -185,68 +220,6 @@ def test_counts_are_of_all_parts():
     parts = [make_batch(examples[i : i + 2], share_beginnings=False).target for i in (0, 2)]
     counts = count_tokens(parts, parts)
     assert counts.scored == counts.target == sum(len(e.target) for e in examples)
-
-
-def settings(**changes):
-    defaults = {
-        "batch_size": 4,
-        "micro_batch_size": 4,
-        "epochs": 2.0,
-        "max_steps": None,
-        "learning_rate": 1e-3,
-        "schedule": "cosine",
-        "warmup": 0.1,
-        "weight_decay": 0.0,
-        "max_gradient_norm": 1.0,
-        "precision": "fp32",
-        "seed": 0,
-        "group_size": 2,
-        "logging_steps": 1,
-        "save_steps": 2,
-    }
-    return TrainingSettings(**{**defaults, **changes})
-
-
-class StoppedError(Exception):
-    pass
-
-
-@pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
-@pytest.mark.parametrize("method", ["kid", "gkd"])
-def test_an_interrupted_training_ends_in_the_same_weights(make_learner, tmp_path, method, lora):
-    examples = make_examples(14)
-    whole = make_learner(method, lora=lora)
-    train(whole, examples, tmp_path / "whole", settings(), lambda *_: None)
-
-    def stop_at_five(step, steps, numbers):
-        if step == 5:
-            raise StoppedError
-
-    (tmp_path / "parts").mkdir()
-    with pytest.raises(StoppedError):
-        train(make_learner(method, lora=lora), examples, tmp_path / "parts", settings(), stop_at_five)
-    # a checkpoint that was being written when the run was stopped
-    cut_off = tmp_path / "parts" / "checkpoints" / "checkpoint-6"
-    cut_off.mkdir()
-    (cut_off / "model.safetensors").write_bytes(b"\0")
-    resumed = make_learner(method, lora=lora)
-    result = train(resumed, examples, tmp_path / "parts", settings(), lambda *_: None)
-    assert result.steps == 8
-    for expected, given in zip(whole.student.parameters(), resumed.student.parameters(), strict=True):
-        assert torch.equal(given, expected)
-    logged = [(tmp_path / name / "metrics.jsonl").read_text().count("\n") for name in ("whole", "parts")]
-    assert logged == [8, 8]
-
-
-def test_a_checkpoint_without_its_state_is_deleted(tmp_path):
-    for step, complete in ((2, True), (4, False)):
-        folder = tmp_path / f"checkpoint-{step}"
-        folder.mkdir()
-        if complete:
-            (folder / "trainer_state.json").write_text("{}")
-    assert last_complete_checkpoint(tmp_path).name == "checkpoint-2"
-    assert not (tmp_path / "checkpoint-4").exists()
-    assert last_complete_checkpoint(tmp_path / "absent") is None
 
 
 def test_a_teacher_is_not_trained_and_not_saved(make_learner):
@@ -294,5 +267,5 @@ def test_the_teacher_is_never_given_a_token_that_only_the_student_has(make_model
     )
     for start in (0, 8):
         batch = make_batch(make_examples(16)[start : start + 8], share_beginnings=sharing == "on")
-        assert learner.training_sequence(batch).tokens.max() < VOCABULARY
+        assert learner.with_training_sequence(batch).training_sequence.tokens.max() < VOCABULARY
         assert torch.isfinite(learner(batch))
