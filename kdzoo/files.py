@@ -31,7 +31,17 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Replace a JSON file's content at once."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, _as_json(content))
+
+
+def overwrite_json(path: Path, content: Any) -> None:
+    """Write over a JSON file's own space, which a full disk allows as long as no more blocks are needed.
+
+    A crash in between leaves the file broken: for what is better said so than not at all.
+    """
+    with path.open("r+b") as file:
+        file.write(_as_json(content).encode())
+        file.truncate()
 
 
 @contextmanager
@@ -89,6 +99,10 @@ def _seen_from(folder: Path | None, file: Path) -> Path | None:
     if folder is None or not file.absolute().is_relative_to(folder.absolute()):
         return file
     return None if file.absolute() == folder.absolute() else file.absolute().relative_to(folder.absolute())
+
+
+def _as_json(content: Any) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def _temporary(path: Path) -> Path:

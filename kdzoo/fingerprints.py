@@ -33,6 +33,7 @@ _TRAINING_CODE = (
     "randomness.py",
     "sequences.py",
     "stages/context.py",
+    "stages/teacher_targets.py",
     "stages/train.py",
 )
 _EVALUATION_CODE = (
@@ -48,9 +49,11 @@ _EVALUATION_CODE = (
 def run_name(recipe: Recipe, prints: dict[str, str]) -> str:
     """The name of the directory that a recipe fills; ``prints`` are its stages' fingerprints.
 
-    The same recipe under other versions, code or data is another run, so that none destroys what another made.
+    The same recipe under other versions, code or data is another run, so that none destroys what another made. With
+    other threads it is the same: what was begun with too many continues with fewer.
     """
-    return f"{recipe.name}-{_digest([recipe.model_dump(mode='json'), prints])[:8]}"
+    described = recipe.model_dump(mode="json", exclude={"threads"})
+    return f"{recipe.name}-{_digest([described, prints])[:8]}"
 
 
 def of_stages(recipe: Recipe) -> dict[str, str]:

@@ -13,6 +13,7 @@ import torch
 from kdzoo import fingerprints, preflight
 from kdzoo.errors import RunError, UserError
 from kdzoo.files import why_not_written
+from kdzoo.interruption import Interruption
 from kdzoo.recipe import DistillStage, EvaluateStage, FinetuneStage, Recipe, Stage, resolved_toml
 from kdzoo.report.progress import Reporter
 from kdzoo.report.rows import model_rows
@@ -20,20 +21,26 @@ from kdzoo.report.table import model_table, print_table
 from kdzoo.run_directory import RunDirectory, StageRecord
 from kdzoo.stages import distill, evaluate, finetune
 from kdzoo.stages.context import ModelRef, RunContext
+from kdzoo.stages.unfinished import where_it_continues
 
 _REHEARSAL = "rehearsal: scores of tiny random models"
 
 
-def run(recipe: Recipe, out: Path, reporter: Reporter) -> RunDirectory:
+def run(
+    recipe: Recipe, out: Path, reporter: Reporter, interruption: Interruption | None = None
+) -> RunDirectory:
     """Run every stage of a recipe below ``out`` and print the table of its models.
 
+    ``interruption`` says when the run is to end before its time; the same call then continues it.
+
     Raises:
+        Interrupted: a signal has ended the run.
         UserError: the recipe asks for what cannot be had; nothing but the data's cache is written then.
         RunError: a stage failed for a reason outside the program, or another process is at work in the directory.
     """
     prints = fingerprints.of_stages(recipe)
     directory = RunDirectory(out / fingerprints.run_name(recipe, prints))
-    context = RunContext(recipe, directory, out / ".cache", reporter)
+    context = RunContext(recipe, directory, out / ".cache", reporter, interruption)
     try:
         _check(context, prints)
         _tell_of_others(context)
@@ -66,6 +73,14 @@ def _check(context: RunContext, prints: dict[str, str]) -> None:
     finished = {name: stage[0] for name, stage in found.items() if stage is not None}
     for notice in preflight.check(context, finished, tables=("tokenizer", "teacher", "student")):
         context.reporter.say(notice)
+    if len(finished) < len(found):
+        _tell_of_devices(context.reporter)
+
+
+def _tell_of_devices(reporter: Reporter) -> None:
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count > 1:
+        reporter.say(f"one of {count} GPUs is used, the first; CUDA_VISIBLE_DEVICES=1 takes the second")
 
 
 def _tell_of_others(context: RunContext) -> None:
@@ -97,9 +112,9 @@ def _run_stages(context: RunContext, prints: dict[str, str]) -> dict[str, StageR
 
 
 def _leave(directory: RunDirectory, description: dict[str, Any], status: str) -> None:
-    """Write the run's status; a disk that is full must not hide the error that is being raised."""
+    """Write the run's status; a disk that cannot be written at all must not hide the error that is being raised."""
     try:
-        directory.describe({**description, "status": status})
+        directory.describe_in_place({**description, "status": status})
     except OSError:
         return
 
@@ -122,6 +137,10 @@ def _run_stage(
         directory.reuse(stage.name, folder)
         context.reporter.say(f"{stage.name}: finished before, reused from {folder}")
         return record
+    begun = directory.begun(stage.name, fingerprint)
+    continues = None if begun is None else where_it_continues(context.recipe, stage, begun)
+    if continues is not None:
+        context.reporter.say(f"{stage.name}: {continues}")
     folder = directory.begin_stage(stage.name, fingerprint)
     begin = time.monotonic()
     results = _results(context, stage, folder)

@@ -62,8 +62,22 @@ def print_plan(recipe: Recipe, out: Path, console: Console) -> None:
         say(f"\n{number}. {stage.name} ({stage.kind})")
         for line in _stage_lines(recipe, stage, seen.counts):
             say(f"   {line}")
-        say(f"   reused: {finished[stage.name]}" if stage.name in finished else "   to do")
+        say(f"   {_what_is_there(recipe, stage, directory, finished, prints[stage.name])}")
     check_paths(recipe)
+
+
+def _what_is_there(
+    recipe: Recipe, stage: Stage, directory: RunDirectory, finished: dict[str, Path], fingerprint: str
+) -> str:
+    if stage.name in finished:
+        return f"reused: {finished[stage.name]}"
+    begun = directory.begun(stage.name, fingerprint)
+    if begun is None:
+        return "to do"
+    from kdzoo.stages.unfinished import where_it_continues
+
+    continues = where_it_continues(recipe, stage, begun)
+    return "to do" if continues is None else f"to do: {continues}"
 
 
 @dataclass(frozen=True)

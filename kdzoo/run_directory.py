@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from kdzoo.errors import RunError
-from kdzoo.files import remove_leftovers, write_json, write_text
+from kdzoo.files import overwrite_json, remove_leftovers, write_json, write_text
 
 _RECORD = "stage.json"
+_FINGERPRINT = "fingerprint"
 _LOCK = ".lock"
 _RECIPE = "recipe.toml"
 
@@ -82,6 +83,13 @@ class RunDirectory:
         """Replace run.json."""
         write_json(self.path / "run.json", description)
 
+    def describe_in_place(self, description: dict[str, Any]) -> None:
+        """The same where a new file may not fit on the disk: run.json's own space is then written over."""
+        try:
+            self.describe(description)
+        except OSError:
+            overwrite_json(self.path / "run.json", description)
+
     def finish_stage(self, record: StageRecord) -> None:
         """Mark a stage as finished. Until then it is continued by the next run, never reused."""
         write_json(self.stage(record.name) / _RECORD, asdict(record))
@@ -91,13 +99,19 @@ class RunDirectory:
         folder = self.stage(name)
         if folder.is_symlink():
             folder.unlink()
-        marker = folder / "fingerprint"
+        marker = folder / _FINGERPRINT
         if folder.exists() and _text(marker) != fingerprint:
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
         write_text(marker, fingerprint)
         return folder
+
+    def begun(self, name: str, fingerprint: str) -> Path | None:
+        """The folder of a stage that was begun here and can be continued; nothing is changed."""
+        folder = self.stage(name)
+        is_ours = not folder.is_symlink() and _text(folder / _FINGERPRINT) == fingerprint
+        return folder if is_ours else None
 
     def find_finished(self, name: str, fingerprint: str) -> tuple[Path, StageRecord] | None:
         """Find a finished stage of that fingerprint: here first, then in the runs beside this one."""

@@ -32,8 +32,10 @@ def command(
 ) -> None:
     """Run the stages of RECIPE in order, reusing those that are finished.
 
-    An interrupted run continues where it stopped when it is started again.
+    An interrupted run continues where it stopped when it is started again. Ctrl-C, and the signal that `kill` sends,
+    let a training write a checkpoint after the step that it is at; a second one ends at once.
     """
+    from kdzoo.interruption import Interrupted, Interruption
     from kdzoo.recipe import check_model_paths, check_paths, load_recipe, missing_data, rehearsed
 
     loaded = load_recipe(recipe, overrides)
@@ -52,15 +54,16 @@ def command(
 
         print_plan(loaded, out, Console())
         return
-    if rehearse:
-        import torch
+    interruption = Interruption()
+    try:
+        with interruption.handled():
+            from kdzoo import pipeline
+            from kdzoo.report.progress import Reporter
 
-        # models this small gain nothing by two threads, and lose much where other programs use the cores
-        torch.set_num_threads(1)
-    from kdzoo import pipeline
-    from kdzoo.report.progress import Reporter
-
-    pipeline.run(loaded, out, Reporter(Console(), quiet=quiet))
+            pipeline.run(loaded, out, Reporter(Console(), quiet=quiet), interruption)
+    except Interrupted as interrupted:
+        click.echo("kdzoo: interrupted; the same command continues", err=True)
+        sys.exit(interrupted.exit_code)
 
 
 def _quiet_libraries() -> None:

@@ -63,6 +63,7 @@ def rehearsed(recipe: Recipe) -> Recipe:
     content: dict[str, Any] = {
         "name": f"{recipe.name[:70]}-rehearsal",
         "seed": recipe.seed,
+        "threads": recipe.threads,
         "data": data,
         "tokenizer": TokenizerConfig(train=TrainedTokenizer(vocab_size=_VOCABULARY)),
         "teacher": None if recipe.teacher is None else _tiny(recipe.teacher, width=64),

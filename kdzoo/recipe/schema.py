@@ -40,10 +40,16 @@ class Origin:
 
 
 class RecipeHead(Table):
-    """The keys of a recipe that stand before its tables."""
+    """The keys of a recipe that stand before its tables.
+
+    ``threads`` of the processor compute each stage; unless given, one for a model of less than 2 million parameters,
+    and for others all cores. As on another machine, the last bits of sums may change with it, and no stage that is
+    finished is done again for that.
+    """
 
     name: RecipeName
     seed: int = Field(0, ge=0, lt=2**31)
+    threads: int | None = Field(None, ge=1, le=1024)
 
 
 class Recipe(RecipeHead):

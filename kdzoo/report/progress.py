@@ -32,8 +32,8 @@ class Reporter:
             return
         self.console.print(message, highlight=False, markup=False, soft_wrap=True)
 
-    def start(self, name: str, total: int) -> None:
-        """Begin a stage (or a part of one) of so many steps."""
+    def start(self, name: str, total: int, done: int = 0) -> None:
+        """Begin a stage (or a part of one) of so many steps, of which an earlier start has done some."""
         self.stop()
         self._name, self._total, self._done_before = name, total, None
         self._begin = self._last_line = time.monotonic()
@@ -47,9 +47,9 @@ class Reporter:
                 console=self.console,
             )
             self._progress.start()
-            self._task = self._progress.add_task(name, total=total, numbers="")
+            self._task = self._progress.add_task(name, total=total, completed=done, numbers="")
         else:
-            self.say(f"{name}: 0/{total}")
+            self.say(f"{name}: {done}/{total}")
 
     def advance(self, done: int, numbers: str = "") -> None:
         """Say how many steps are done, and what to show beside them (loss, tokens/s).

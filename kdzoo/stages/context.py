@@ -26,6 +26,7 @@ from kdzoo.engine.models import (
 from kdzoo.engine.tokenizers import load_tokenizer, train_tokenizer
 from kdzoo.errors import UserError
 from kdzoo.files import new_folder
+from kdzoo.interruption import Interruption
 from kdzoo.recipe import ModelConfig, Recipe
 from kdzoo.recipe.tables import LoraConfig
 from kdzoo.report.progress import Reporter
@@ -43,11 +44,19 @@ class ModelRef:
 class RunContext:
     """Loads what stages need when they need it, and keeps it."""
 
-    def __init__(self, recipe: Recipe, directory: RunDirectory, cache: Path, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        directory: RunDirectory,
+        cache: Path,
+        reporter: Reporter,
+        interruption: Interruption | None = None,
+    ) -> None:
         self.recipe = recipe
         self.directory = directory
         self.cache = cache
         self.reporter = reporter
+        self.interruption = interruption or Interruption()
         self.device = _device()
 
     @cached_property

@@ -21,6 +21,7 @@ from kdzoo.sequences import Kind
 from kdzoo.stages.context import ModelRef, RunContext
 from kdzoo.stages.exaccerr import TeacherComparison
 from kdzoo.stages.judging import Judged, judge
+from kdzoo.stages.threads import threads_for
 
 
 def run(
@@ -45,7 +46,7 @@ def run(
     for name, ref in models.items():
         part = folder / f"predictions-{name}.jsonl"
         numbers = folder / f"scores-{name}.json"
-        if not numbers.is_file():
+        if not is_evaluated(folder, name):
             content, scores = _evaluate(context, f"{stage.name}: {name}", name, ref, evaluation, comparison)
             write_text(part, content)
             write_json(numbers, scores)
@@ -59,6 +60,11 @@ def run(
     return {"models": results}
 
 
+def is_evaluated(folder: Path, model: str) -> bool:
+    """Whether an earlier start of the stage in ``folder`` has finished with a model."""
+    return (folder / f"scores-{model}.json").is_file()
+
+
 def _evaluate(
     context: RunContext,
     title: str,
@@ -70,14 +76,15 @@ def _evaluate(
     examples = context.splits.evaluation[: evaluation.max_examples]
     prompts = _encode(context, examples, evaluation)
     model = context.model_to_use(ref)
-    begin = time.monotonic()
-    predictions = _predict(context, title, model, prompts, evaluation)
-    seconds = time.monotonic() - begin
-    judged = judge(context.splits, examples, predictions, evaluation)
-    if comparison is not None and ref.role == "student":
-        judged.scores["exaccerr"], judged.details["exaccerr"] = comparison.exaccerr(
-            f"{title}, ExAccErr", model, prompts, examples
-        )
+    with threads_for(model, context.recipe.threads):
+        begin = time.monotonic()
+        predictions = _predict(context, title, model, prompts, evaluation)
+        seconds = time.monotonic() - begin
+        judged = judge(context.splits, examples, predictions, evaluation)
+        if comparison is not None and ref.role == "student":
+            judged.scores["exaccerr"], judged.details["exaccerr"] = comparison.exaccerr(
+                f"{title}, ExAccErr", model, prompts, examples
+            )
     scores: dict[str, Any] = {
         "parameters": count_parameters(model),
         "examples": len(examples),
