@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from safetensors.torch import load_file
 
+from kdzoo.report.progress import Reporter
+
 Command = Callable[..., Any]
+
+COMMAND = [sys.executable, "-c", "from kdzoo.cli import main; main()"]
 
 _PATIENCE_SECONDS = 120.0
 
@@ -49,31 +55,30 @@ def stage_of(out: Path) -> Path:
 @contextmanager
 def started(recipe: Path, out: Path) -> Iterator[subprocess.Popen[str]]:
     """A run in a process group of its own, as a terminal starts it, in the middle of its training."""
-    command = [
-        sys.executable,
-        "-c",
-        "from kdzoo.cli import main; main()",
-        "run",
-        str(recipe),
-        "--out",
-        str(out),
-    ]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*COMMAND, "run", str(recipe), "--out", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     try:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not list(out.glob("tiny-*/kid/checkpoints/checkpoint-[2-4]0/trainer_state.json")):
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+        wait_for_checkpoint(out, lambda: process.poll() is None)
         yield process
     finally:
         process.kill()
         process.wait()
 
 
-def test_ctrl_c_is_told_in_one_line_and_exits_with_130(
+def wait_for_checkpoint(out: Path, is_running: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not list(out.glob("tiny-*/kid/checkpoints/checkpoint-[2-4]0/trainer_state.json")):
+        assert is_running()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_ctrl_c_is_told_in_one_line_and_loses_no_step(
     recipe: Path, uninterrupted: Path, kdzoo: Command
 ) -> None:
     out = recipe.parent / "ctrl-c"
@@ -81,10 +86,50 @@ def test_ctrl_c_is_told_in_one_line_and_exits_with_130(
         os.killpg(process.pid, signal.SIGINT)
         printed, told = process.communicate(timeout=_PATIENCE_SECONDS)
     assert process.returncode == 130
-    assert told.strip().splitlines()[-1] == "kdzoo: interrupted; the same command continues"
-    assert "finished" not in printed
+    assert told.strip().splitlines() == [
+        "kdzoo: ends after this step, with a checkpoint; once more to end at once",
+        "kdzoo: interrupted; the same command continues",
+    ]
+    step = checkpoint_after(out)
+    assert printed.splitlines()[-1] == f"kid: ended after step {step} of 50, with a checkpoint of it"
+    planned = kdzoo("run", recipe, "--out", out, "--dry-run").out
+    assert f"to do: continues after step {step} of 50" in planned
+    continued = continues_and_ends_as(uninterrupted, recipe, out, kdzoo).splitlines()
+    assert f"kid: continues after step {step} of 50" in continued
+    assert f"kid: {step}/50" in continued
+
+
+def checkpoint_after(out: Path) -> int:
+    """The step of the one checkpoint of an interrupted run, which is the last one that was taken."""
+    (checkpoint,) = stage_of(out).glob("checkpoints/*")
+    lines = [json.loads(line) for line in (stage_of(out) / "metrics.jsonl").read_text().splitlines()]
+    assert checkpoint.name == f"checkpoint-{lines[-1]['step']}"
     assert json.loads((stage_of(out).parent / "run.json").read_text())["status"] == "interrupted"
-    continues_and_ends_as(uninterrupted, recipe, out, kdzoo)
+    return int(lines[-1]["step"])
+
+
+def test_a_lost_terminal_ends_it_in_the_same_way(recipe: Path, uninterrupted: Path, kdzoo: Command) -> None:
+    out = recipe.parent / "hung-up"
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [*COMMAND, "run", str(recipe), "--out", str(out)])
+    try:
+        # what is printed must be read, or the process waits for it
+        threading.Thread(target=drained, args=(terminal,), daemon=True).start()
+        wait_for_checkpoint(out, lambda: os.waitpid(child, os.WNOHANG)[0] == 0)
+        # what the system sends when the terminal is closed, with nobody left to read
+        os.kill(child, signal.SIGHUP)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 129
+    finally:
+        os.close(terminal)
+    assert 20 <= checkpoint_after(out) < 50
+
+
+def drained(terminal: int) -> None:
+    with suppress(OSError):
+        while os.read(terminal, 1024):
+            pass
 
 
 def test_a_process_that_is_killed_loses_nothing_before_its_last_checkpoint(
@@ -104,10 +149,12 @@ def test_a_process_that_is_killed_loses_nothing_before_its_last_checkpoint(
     continues_and_ends_as(uninterrupted, recipe, out, kdzoo)
 
 
-def continues_and_ends_as(uninterrupted: Path, recipe: Path, out: Path, kdzoo: Command) -> None:
+def continues_and_ends_as(uninterrupted: Path, recipe: Path, out: Path, kdzoo: Command) -> str:
+    """Start a run again, compare what it gives with one that nothing stopped, and give what it prints."""
     before = [json.loads(line) for line in (stage_of(out) / "metrics.jsonl").read_text().splitlines()]
     assert 0 < before[-1]["step"] < 50
-    assert kdzoo("run", recipe, "--out", out).code == 0
+    done = kdzoo("run", recipe, "--out", out)
+    assert done.code == 0
     after = [json.loads(line) for line in (stage_of(out) / "metrics.jsonl").read_text().splitlines()]
     # what was logged before the checkpoint stands as it was, with the first start's speed
     kept = [line for line in after if line in before]
@@ -120,3 +167,80 @@ def continues_and_ends_as(uninterrupted: Path, recipe: Path, out: Path, kdzoo: C
     assert ours.keys() == theirs.keys()
     for name, weights in ours.items():
         assert weights.equal(theirs[name]), name
+    return str(done.out)
+
+
+class TestASignal:
+    """What schedulers and `kill` send, at any time of a run."""
+
+    @pytest.fixture
+    def send_at(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int, int], None]:
+        """Let this process get a signal, once, when the reporter is told that something is so far."""
+        advance = Reporter.advance
+        sent: list[int] = []
+
+        def send_at(name: str, done: int, number: int) -> None:
+            def told(self: Reporter, now: int, numbers: str = "") -> None:
+                advance(self, now, numbers)
+                if self._name == name and now >= done and not sent:
+                    sent.append(number)
+                    os.kill(os.getpid(), number)
+
+            monkeypatch.setattr(Reporter, "advance", told)
+
+        return send_at
+
+    @pytest.mark.parametrize(
+        ("number", "name", "done", "left"),
+        [
+            # a step that is logged is over: the next one is the last
+            (signal.SIGTERM, "finetune", 1, "continues after step 2 of 3"),
+            (
+                signal.SIGTERM,
+                "fdistill: teacher generates",
+                20,
+                "continues after 20 of the teacher's generations",
+            ),
+            (
+                signal.SIGINT,
+                "fdistill: teacher generates",
+                1,
+                "continues after 1 of the teacher's generations",
+            ),
+            (signal.SIGTERM, "fdistill", 1, "continues after step 2 of 3"),
+            (signal.SIGHUP, "fdistill", 2, "continues after step 3 of 3"),
+            (signal.SIGTERM, "evaluate: teacher", 3, None),
+            (signal.SIGTERM, "evaluate: fdistill", 3, "continues with fdistill"),
+        ],
+    )
+    def test_ends_it_soon_and_the_next_start_continues(
+        self,
+        kdzoo: Command,
+        write: Callable[..., Path],
+        tiny: str,
+        send_at: Callable[[str, int, int], None],
+        monkeypatch: pytest.MonkeyPatch,
+        number: int,
+        name: str,
+        done: int,
+        left: str | None,
+    ) -> None:
+        recipe = write(tiny, ('method = "kid"\noptions = { alpha = 0.5 }', 'method = "fdistill"'))
+        monkeypatch.setattr("kdzoo.interruption._let_go_of_the_terminal", lambda: None)
+        handler = signal.getsignal(number)
+        send_at(name, done, number)
+        ended = kdzoo("run", recipe)
+        assert ended.code == 128 + number
+        assert ended.err == "kdzoo: interrupted; the same command continues\n"
+        assert signal.getsignal(number) == handler
+        (run,) = Path("runs").glob("tiny-*")
+        assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+        stage = name.split(":")[0]
+        planned = kdzoo("run", recipe, "--dry-run").out.split(f". {stage} (")[1].split("\n\n")[0]
+        assert planned.splitlines()[-1] == ("   to do" if left is None else f"   to do: {left}")
+        again = kdzoo("run", recipe)
+        assert again.code == 0
+        assert [line for line in again.out.splitlines() if "continues" in line] == (
+            [] if left is None else [f"{stage}: {left}"]
+        )
+        assert json.loads((run / "run.json").read_text())["status"] == "finished"
