@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -36,6 +37,19 @@ def run(tmp_path: Path) -> RunDirectory:
 @pytest.fixture
 def other(tmp_path: Path) -> RunDirectory:
     return RunDirectory(tmp_path / "runs/b-2")
+
+
+class TestFindingABegunStage:
+    def test_it_has_the_fingerprint(self, run: RunDirectory) -> None:
+        folder = run.begin_stage("teach", "print-1")
+        assert run.begun("teach", "print-1") == folder
+        assert run.begun("teach", "print-2") is None
+        assert run.begun("learn", "print-1") is None
+
+    def test_another_run_s_is_not_continued(self, run: RunDirectory, other: RunDirectory) -> None:
+        other.path.mkdir(parents=True)
+        other.reuse("teach", finished(run))
+        assert other.begun("teach", "print-1") is None
 
 
 class TestFindingFinishedStages:
@@ -185,6 +199,20 @@ class TestDescription:
         assert json.loads((run.path / "run.json").read_text()) == {"seed": 1, "status": "running"}
         run.describe({"seed": 1, "status": "finished"})
         assert json.loads((run.path / "run.json").read_text())["status"] == "finished"
+
+    @pytest.mark.parametrize("status", ["failed", "interrupted"])
+    def test_how_it_ended_is_written_over_the_rest_where_no_new_file_fits(
+        self, run: RunDirectory, monkeypatch: pytest.MonkeyPatch, status: str
+    ) -> None:
+        run.path.mkdir(parents=True)
+        run.begin("", {"seed": 3})
+
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("kdzoo.run_directory.write_json", full)
+        run.describe_in_place({"status": status})
+        assert json.loads((run.path / "run.json").read_text()) == {"status": status}
 
     def test_runs_of_the_same_recipe_are_found(self, run: RunDirectory, other: RunDirectory) -> None:
         for directory in (run, other):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
+import subprocess
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from kdzoo.report.progress import Reporter
 
 Command = Callable[..., Any]
 Write = Callable[..., Path]
@@ -430,6 +434,18 @@ def files_of_at_most(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("file systems cannot be mounted here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
 class TestTheSystemRefuses:
     """Exit code 1 and one message; nothing that was finished is lost."""
 
@@ -455,6 +471,26 @@ class TestTheSystemRefuses:
         assert "finetune: finished before" in done.out
         status = [json.loads(path.read_text())["status"] for path in Path("runs").glob("*/run.json")]
         assert sorted(status) == ["failed", "finished"]
+
+    def test_to_write_anything_more_is_told_in_run_json_too(
+        self, kdzoo: Command, write: Write, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        advance = Reporter.advance
+
+        def fill(self: Reporter, done: int, numbers: str = "") -> None:
+            advance(self, done, numbers)
+            with suppress(OSError), (small_disk / "filler").open("ab", buffering=0) as filler:
+                while filler.write(bytes(4096)):
+                    pass
+
+        recipe = write()
+        with monkeypatch.context() as patch:
+            patch.setattr(Reporter, "advance", fill)
+            done = kdzoo("run", recipe, "--out", small_disk / "runs")
+        assert done.code == 1
+        assert "No space left on device" in done.err
+        status = json.loads((run_of(small_disk / "runs") / "run.json").read_text())["status"]
+        assert status == "failed"
 
     def test_a_folder_where_a_file_is(self, kdzoo: Command, write: Write) -> None:
         Path("taken").touch()
