@@ -37,6 +37,7 @@ HOOKS = {
     "registry",
     "sequences",
     "step",
+    "used_options",
 }
 MAY_USE = {
     "engine": set[str](),

@@ -45,7 +45,7 @@ kind = "finetune"
 [[stage]]
 kind = "distill"
 method = "bothkl"
-options = { kd_weight = 0.5 }
+options = { forward_share = 0.25 }
 [[stage]]
 kind = "evaluate"
 models = ["bothkl"]
@@ -117,8 +117,8 @@ class TestTheDocumentedMethod:
         assert {"sft", "fkd", "rkd", "fdistill", "imitkd", "gkd", "kid", "bothkl"} <= set(methods)
         assert (methods["bothkl"]["package"], methods["bothkl"]["version"]) == ("outside", "1.2.3")
         text = kdzoo("show", "bothkl")
-        assert "bothkl: The mean of forward and reverse KL on the ground truth." in text
-        assert "  kd_weight = 1.0  (number >= 0)\n" in text
+        assert "bothkl: A mixture of forward and reverse KL on the ground truth." in text
+        assert "  forward_share = 0.5  (number >= 0 and <= 1)\n" in text
 
     def test_it_keeps_the_rules_that_the_page_promises_are_checked(self, documented: Path) -> None:
         check_method("bothkl")
@@ -133,11 +133,11 @@ class TestTheDocumentedMethod:
             teacher_logits=teacher,
             tokens=None,
             step=None,
-            options=plugin.method.options(kd_weight=0.5),
+            options=plugin.method.options(forward_share=0.25),
         )
         q, p = student.softmax(-1), teacher.softmax(-1)
-        both = (p * (p / q).log()).sum(-1) + (q * (q / p).log()).sum(-1)
-        torch.testing.assert_close(losses.double(), 0.5 * both / 2, rtol=1e-5, atol=1e-6)
+        mixture = 0.25 * (p * (p / q).log()).sum(-1) + 0.75 * (q * (q / p).log()).sum(-1)
+        torch.testing.assert_close(losses.double(), mixture, rtol=1e-5, atol=1e-6)
 
     def test_it_runs_from_a_recipe(self, documented: Path, recipe: Path, tmp_path: Path) -> None:
         printed = StringIO()
@@ -148,20 +148,53 @@ class TestTheDocumentedMethod:
         assert 'method = "bothkl"' in (run.path / "recipe.toml").read_text()
         assert re.search(r"^bothkl +[\d,]+ ", printed.getvalue(), re.MULTILINE)
 
+    def test_an_option_that_it_does_not_have_is_refused(self, documented: Path, recipe: Path) -> None:
+        with pytest.raises(UserError, match="unknown option of method bothkl"):
+            load_recipe(recipe, ["bothkl.options.mle_weight=7"])
+
     def test_a_recipe_s_typo_in_its_options_is_told(self, documented: Path, recipe: Path) -> None:
-        with pytest.raises(UserError, match=r'unknown option of method bothkl; did you mean "kd_weight"\?'):
-            load_recipe(recipe, ["bothkl.options.kd_wieght=1"])
+        with pytest.raises(
+            UserError, match=r'unknown option of method bothkl; did you mean "forward_share"\?'
+        ):
+            load_recipe(recipe, ["bothkl.options.forward_shar=1"])
 
     def test_a_change_of_its_code_is_noticed_although_its_version_stays(
         self, documented: Path, recipe: Path
     ) -> None:
         loaded = load_recipe(recipe)
         before = fingerprints.of_stages(loaded)
-        documented.write_text(documented.read_text().replace("* both / 2", "* both / 3"))
+        documented.write_text(documented.read_text().replace("* forward +", "* 2 * forward +"))
         after = fingerprints.of_stages(loaded)
         assert after["finetune"] == before["finetune"]
         assert after["bothkl"] != before["bothkl"]
         assert after["evaluate"] != before["evaluate"]
+
+
+class TestAnOptionThatDoesNothing:
+    """WeightedOptions on the documented method, which has no aux_loss for one of the weights."""
+
+    @pytest.fixture
+    def idle(self, site: Path) -> Path:
+        source = block("python", "@hookimpl")
+        source = source.replace("options=BothKLOptions", "options=WeightedOptions")
+        source = source.replace("options.forward_share", "options.kd_weight").replace(
+            "StepCost,", "StepCost, WeightedOptions,"
+        )
+        install(site, {"idle": source}, {"bothkl": "idle"}, package="idle")
+        importlib.invalidate_caches()
+        return site
+
+    def test_is_an_error_to_check_method(self, idle: Path) -> None:
+        with pytest.raises(AssertionError, match="bothkl: no hook reads the options mle_weight: "):
+            check_method("bothkl", {"mle_weight": 7}, zero_at_teacher=False)
+
+    def test_is_told_by_the_run(self, idle: Path, recipe: Path, tmp_path: Path) -> None:
+        printed = StringIO()
+        loaded = load_recipe(recipe, ["bothkl.options={ kd_weight = 0.5, mle_weight = 7 }"])
+        pipeline.run(loaded, tmp_path / "runs", Reporter(Console(file=printed, width=200)))
+        assert [line for line in printed.getvalue().splitlines() if "nothing" in line] == [
+            "bothkl: mle_weight = 7.0 changed nothing in 2 steps: the method does not use it with these options"
+        ]
 
 
 class TestABrokenOne:

@@ -30,6 +30,8 @@ from kdzoo.stages.context import ModelRef, RunContext
 from kdzoo.stages.pace import Pace
 from kdzoo.stages.teacher_targets import teacher_targets
 from kdzoo.stages.threads import threads_for
+from kdzoo.stages.unused_options import UnusedOptions
+from kdzoo.used_options import watched
 
 _CLOCK_INTERVAL_SECONDS = 10.0
 
@@ -54,7 +56,8 @@ def train_by(
         UserError: the method needs a teacher, and there is none.
         RunError: no example is left to train on, or the training diverged.
     """
-    chosen = choose_method(method_name, options)
+    noted, read = watched(options)
+    chosen = choose_method(method_name, noted)
     tokenizer = context.tokenizer
     limits = SamplingLimits(training.output_limit, (tokenizer.eos_token_id,))
     student = context.model_to_train(model, folder)
@@ -92,7 +95,8 @@ def train_by(
             sharing=training.sharing,
             prompt_limit=max(len(example.prompt) for example in examples),
         )
-        result, seconds = _train(context, name, folder, learner, examples, training, before)
+        unused = UnusedOptions(options, read)
+        result, seconds = _train(context, name, folder, learner, examples, training, unused, before)
     with new_folder(folder / "model") as temporary:
         student.save_pretrained(str(temporary))
         tokenizer.save_pretrained(str(temporary))
@@ -116,6 +120,7 @@ def _train(
     learner: Learner,
     examples: list[EncodedExample],
     training: Training,
+    unused: UnusedOptions,
     begin: float,
 ) -> tuple[Trained, float]:
     """Train and tell how it goes. Gives the seconds of all starts too, of which this one's count from ``begin``."""
@@ -126,6 +131,9 @@ def _train(
     def watch(step: int, steps: int, numbers: dict[str, float]) -> None:
         clock.keep()
         reporter.advance(step, f"loss {numbers['loss']:.4f}  {numbers['tokens_per_second']:.0f} tokens/s")
+        note = unused.after(step - done, last=step == steps)
+        if note is not None:
+            reporter.say(f"{name}: {note}")
         collapse = pace.seen(numbers["tokens_seen"])
         if collapse is not None:
             advice = "; threads = 1 in the recipe loses least by that" if torch.get_num_threads() > 1 else ""
@@ -136,7 +144,8 @@ def _train(
 
     total = _steps(training, len(examples))
     earlier = last_complete_checkpoint(folder / CHECKPOINTS)
-    reporter.start(name, total, 0 if earlier is None else earlier.step)
+    done = 0 if earlier is None else earlier.step
+    reporter.start(name, total, done)
     settings = _settings(training, context.recipe.seed, len(examples))
     try:
         with context.interruption.deferred() as stops:

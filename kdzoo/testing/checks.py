@@ -17,7 +17,9 @@ from kdzoo.method import Method, Options
 from kdzoo.registry import Plugin, find, hooks_of, implements, plugin_of
 from kdzoo.testing.case import Case
 from kdzoo.testing.check_losses import check_aux_loss, check_chunks, check_divergence, check_minimum
+from kdzoo.testing.check_options import check_options_are_used
 from kdzoo.testing.check_sequences import check_randomness, check_sequences, check_split
+from kdzoo.used_options import watched
 
 _HOOKS = ("make_training_sequence", "divergence", "aux_loss")
 _TORCH_IMPORTED = 3
@@ -36,8 +38,8 @@ def check_method(
     Checked are: the description and the options; the hooks' names and arguments; no torch at import; the
     training sequences' shapes, ids and kinds; that random choices come from ``step.generator`` alone, and
     fall the same way however a batch is split; that the divergence gives a finite number for each token,
-    whatever the other tokens, and gradients to the student only; and that the auxiliary loss of a split batch
-    adds up.
+    whatever the other tokens, and gradients to the student only; that the auxiliary loss of a split batch adds up;
+    and that every option is read, with the others as given, or with one of them at another of its choices.
 
     Raises:
         AssertionError: a rule is broken; the message says which.
@@ -47,7 +49,9 @@ def check_method(
     _check_description(plugin.method)
     _check_import(plugin.module)
     _check_hooks(plugin)
-    case = Case(plugin, hooks_of(plugin), _make_options(plugin.method, options or {}))
+    given = _make_options(plugin.method, options or {})
+    noted, read = watched(given)
+    case = Case(plugin, hooks_of(plugin), noted)
     _check_no_teacher(case)
     check_sequences(case)
     check_randomness(case)
@@ -60,6 +64,7 @@ def check_method(
             check_minimum(case)
     if implements(plugin, "aux_loss"):
         check_aux_loss(case)
+    check_options_are_used(case, given, read)
 
 
 def _read(module: ModuleType) -> Plugin:

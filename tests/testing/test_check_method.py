@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -145,7 +145,62 @@ class TestOptions:
         class Endless(Options):
             limit: float = float("inf")
 
+        def divergence(
+            student_logits: torch.Tensor, teacher_logits: torch.Tensor, options: Endless
+        ) -> torch.Tensor:
+            return divergences.forward_kl(student_logits, teacher_logits).clamp_max(options.limit)
+
         check_method(module(divergence, method=described(options=Endless)))
+
+
+class TestUseOfOptions:
+    """An option that no hook reads would be accepted in a recipe, and change nothing."""
+
+    class Weighted(Options):
+        factor: float = Field(1.0, ge=0)
+        kind: Literal["plain", "clipped"] = "plain"
+        limit: float = 5.0
+        idle: int = 3
+
+    def module(self, *reads: str) -> types.ModuleType:
+        """A method that reads these options, and its limit only where it clips."""
+
+        def divergence(
+            student_logits: torch.Tensor, teacher_logits: torch.Tensor, options: Any
+        ) -> torch.Tensor:
+            losses = divergences.forward_kl(student_logits, teacher_logits)
+            if options.kind == "clipped":
+                losses = losses.clamp_max(options.limit)
+            for name in reads:
+                getattr(options, name)
+            return options.factor * losses
+
+        return module(divergence, method=described(options=self.Weighted))
+
+    @pytest.mark.parametrize("options", [{}, {"kind": "clipped"}, {"idle": 7}])
+    def test_none_may_be_idle(self, options: dict[str, Any]) -> None:
+        with pytest.raises(AssertionError, match="mine: no hook reads the options idle: "):
+            check_method(self.module(), options)
+
+    @pytest.mark.parametrize("options", [{}, {"kind": "clipped"}])
+    def test_one_may_count_only_with_another_choice(self, options: dict[str, Any]) -> None:
+        check_method(self.module("idle"), options)
+
+    def test_one_may_be_read_with_all_the_others(self) -> None:
+        check_method(self.module("model_dump"))
+
+    def test_one_may_be_read_by_the_core_alone(self) -> None:
+        class Generated(Options):
+            generated: bool = True
+
+            @property
+            def needs_teacher_target(self) -> bool:
+                return self.generated
+
+        def make_training_sequence(step: Any) -> Sequences:
+            return step.teacher_target if step._teacher_target is not None else step.target
+
+        check_method(module(make_training_sequence, divergence, method=described(options=Generated)))
 
 
 class TestHooks:
