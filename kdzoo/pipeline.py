@@ -20,7 +20,7 @@ from kdzoo.report.rows import model_rows
 from kdzoo.report.table import model_table, print_table
 from kdzoo.run_directory import RunDirectory, StageRecord
 from kdzoo.stages import distill, evaluate, finetune
-from kdzoo.stages.context import ModelRef, RunContext
+from kdzoo.stages.context import ModelRef, RunContext, gpu_count
 from kdzoo.stages.unfinished import where_it_continues
 
 _REHEARSAL = "rehearsal: scores of tiny random models"
@@ -78,7 +78,7 @@ def _check(context: RunContext, prints: dict[str, str]) -> None:
 
 
 def _tell_of_devices(reporter: Reporter) -> None:
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    count = gpu_count()
     if count > 1:
         reporter.say(f"one of {count} GPUs is used, the first; CUDA_VISIBLE_DEVICES=1 takes the second")
 

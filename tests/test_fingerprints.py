@@ -88,6 +88,7 @@ SHAPING = {
 }
 NOT_SHAPING = {
     "name=other": set[str](),
+    "threads=1": set[str](),
     "training.sharing=off": set[str](),
     "kid.sharing=prompt": set[str](),
     "training.logging_steps=1": set[str](),
@@ -140,6 +141,10 @@ class TestSettings:
         adapted, narrow = "teacher.lora={rank=2}", "teacher.dtype=bfloat16"
         of = fingerprints.of_stages
         assert changed(of(recipe(adapted)), of(recipe(adapted, narrow))) == ALL - {"sft"}
+
+    def test_what_was_begun_with_other_threads_is_the_same_run(self, recipe: Callable[..., Recipe]) -> None:
+        names = [fingerprints.run_name(r, fingerprints.of_stages(r)) for r in (recipe(), recipe("threads=2"))]
+        assert names[0] == names[1]
 
     def test_epochs_count_where_no_number_of_steps_is_given(self, recipe: Callable[..., Recipe]) -> None:
         text = RECIPE.replace("max_steps = 5\n", "")

@@ -440,3 +440,13 @@ class TestFailures:
     def test_a_fault_in_the_program_keeps_its_traceback(self, tmp_path, monkeypatch):
         error = KeyError("who knows")
         assert self.failing(tmp_path, monkeypatch, error) is error
+
+
+@pytest.mark.parametrize(("gpus", "told"), [(0, False), (1, False), (4, True)])
+def test_gpus_that_are_not_used_are_told_of(tmp_path, monkeypatch, gpus, told):
+    monkeypatch.setattr(pipeline, "gpu_count", lambda: gpus)
+    _, printed = run(write_recipe(tmp_path, ONE_STAGE), tmp_path / "runs")
+    line = "one of 4 GPUs is used, the first; CUDA_VISIBLE_DEVICES=1 takes the second"
+    assert (line in printed.splitlines()) is told
+    _, printed = run(tmp_path / "small.toml", tmp_path / "runs")
+    assert "GPU" not in printed  # nothing is left to do

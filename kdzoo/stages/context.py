@@ -189,6 +189,11 @@ def source_of(config: ModelConfig) -> ModelSource:
     )
 
 
+def gpu_count() -> int:
+    """The GPUs of this machine, of which a run uses the first."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
 def _device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")

@@ -16,6 +16,7 @@ Problems = Callable[..., list[str]]
     ("override", "found", "expected"),
     [
         ("seed=7", lambda r: r.seed, 7),
+        ("threads=2", lambda r: r.threads, 2),
         ("name=other", lambda r: r.name, "other"),
         ("training.epochs=0.5", lambda r: r.training.epochs, 0.5),
         ("training.learning_rate = 1e-3", lambda r: r.training.learning_rate, 1e-3),
@@ -72,7 +73,7 @@ def test_a_value_cannot_bring_in_other_keys(load: Load, right: str) -> None:
         ("epochs", "write it as stage.key=value, for example --set training.epochs=2"),
         ("=3", "write it as stage.key=value, for example --set training.epochs=2"),
         ("kid..alpha=3", "write it as stage.key=value, for example --set training.epochs=2"),
-        ("epochs=3", 'no stage or table "epochs"; there are: finetune, kid, evaluate, data, tokenizer, teacher, student, training, evaluation, name, seed'),
+        ("epochs=3", 'no stage or table "epochs"; there are: finetune, kid, evaluate, data, tokenizer, teacher, student, training, evaluation, name, seed, threads'),
         ("kdi.options.alpha=3", 'no stage or table "kdi"; did you mean "kid"?'),
         ("trainig.epochs=3", 'no stage or table "trainig"; did you mean "training"?'),
         ("seed.x=3", '"seed" holds a value, not a table'),

@@ -21,7 +21,7 @@ Problems = Callable[..., list[str]]
 CASES = r"""
 [data]|kind = "embedded"
 [misc]|kind = "embedded"
-r.toml: data: is missing; add a [data] table; for example kind = "embedded"|r.toml:1: misc: unknown key; there are: name, seed, data, tokenizer, teacher, student, training, evaluation, stage
+r.toml: data: is missing; add a [data] table; for example kind = "embedded"|r.toml:1: misc: unknown key; there are: name, seed, threads, data, tokenizer, teacher, student, training, evaluation, stage
 
 kind = "embedded"
 seed = 1
@@ -42,6 +42,10 @@ r.toml:2: data.kind: must be "embedded", "spider", "bird" or "jsonl", not 3
 kind = "embedded"
 kind = "embedded"|sead = 1
 r.toml:3: data.sead: unknown key; did you mean "seed"?
+
+[data]|kind = "embedded"
+threads = 0|[data]|kind = "embedded"
+r.toml:1: threads: must be at least 1 and at most 1024, not 0
 
 kind = "embedded"
 kind = "spider"

@@ -16,6 +16,7 @@ Load = Callable[..., Recipe]
 BIG = """\
 name = "big"
 seed = 3
+threads = 5
 
 [data]
 kind = "spider"
@@ -74,7 +75,7 @@ def big(load: Load) -> Recipe:
 def test_the_stages_methods_and_options_stay(load: Load, big: Recipe) -> None:
     original = load(BIG)
     assert big.name == "big-rehearsal"
-    assert big.seed == 3
+    assert (big.seed, big.threads) == (3, 5)
     assert [(s.kind, s.name) for s in big.stages] == [(s.kind, s.name) for s in original.stages]
     assert [s.options for s in big.stages[:3]] == [s.options for s in original.stages[:3]]
     assert big.stages[1].options["alpha"] == 0.4

@@ -107,6 +107,23 @@ class TestUse:
             torch.testing.assert_close(model(tokens).logits, base(tokens).logits)
         assert (Path("stage") / "base/model.safetensors").is_file()
 
+    @pytest.mark.parametrize("modules", ["'all-linear'", "['q_proj', 'embed_tokens']"])
+    def test_adapters_on_weights_in_bfloat16_are_float32_wherever_they_come_from(
+        self, context: Make, modules: str
+    ) -> None:
+        made = context(f"student.lora={{rank=2, target_modules={modules}}}", "student.dtype=bfloat16")
+        first = made.model_to_train(ModelRef("student"), Path("stage"))
+        assert isinstance(first, PeftModel)
+        for name, weight in first.named_parameters():
+            if weight.requires_grad:  # numbers that bfloat16 does not have
+                weight.data.normal_(generator=torch.Generator().manual_seed(len(name)))
+        first.save_pretrained("stage/model")
+        again = made.model_to_train(ModelRef("student", Path("stage")), Path("next"))
+        for model in (first, again):
+            types = {weight.requires_grad: weight.dtype for weight in model.parameters()}
+            assert types == {True: torch.float32, False: torch.bfloat16}
+        assert equal(again, first)
+
     def test_a_teacher_that_the_recipe_does_not_have(self, context: Make) -> None:
         made = context()
         made.recipe = made.recipe.model_copy(update={"teacher": None})

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
@@ -16,6 +17,7 @@ from kdzoo import pipeline
 from kdzoo.errors import RunError, UserError
 from kdzoo.recipe import load_recipe
 from kdzoo.report.progress import Reporter
+from kdzoo.stages.pace import Collapse
 
 RECIPE = """\
 name = "small"
@@ -178,6 +180,41 @@ class TestContinuing:
         run("sft")
         assert len(seen) == 6
         assert seen == sorted(seen)
+
+
+class TestThreads:
+    @pytest.fixture
+    def seen(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, set[int]]:
+        """The numbers of threads that each part of a run was at work with."""
+        seen: dict[str, set[int]] = {}
+        advance = Reporter.advance
+
+        def look(self: Reporter, now: int, numbers: str = "") -> None:
+            advance(self, now, numbers)
+            seen.setdefault(self._name, set()).add(torch.get_num_threads())
+
+        monkeypatch.setattr(Reporter, "advance", look)
+        return seen
+
+    @pytest.mark.parametrize(("overrides", "expected"), [([], 1), (["threads=2"], 2)])
+    def test_are_the_recipe_s_or_suit_the_model_in_every_part(
+        self, run: Run, seen: dict[str, set[int]], overrides: list[str], expected: int
+    ) -> None:
+        before = torch.get_num_threads()
+        torch.set_num_threads(3)
+        try:
+            run("fdistill", "training.max_steps=2", *overrides)
+            assert torch.get_num_threads() == 3
+        finally:
+            torch.set_num_threads(before)
+        assert seen == {"fdistill: teacher generates": {expected}, "fdistill": {expected}}
+
+
+def test_a_collapse_of_the_speed_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kdzoo.stages.pace.Pace.seen", lambda *_: Collapse(310.4, 1900.2))
+    printed = StringIO()
+    run("sft", "training.max_steps=1", printed=printed)
+    assert "sft: 310 tokens/s where 1900 were usual: other programs use the processor" in printed.getvalue()
 
 
 class TestDivergence:
