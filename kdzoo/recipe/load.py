@@ -37,6 +37,8 @@ _STAGES: dict[str, type[BaseModel]] = {
     "distill": DistillStage,
     "evaluate": EvaluateStage,
 }
+# Keys that some look for in a table, and how they are written where they belong.
+_OF_ALL_STAGES = {key: f"{key} before the first table, for all stages" for key in ("seed", "threads")}
 _DATA: dict[str, type[BaseModel]] = {
     get_args(model.model_fields["kind"].annotation)[0]: model for model in get_args(get_args(DataConfig)[0])
 }
@@ -137,7 +139,7 @@ def _checked(content: dict[str, Any], problems: Problems) -> Recipe | None:
     parts: dict[str, Any] = {}
     for key, model in _TABLES.items():
         if key in content:
-            parts[key] = check_table(model, content[key], (key,), problems)
+            parts[key] = check_table(model, content[key], (key,), problems, elsewhere=_OF_ALL_STAGES)
     parts["data"] = _checked_data(content.get("data"), problems)
     if "student" not in content:
         problems.add(("student",), "is missing; add a [student] table")
@@ -206,7 +208,7 @@ def _checked_stage(stage: Any, at: Key, problems: Problems) -> BaseModel | None:
         _check_part(Training, stage, "training", at, problems)
         options = _check_method(stage, at, problems)
         elsewhere |= {name: f"options.{name}" for name in names_of(options)}
-    return check_table(model, stage, at, problems, elsewhere=elsewhere)
+    return check_table(model, stage, at, problems, elsewhere=elsewhere | _OF_ALL_STAGES)
 
 
 def _check_part(model: type[BaseModel], stage: dict[str, Any], key: str, at: Key, problems: Problems) -> None:

@@ -47,6 +47,14 @@ r.toml:3: data.sead: unknown key; did you mean "seed"?
 threads = 0|[data]|kind = "embedded"
 r.toml:1: threads: must be at least 1 and at most 1024, not 0
 
+[training]|epochs = 2
+[training]|threads = 2
+r.toml:14: training.threads: unknown key; write it as threads before the first table, for all stages
+
+kind = "finetune"
+kind = "finetune"|threads = 2
+r.toml:18: stage "finetune": threads: unknown key; write it as threads before the first table, for all stages
+
 kind = "embedded"
 kind = "spider"
 r.toml:1: data.path: is missing
