@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -95,26 +93,3 @@ def vocabulary_of(model: PreTrainedModel | PeftModel) -> int:
 def shared_vocabulary(*models: PreTrainedModel | PeftModel) -> int:
     """The number of token ids that all models have: padding may have made their vocabularies of different sizes."""
     return min(vocabulary_of(model) for model in models)
-
-
-def has_dropout(model: nn.Module) -> bool:
-    """Say whether training mode makes the model's results random."""
-    if any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules()):
-        return True
-    config = getattr(model, "config", None)
-    # attention dropout is a number handed to a function in most models, not a module
-    return any(bool(getattr(config, name, 0)) for name in ("attention_dropout", "attn_pdrop", "attn_dropout"))
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Run a block in eval mode without gradients and restore the mode after it."""
-    was_training = model.training
-    if was_training:
-        model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        if was_training:
-            model.train()

@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
-from kdzoo.engine.anatomy import evaluating, has_dropout
 from kdzoo.engine.features import Features, map_tokens, sum_of_cross_entropies
+from kdzoo.engine.mode import evaluating
 from kdzoo.engine.sampling import SamplingLimits
 from kdzoo.randomness import StepGenerator
 from kdzoo.sequences import Sequences
@@ -27,7 +27,8 @@ class Conditioned(ABC):
         self.model = model
         self.limits = limits
         self.generator = generator
-        self._random = has_dropout(model)
+        # listed once: a mode is switched several times a step, and walking a model takes longer than switching it
+        self._modules = tuple(model.modules())
         self._kept: dict[int, tuple[Sequences, Features]] = {}
         self._together: tuple[Sequences, ...] = ()
 
@@ -99,5 +100,5 @@ class Conditioned(ABC):
         return sum_of_cross_entropies(features, ids) / max(1, len(features))
 
     def _frozen(self) -> AbstractContextManager[None]:
-        """No gradients, no dropout. Leaves the mode alone where it makes no difference: switching walks all modules."""
-        return evaluating(self.model) if self._random else torch.no_grad()
+        """No gradients, no dropout."""
+        return evaluating(self._modules)

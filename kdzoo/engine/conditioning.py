@@ -7,9 +7,11 @@ from transformers import PreTrainedModel
 
 from kdzoo.engine.batches import Batch
 from kdzoo.engine.conditioned import Conditioned
+from kdzoo.engine.layout import lay_out
 from kdzoo.engine.ordinary import OrdinaryPrompt
 from kdzoo.engine.sampling import SamplingLimits
 from kdzoo.engine.shared import SharedPrompt
+from kdzoo.engine.way import Ordinary, Way
 from kdzoo.randomness import StepGenerator
 from kdzoo.sequences import Kind
 
@@ -21,15 +23,36 @@ def condition(
     generator: StepGenerator,
     *,
     kind: Kind,
-    shares: bool,
+    way: Way,
     trains: bool = False,
-    packs: bool = False,
 ) -> Conditioned:
-    """Condition a model on a batch's prompts, shared or each by itself.
+    """Condition a model on a batch's prompts.
 
-    ``kind`` is that of the sequences which it generates; ``trains`` and ``packs`` as in `SharedPrompt`.
+    ``kind`` is that of the sequences which it generates; ``trains`` as in `SharedPrompt`.
     """
-    if shares:
-        return SharedPrompt(model, batch.layout, limits, generator, kind=kind, trains=trains, packs=packs)
     device = batch.target.tokens.device
-    return OrdinaryPrompt(model, batch.prompts, limits, generator, kind=kind, device=device)
+    if isinstance(way, Ordinary):
+        return OrdinaryPrompt(
+            model,
+            batch.prompts,
+            limits,
+            generator,
+            kind=kind,
+            device=device,
+            rows_at_once=way.rows_at_once,
+            caches=way.caches,
+        )
+    layout = batch.layout
+    if not way.fits(layout, limits.output):
+        layout = lay_out(batch.prompts, share_beginnings=False).to(device)
+    return SharedPrompt(
+        model,
+        layout,
+        limits,
+        generator,
+        kind=kind,
+        trains=trains,
+        packs=way.packs,
+        widest=way.widest,
+        repeatable=way.repeatable,
+    )

@@ -32,7 +32,8 @@ from kdzoo.engine.conditioning import condition
 from kdzoo.engine.features import CHUNK_ELEMENTS, map_tokens
 from kdzoo.engine.layout import order_for_sharing
 from kdzoo.engine.sampling import SamplingLimits
-from kdzoo.engine.sharing import shares_prompts
+from kdzoo.engine.sharing import choose_way
+from kdzoo.engine.way import Shared
 from kdzoo.randomness import StepGenerator
 from kdzoo.sequences import Kind, Sequences
 
@@ -113,22 +114,31 @@ def measure_errors(
     limits = replace(limits, vocabulary=shared_vocabulary(student, teacher))
     rows = [replace(example, target=example.target[: limits.output]) for example in examples]
     longest = max((len(row.prompt) for row in rows), default=0) + limits.output
-    student_shares = sharing and shares_prompts(student, "student", longest)
-    teacher_shares = sharing and shares_prompts(teacher, "teacher", longest)
-    if not (student_shares and teacher_shares):
+    student_way, teacher_way = (
+        choose_way(
+            model,
+            role,
+            prompt=longest - limits.output,
+            output=limits.output,
+            sharing="on" if sharing else "off",
+        )
+        for model, role in ((student, "student"), (teacher, "teacher"))
+    )
+    shares = [isinstance(way, Shared) for way in (student_way, teacher_way)]
+    if not all(shares):
         elements = longest * max(vocabulary_of(student), vocabulary_of(teacher))
         batch_size = min(batch_size, max(1, _ORDINARY_ELEMENTS // elements))
     order = order_for_sharing([row.prompt for row in rows])
     for start in range(0, len(order), batch_size):
         batch = make_batch(
             [rows[i] for i in order[start : start + batch_size]],
-            share_beginnings=student_shares or teacher_shares,
+            share_beginnings=any(shares),
         ).to(next(student.parameters()).device)
         # a source for each model: the k-th sequences of both are drawn with the same numbers
         own, others = (StepGenerator(seed, 0, batch.examples) for _ in range(2))
         errors = _batch_errors(
-            condition(student, batch, limits, own, kind=Kind.STUDENT, shares=student_shares),
-            condition(teacher, batch, limits, others, kind=Kind.TEACHER, shares=teacher_shares),
+            condition(student, batch, limits, own, kind=Kind.STUDENT, way=student_way),
+            condition(teacher, batch, limits, others, kind=Kind.TEACHER, way=teacher_way),
             batch.target if prefix == "gold" else None,
             samples,
         )

@@ -12,7 +12,8 @@ from kdzoo.engine.batches import EncodedExample, make_batch
 from kdzoo.engine.conditioning import condition
 from kdzoo.engine.layout import order_for_sharing
 from kdzoo.engine.sampling import SamplingLimits
-from kdzoo.engine.sharing import shares_prompts
+from kdzoo.engine.sharing import choose_way
+from kdzoo.engine.way import Shared
 from kdzoo.randomness import StepGenerator
 from kdzoo.sequences import Kind
 
@@ -35,14 +36,19 @@ def generate_all(
     """
     model.eval()
     device = next(model.parameters()).device
-    longest = max((len(example.prompt) for example in examples), default=0) + limits.output
-    shares = sharing and shares_prompts(model, kind.name.lower(), longest)
+    way = choose_way(
+        model,
+        kind.name.lower(),
+        prompt=max((len(example.prompt) for example in examples), default=0),
+        output=limits.output,
+        sharing="on" if sharing else "off",
+    )
     order = order_for_sharing([example.prompt for example in examples])
     for start in range(0, len(order), batch_size):
         rows = [examples[i] for i in order[start : start + batch_size]]
-        batch = make_batch(rows, share_beginnings=shares).to(device)
+        batch = make_batch(rows, share_beginnings=isinstance(way, Shared)).to(device)
         generator = StepGenerator(seed, 0, batch.examples)
-        conditioned = condition(model, batch, limits, generator, kind=kind, shares=shares)
+        conditioned = condition(model, batch, limits, generator, kind=kind, way=way)
         with torch.no_grad():
             generated = conditioned.generate(temperature=temperature)
         for index, tokens, length in zip(

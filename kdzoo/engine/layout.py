@@ -34,6 +34,11 @@ class PromptLayout:
     sizes: tuple[int, ...]
 
     @property
+    def width(self) -> int:
+        """The columns that a prompt without its last token takes, padding included: P + S."""
+        return self.beginning.shape[1] + self.rest.shape[1]
+
+    @property
     def lengths(self) -> Tensor:
         """Int64 [B]: the number of tokens of each prompt without its last."""
         return self.per_row(self.beginning_lengths) + self.rest_lengths
@@ -79,7 +84,12 @@ def lay_out(prompts: Sequence[Sequence[int]], *, share_beginnings: bool) -> Prom
     if not prompts or any(len(prompt) == 0 for prompt in prompts):
         raise ValueError("every prompt needs at least one token, and a batch at least one prompt")
     bodies = [list(prompt[:-1]) for prompt in prompts]
-    sizes = _best_groups(bodies) if share_beginnings else [1] * len(bodies)
+    return lay_out_groups(prompts, _best_groups(bodies) if share_beginnings else [1] * len(bodies))
+
+
+def lay_out_groups(prompts: Sequence[Sequence[int]], sizes: Sequence[int]) -> PromptLayout:
+    """Lay out prompts of at least one token in groups of so many neighbours, whatever they share."""
+    bodies = [list(prompt[:-1]) for prompt in prompts]
     beginnings: list[list[int]] = []
     rests: list[list[int]] = []
     row = 0

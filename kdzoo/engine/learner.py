@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 import torch
 from peft import PeftModel
@@ -15,7 +14,7 @@ from kdzoo.engine.batches import Batch
 from kdzoo.engine.conditioned import Conditioned
 from kdzoo.engine.conditioning import condition
 from kdzoo.engine.sampling import SamplingLimits
-from kdzoo.engine.sharing import can_pack, shares_prompts
+from kdzoo.engine.sharing import Sharing, choose_way
 from kdzoo.engine.training_step import (
     ChosenMethod,
     Loss,
@@ -24,10 +23,9 @@ from kdzoo.engine.training_step import (
     loss_of,
     make_training_sequence,
 )
+from kdzoo.engine.way import Shared
 from kdzoo.randomness import StepGenerator
 from kdzoo.sequences import Kind, Sequences
-
-Sharing = Literal["on", "prompt", "off"]
 
 
 class Learner(nn.Module):
@@ -63,13 +61,13 @@ class Learner(nn.Module):
         self.progress = 0.0
         self.optimizer_step = 0
         self.last_loss: Loss | None = None
-        longest = prompt_limit + limits.output
-        shared = sharing != "off"
-        self._student_shares = shared and shares_prompts(student, "student", longest, trains=True)
-        self._student_packs = self._student_shares and can_pack(student)
-        self._teacher_shares = shared and teacher is not None and shares_prompts(teacher, "teacher", longest)
-        self._teacher_packs = self._teacher_shares and teacher is not None and can_pack(teacher)
-        self.shares_beginnings = sharing == "on" and (self._student_shares or self._teacher_shares)
+        longest = {"prompt": prompt_limit, "output": limits.output}
+        self._student_way = choose_way(student, "student", **longest, sharing=sharing, trains=True)
+        ways = [self._student_way]
+        if teacher is not None:
+            self._teacher_way = choose_way(teacher, "teacher", **longest, sharing=sharing)
+            ways.append(self._teacher_way)
+        self.shares_beginnings = sharing == "on" and any(isinstance(way, Shared) for way in ways)
 
     def forward(self, batch: Batch, counts: TokenCounts | None = None) -> Tensor:
         """Run one step on a batch and give its loss, a scalar.
@@ -102,9 +100,8 @@ class Learner(nn.Module):
             self.limits,
             generator,
             kind=Kind.STUDENT,
-            shares=self._student_shares,
+            way=self._student_way,
             trains=trains,
-            packs=self._student_packs,
         )
         return TrainingStep(
             target=batch.target,
@@ -120,15 +117,7 @@ class Learner(nn.Module):
         (teacher,) = self._teacher
         if teacher is None:
             raise ValueError(f"the method {self.method.name!r} needs a teacher, and the stage has none")
-        return condition(
-            teacher,
-            batch,
-            self.limits,
-            generator,
-            kind=Kind.TEACHER,
-            shares=self._teacher_shares,
-            packs=self._teacher_packs,
-        )
+        return condition(teacher, batch, self.limits, generator, kind=Kind.TEACHER, way=self._teacher_way)
 
 
 def count_tokens(training_sequences: list[Sequences], targets: list[Sequences]) -> TokenCounts:

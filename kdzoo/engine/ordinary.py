@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from peft import PeftModel
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
-from kdzoo.engine.anatomy import evaluating
+from kdzoo.engine.anatomy import vocabulary_of
 from kdzoo.engine.conditioned import Conditioned
 from kdzoo.engine.features import Features
+from kdzoo.engine.mode import evaluating
 from kdzoo.engine.sampling import SamplingLimits, is_end, next_tokens
 from kdzoo.randomness import StepGenerator
 from kdzoo.sequences import Kind, Sequences
 
 
 class OrdinaryPrompt(Conditioned):
-    """A model over prompts that are padded on the left, run through its own forward and generate.
+    """A model over prompts that is run through its own forward and generate, so many rows at once.
 
-    It is what `kdzoo.engine.shared.SharedPrompt` must equal, and the fallback where that cannot be used.
+    It is what `kdzoo.engine.shared.SharedPrompt` must equal, and the fallback where that cannot be used. Rows that
+    are run together are padded: prompts on the left, sequences on the right. With ``rows_at_once`` 1 nothing is ever
+    padded and no row meets another. Without ``caches`` every token that is generated takes a whole forward pass. Both
+    together are right for every architecture.
     """
 
     def __init__(
@@ -32,85 +37,148 @@ class OrdinaryPrompt(Conditioned):
         *,
         kind: Kind,
         device: torch.device | str = "cpu",
+        rows_at_once: int | None = None,
+        caches: bool = True,
     ) -> None:
         super().__init__(model, limits, generator)
         self._language_model = model
         self._kind = kind
-        width = max(len(prompt) for prompt in prompts)
-        tokens = [[0] * (width - len(prompt)) + list(prompt) for prompt in prompts]
-        self._tokens = torch.tensor(tokens, dtype=torch.long, device=device)
-        lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
-        self._mask = (torch.arange(width, device=device) >= width - lengths[:, None]).long()
+        self._device = device
+        self._prompts = [torch.tensor(list(prompt), dtype=torch.long, device=device) for prompt in prompts]
+        self._rows_at_once = rows_at_once
+        self._caches = caches
 
     def _run(self, sequences: Sequences) -> Features:
-        prompt = self._tokens.repeat_interleave(sequences.per_prompt, dim=0)
-        prompt_mask = self._mask.repeat_interleave(sequences.per_prompt, dim=0)
-        tokens = torch.cat([prompt, sequences.tokens], dim=1)
-        mask = torch.cat([prompt_mask, torch.ones_like(sequences.tokens)], dim=1)
-        positions = (mask.cumsum(-1) - 1).clamp_min(0)
-        scored_positions = sequences.tokens.shape[1] + 1
+        lengths = sequences.lengths.tolist()
+        rows = [row for row in range(len(lengths)) if lengths[row] > 0]
+        parts = [
+            self._predicting(
+                [self._prompts[row // sequences.per_prompt] for row in part],
+                [sequences.tokens[row, : lengths[row]] for row in part],
+            )
+            for part in self._parts(rows)
+        ]
+        if not parts:
+            parameter = next(self._language_model.parameters())
+            parts = [parameter.new_zeros(0, vocabulary_of(self._language_model))]
+        scored = torch.cat(parts)
+        return Features(scored, lambda logits: logits, scored.shape[-1])
+
+    def _parts(self, rows: Sequence[int]) -> Iterator[Sequence[int]]:
+        size = self._rows_at_once or max(1, len(rows))
+        for start in range(0, len(rows), size):
+            yield rows[start : start + size]
+
+    def _predicting(self, prompts: Sequence[Tensor], sequences: Sequence[Tensor]) -> Tensor:
+        """Logits [N, V] of what predicts the tokens of one sequence (int64 [T_r], T_r > 0) after each prompt."""
+        prompt, prompt_mask = _side_by_side(prompts, padding_side="left")
+        sequence, scored = _side_by_side(sequences, padding_side="right")
+        tokens, mask = torch.cat([prompt, sequence], dim=1), torch.cat([prompt_mask, scored], dim=1)
+        padded = {}
+        if not bool(mask.all()):
+            # padding repeats the position of the token before it, so that none is beyond those that the row needs
+            positions = (mask.cumsum(-1) - 1).clamp_min(0)
+            padded = {"attention_mask": mask.long(), "position_ids": positions}
+        scored_positions = sequence.shape[1] + 1
         # most architectures can leave out the prompt's logits; those of the others are dropped
         kept = {"logits_to_keep": scored_positions} if self._language_model._supports_logits_to_keep() else {}
-        output = self._language_model(
-            input_ids=tokens, attention_mask=mask, position_ids=positions, use_cache=False, **kept
-        )
-        predicting = output.logits[:, -scored_positions:-1]
-        scored = predicting[sequences.mask]
-        return Features(scored, lambda logits: logits, scored.shape[-1])
+        output = self._language_model(input_ids=tokens, use_cache=False, **padded, **kept)
+        predicting: Tensor = output.logits[:, -scored_positions:-1][scored]
+        return predicting
 
     def generate(self, *, temperature: float = 1.0, rows: Tensor | None = None) -> Sequences:
         """See `kdzoo.step.ConditionedModel.generate`."""
-        count, width = self._tokens.shape[0], self.limits.output
-        device = self._tokens.device
-        uniform = None if temperature == 0 else self.generator.per_row(width).to(device)
-        chosen = torch.arange(count, device=device)
-        if rows is not None:
-            chosen = chosen[rows.to(device)]
-        tokens = torch.zeros(count, width, dtype=torch.long, device=device)
-        lengths = torch.zeros(count, dtype=torch.long, device=device)
-        if len(chosen):
-            processors = LogitsProcessorList()
-            if uniform is not None or self.limits.vocabulary is not None:
-                numbers = None if uniform is None else uniform[chosen]
-                processors.append(
-                    _Choose(numbers, temperature, self._tokens.shape[1], self.limits.vocabulary)
-                )
-            settings = GenerationConfig(
-                max_new_tokens=width,
-                do_sample=False,
-                num_beams=1,
-                eos_token_id=list(self.limits.end_ids),
-                pad_token_id=self.limits.end_ids[0],
-            )
-            with evaluating(self.model):
-                output = self._language_model.generate(
-                    input_ids=self._tokens[chosen],
-                    attention_mask=self._mask[chosen],
-                    generation_config=settings,
-                    logits_processor=processors,
-                )
-            new = output[:, self._tokens.shape[1] :]
-            tokens[chosen, : new.shape[1]] = new
-            lengths[chosen] = _through_first_end(new, self.limits.end_ids)
+        count, width = len(self._prompts), self.limits.output
+        uniform = None if temperature == 0 else self.generator.per_row(width).to(self._device)
+        chosen = list(range(count)) if rows is None else rows.nonzero().flatten().tolist()
+        tokens = torch.zeros(count, width, dtype=torch.long, device=self._device)
+        lengths = torch.zeros(count, dtype=torch.long, device=self._device)
+        continue_ = self._continue if self._caches else self._continue_without_cache
+        with evaluating(self._modules):
+            for part in self._parts(chosen):
+                new = continue_(part, temperature, None if uniform is None else uniform[part])
+                tokens[part, : new.shape[1]] = new
+                lengths[part] = _through_first_end(new, self.limits.end_ids)
         longest = int(lengths.max()) if count else 0
         return Sequences(tokens[:, :longest], lengths, torch.full_like(lengths, int(self._kind)))
+
+    def _continue(self, part: Sequence[int], temperature: float, uniform: Tensor | None) -> Tensor:
+        """Int64 [rows, T]: what the model generates after the prompts of some rows, anything behind a first end."""
+        prompt, mask = _side_by_side([self._prompts[row] for row in part], padding_side="left")
+
+        def choose(step: int, logits: Tensor) -> Tensor:
+            return self._next(logits, temperature, None if uniform is None else uniform[:, step])
+
+        settings = GenerationConfig(
+            max_new_tokens=self.limits.output,
+            do_sample=False,
+            num_beams=1,
+            eos_token_id=list(self.limits.end_ids),
+            pad_token_id=self.limits.end_ids[0],
+        )
+        with _nothing_preset(self._language_model) as model:
+            output: Tensor = model.generate(
+                input_ids=prompt,
+                attention_mask=mask.long(),
+                generation_config=settings,
+                logits_processor=LogitsProcessorList([_Choose(choose, prompt.shape[1])]),
+            )
+        return output[:, prompt.shape[1] :]
+
+    def _continue_without_cache(
+        self, part: Sequence[int], temperature: float, uniform: Tensor | None
+    ) -> Tensor:
+        """The same by a forward pass over everything for each token."""
+        new = torch.zeros(len(part), 0, dtype=torch.long, device=self._device)
+        for step in range(self.limits.output):
+            logits = self._predicting(
+                [torch.cat([self._prompts[row], before]) for row, before in zip(part, new, strict=True)],
+                [self._prompts[row].new_zeros(1) for row in part],
+            )
+            chosen = self._next(logits, temperature, None if uniform is None else uniform[:, step])
+            new = torch.cat([new, chosen[:, None]], dim=1)
+            if bool(is_end(new, self.limits.end_ids).any(1).all()):
+                break
+        return new
+
+    def _next(self, logits: Tensor, temperature: float, uniform: Tensor | None) -> Tensor:
+        """Choose a token for each row: int64 [rows] from logits [rows, V]."""
+        return next_tokens(logits[:, : self.limits.vocabulary], temperature, uniform)
+
+
+def _side_by_side(rows: Sequence[Tensor], *, padding_side: str) -> tuple[Tensor, Tensor]:
+    """Int64 [R, T] padded with zeros, and bool [R, T]: True where a token stands."""
+    tokens, mask = (
+        torch.nn.utils.rnn.pad_sequence(list(some), batch_first=True, padding_side=padding_side)
+        for some in (rows, [torch.ones_like(row, dtype=torch.bool) for row in rows])
+    )
+    return tokens, mask
+
+
+@contextmanager
+def _nothing_preset(model: PreTrainedModel | PeftModel) -> Iterator[PreTrainedModel]:
+    """The model without its generation config, which would fill in whatever we leave open.
+
+    A checkpoint may name a repetition penalty, forced or suppressed tokens or a least length there: none of them is
+    part of the distribution that a method samples from.
+    """
+    inner = model.get_base_model() if isinstance(model, PeftModel) else model
+    preset, inner.generation_config = inner.generation_config, GenerationConfig()
+    try:
+        yield inner
+    finally:
+        inner.generation_config = preset
 
 
 class _Choose(LogitsProcessor):  # type: ignore[misc]
     """Makes generate's greedy choice equal to ours, so that both engines draw alike."""
 
-    def __init__(
-        self, uniform: Tensor | None, temperature: float, prompt_width: int, vocabulary: int | None
-    ) -> None:
-        self._uniform = uniform
-        self._temperature = temperature
+    def __init__(self, choose: Callable[[int, Tensor], Tensor], prompt_width: int) -> None:
+        self._choose = choose
         self._prompt_width = prompt_width
-        self._vocabulary = vocabulary
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        step = input_ids.shape[1] - self._prompt_width
-        numbers = None if self._uniform is None else self._uniform[:, step]
-        chosen = next_tokens(scores[:, : self._vocabulary], self._temperature, numbers)
+        chosen = self._choose(input_ids.shape[1] - self._prompt_width, scores)
         return torch.full_like(scores, -torch.inf).scatter(1, chosen[:, None], 0.0)
 
 

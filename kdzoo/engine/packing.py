@@ -48,8 +48,8 @@ def pack(last: Tensor, group: Sequence[Sequences]) -> Packing:
         columns.append(width)
         starts.append(start)
         offset = start[:, None] + torch.arange(most, device=last.device)
-        # padding repeats the last column, so that no position is beyond those that the model has
-        offset = offset.clamp_max(whole.shape[1] - 1)
+        # padding repeats the row's last token, so that no position is beyond those that the row needs
+        offset = offset.minimum((branch.lengths - 1).clamp_min(0)[:, None])
         inputs.append(whole.gather(1, offset))
         offsets.append(offset)
         width += most

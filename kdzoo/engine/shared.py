@@ -16,7 +16,7 @@ from kdzoo.engine.conditioned import Conditioned
 from kdzoo.engine.features import Features
 from kdzoo.engine.layout import PromptLayout
 from kdzoo.engine.lookup import Lookup
-from kdzoo.engine.packing import pack
+from kdzoo.engine.packing import Packing, pack
 from kdzoo.engine.sampling import SamplingLimits, is_end, next_tokens
 from kdzoo.randomness import StepGenerator
 from kdzoo.sequences import Kind, Sequences
@@ -26,8 +26,9 @@ class SharedPrompt(Conditioned):
     """A model over a batch of prompts laid out by `kdzoo.engine.layout.lay_out`.
 
     The prompt is read at the first use, with gradients if ``trains``; generation and other uses without gradients
-    continue from the same cache, detached, unless dropout makes the training pass random. If ``packs``, several
-    sequences after one prompt stand in one row (`kdzoo.engine.packing`); otherwise the prompt's row is repeated.
+    continue from the same cache, detached, if ``repeatable``: if training mode gives what eval mode gives. If
+    ``packs``, several sequences after one prompt stand in one row (`kdzoo.engine.packing`); otherwise, and where the
+    row would be wider than ``widest`` columns, the prompt's row is repeated.
     """
 
     def __init__(
@@ -40,6 +41,8 @@ class SharedPrompt(Conditioned):
         kind: Kind,
         trains: bool,
         packs: bool = False,
+        widest: int | None = None,
+        repeatable: bool = False,
     ) -> None:
         super().__init__(model, limits, generator)
         self._anatomy = Anatomy.of(model)
@@ -49,14 +52,32 @@ class SharedPrompt(Conditioned):
         self._kind = kind
         self._trains = trains
         self._packs = packs
+        self._widest = widest
+        self._repeatable = repeatable
         self._trained: KeyValues | None = None
         self._frozen_prompt: KeyValues | None = None
         self._mask = _prompt_mask(layout)
         self._lengths = layout.lengths
 
     def _run(self, sequences: Sequences) -> Features:
-        if self._packs and sequences.per_prompt > 1:
-            return self._run_packed((sequences,))[0]
+        packing = self._packing((sequences,))
+        return (
+            self._run_repeated(sequences) if packing is None else self._run_packed((sequences,), packing)[0]
+        )
+
+    def _run_all(self, group: Sequence[Sequences]) -> list[Features]:
+        packing = self._packing(group)
+        return super()._run_all(group) if packing is None else self._run_packed(group, packing)
+
+    def _packing(self, group: Sequence[Sequences]) -> Packing | None:
+        """The group packed, if that is allowed, fits, and puts more than one sequence in a row."""
+        if not self._packs or sum(sequences.per_prompt for sequences in group) < 2:
+            return None
+        packing = pack(self._layout.last, group)
+        fits = self._widest is None or self._layout.width + packing.inputs.shape[1] <= self._widest
+        return packing if fits else None
+
+    def _run_repeated(self, sequences: Sequences) -> Features:
         first = self._layout.last.repeat_interleave(sequences.per_prompt)
         inputs = torch.cat([first[:, None], sequences.tokens[:, :-1]], dim=1)
         prompt, mask, lengths = self._prompt(), self._mask, self._lengths
@@ -64,19 +85,17 @@ class SharedPrompt(Conditioned):
             prompt = prompt.map(lambda kv: _repeat(kv, sequences.per_prompt))
             mask, lengths = (x.repeat_interleave(sequences.per_prompt, dim=0) for x in (mask, lengths))
         steps = torch.arange(inputs.shape[1], device=inputs.device)
+        # padding repeats the row's last position: beyond it the model may have none
+        last = (sequences.lengths - 1).clamp_min(0)[:, None]
         hidden = self._decode(
             inputs,
-            torch.cat([mask, torch.ones_like(inputs)], dim=1),
-            lengths[:, None] + steps,
+            torch.cat([mask, (steps <= last).long()], dim=1),
+            lengths[:, None] + steps.minimum(last),
             branch(prompt, inputs.shape[1]),
         )
         return self._features(hidden[sequences.mask])
 
-    def _run_all(self, group: Sequence[Sequences]) -> list[Features]:
-        return self._run_packed(group) if self._packs and len(group) > 1 else super()._run_all(group)
-
-    def _run_packed(self, group: Sequence[Sequences]) -> list[Features]:
-        packing = pack(self._layout.last, group)
+    def _run_packed(self, group: Sequence[Sequences], packing: Packing) -> list[Features]:
         width = packing.inputs.shape[1]
         of_prompt = self._mask.bool()[:, None].expand(-1, width, -1)
         hidden = self._decode(
@@ -148,7 +167,7 @@ class SharedPrompt(Conditioned):
                 self._trained = self._read()
             return self._trained
         if self._frozen_prompt is None:
-            if self._trains and not self._random:
+            if self._trains and self._repeatable:
                 with torch.enable_grad():
                     self._trained = self._trained or self._read()
                 self._frozen_prompt = self._trained.detach()
@@ -172,7 +191,8 @@ class SharedPrompt(Conditioned):
             return prompt
         start = layout.per_row(layout.beginning_lengths)
         continued = branch(prompt, layout.rest.shape[1])
-        positions = start[:, None] + torch.arange(layout.rest.shape[1], device=start.device)
+        steps = torch.arange(layout.rest.shape[1], device=start.device)
+        positions = start[:, None] + steps.minimum((layout.rest_lengths - 1).clamp_min(0)[:, None])
         self._decode(layout.rest, self._mask, positions, continued)
         return KeyValues.of(continued)
 

@@ -1,127 +1,206 @@
-"""Whether a model can continue from a prompt's key-value cache, and in what way, found out by trying."""
+"""The way in which a model is run, found out by trying."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from peft import PeftModel
-from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from kdzoo.engine.anatomy import evaluating, vocabulary_of
-from kdzoo.engine.batches import Batch, EncodedExample, make_batch
-from kdzoo.engine.conditioning import condition
-from kdzoo.engine.sampling import SamplingLimits
-from kdzoo.randomness import StepGenerator
-from kdzoo.sequences import Kind, Sequences
+from kdzoo.engine.generation_probe import generated_logits
+from kdzoo.engine.mode import mentions_dropout
+from kdzoo.engine.probe import Probe, Rows
+from kdzoo.engine.rounding import distance
+from kdzoo.engine.switches import lengths_named_in, numbers_in
+from kdzoo.engine.way import Ordinary, Shared, Way
+from kdzoo.errors import UserError
 
 logger = logging.getLogger(__name__)
 
+Sharing = Literal["on", "prompt", "off"]
 
-def shares_prompts(
-    model: PreTrainedModel | PeftModel, role: str, longest: int, *, trains: bool = False
-) -> bool:
-    """Say whether a model can be run with shared prompts, and log the reason if it cannot.
+# Two right computations of the same logits are apart by about as much as one whose numbers are all rounded anew, in
+# float32 as in bfloat16 (0.3 to 2 times as much, over the architectures of the tests). Faults are 30 times and more.
+_TIMES_ROUNDING = 3.0
+# The prompt that is tried where none is known.
+_SOME_PROMPT = 24
 
-    ``role`` is what the log calls the model; the rest as in `why_not_shared`.
+
+def choose_way(
+    model: PreTrainedModel | PeftModel,
+    role: str,
+    *,
+    prompt: int,
+    output: int,
+    sharing: Sharing = "on",
+    trains: bool = False,
+) -> Way:
+    """Find the way in which a model gives each row what the row has alone, and log where it is a slower one.
+
+    ``role`` is what the log calls the model. ``prompt`` and ``output`` are the tokens of the run's longest prompt and
+    sequence: a made-up batch of such rows is computed in each way and compared with each row by itself, and so are
+    rows that cross each length of the configuration. ``trains``: the model will be run with gradients.
+
+    Raises:
+        UserError: the model cannot be run by itself, or what it gives depends on what it has been run on before, or
+            on tokens that come later.
     """
-    reason = why_not_shared(model, longest, trains=trains)
-    if reason is not None:
-        logger.warning("the %s is computed without prompt sharing: %s", role, reason)
-    return reason is None
+    return _Trial(model, role, prompt or _SOME_PROMPT, output, trains).way(sharing)
 
 
-def why_not_shared(model: PreTrainedModel | PeftModel, longest: int, *, trains: bool) -> str | None:
-    """Give the reason why this model must be run in the ordinary way, or None.
+class _Trial:
+    """One model, and the rows that it is tried on."""
 
-    ``longest`` is the most tokens that prompt and target take together. Besides the settings that are known to
-    forbid sharing, a short made-up batch is computed in both ways and compared, which finds every architecture whose
-    cache, positions or projection differ from what sharing assumes.
-    """
-    if trains and any(getattr(m, "gradient_checkpointing", False) for m in model.modules()):
-        return "gradient checkpointing recomputes the prompt and keeps no key-value cache"
-    config = model.config.get_text_config()
-    window = getattr(config, "sliding_window", None)
-    if window is not None and getattr(config, "use_sliding_window", True) and window < longest:
-        return f"its attention looks back {window} tokens, less than the {longest} of prompt and target"
-    try:
-        return _compare(model)
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:  # an architecture that was not made for this may raise anything
-        return (
-            f"its architecture does not allow it ({type(error).__name__}: {str(error).splitlines()[0][:200]})"
+    def __init__(
+        self, model: PreTrainedModel | PeftModel, role: str, prompt: int, output: int, trains: bool
+    ) -> None:
+        self._model = model
+        self._role = role
+        self._prompt = prompt
+        self._output = output
+        self._trains = trains
+        inner = model.get_base_model() if isinstance(model, PeftModel) else model
+        self._name = type(inner).__name__
+        self._config = model.config.get_text_config()
+        self._probe = Probe.of_run(model, prompt, output)
+        lengths = sorted(n for n in lengths_named_in(self._config) if 3 < n < prompt + output - 3)
+        self._across = {length: Probe.across(model, length) for length in lengths}
+
+    def way(self, sharing: Sharing) -> Way:
+        self._run_alone()
+        reason = None
+        if sharing != "off":
+            found = self._tried_shared(sharing)
+            if isinstance(found, Shared):
+                return found
+            reason = found
+        way, faults = self._tried_ordinary()
+        if reason is not None:
+            faults = [f"without prompt sharing ({reason})", *faults]
+        if faults:
+            logger.warning("the %s (%s) is computed %s", self._role, self._name, ", ".join(faults))
+        return way
+
+    def _tried_ordinary(self) -> tuple[Ordinary, list[str]]:
+        """The first ordinary way that is right, and what is wrong with those before it."""
+        faults = []
+        if fault := self._ordinary_fault(Ordinary()):
+            faults.append(f"row by row (in a padded batch {fault})")
+            if fault := self._ordinary_fault(Ordinary(1)):
+                faults.append(f"without a cache while it generates (with one {fault})")
+        return (Ordinary(), Ordinary(1), Ordinary(1, caches=False))[len(faults)], faults
+
+    def _ordinary_fault(self, way: Ordinary) -> str | None:
+        try:
+            if way.rows_at_once is None and (
+                fault := self._fault(self._probe.together(), self._alone, "rows are padded")
+            ):
+                return fault
+            prompts = [self._probe.prompts[i] for i in (0, -1)]
+            for some in [prompts, *(probe.prompts for probe in self._across.values())]:
+                if fault := self._fault(*generated_logits(self._model, some, way), "it generates"):
+                    return fault
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # an architecture that was not made for this may raise anything
+            return f"it gives {_said(error)}"
+        return None
+
+    def _run_alone(self) -> None:
+        """Run each row by itself, and find out how far apart two right ways may be."""
+        try:
+            first = {length: probe.alone() for length, probe in self._across.items()}
+            self._alone = self._probe.alone()
+            again = {length: probe.alone() for length, probe in self._across.items()}
+            rounding = distance(self._probe.alone_rounded_anew(), self._alone)
+            other_end = self._probe.alone_with_another_end()
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # an architecture may raise anything
+            raise UserError(f"the {self._role} ({self._name}) cannot be run: {_said(error)}") from error
+        dtype = next(self._model.parameters()).dtype
+        self._tolerance = max(_TIMES_ROUNDING * rounding, 8 * torch.finfo(dtype).eps)
+        for length, rows in first.items():
+            if distance(again[length], rows) > self._tolerance:
+                raise UserError(
+                    f"the {self._role} ({self._name}) cannot be used with prompts and outputs of more than {length} "
+                    "tokens: beyond, what it gives depends on what it was run on before; set lower limits"
+                )
+        if distance(other_end, self._alone) > self._tolerance:
+            raise UserError(
+                f"the {self._role} ({self._name}) is no causal language model: what it predicts depends on tokens "
+                "that come later"
+            )
+        self._alone_across = first
+
+    def _tried_shared(self, sharing: Sharing) -> Shared | str:
+        """How the model shares prompts, or why it cannot."""
+        if self._trains and any(getattr(m, "gradient_checkpointing", False) for m in self._model.modules()):
+            return "gradient checkpointing recomputes the prompt and keeps no key-value cache"
+        try:
+            shared = self._probe.shared(self._probe.apart)
+            if reason := self._fault(shared, self._alone, "the prompt is shared"):
+                return reason
+            for length, probe in self._across.items():
+                across = f"a shared prompt ends before {length} tokens and its sequence after"
+                if reason := self._fault(probe.shared(probe.apart), self._alone_across[length], across):
+                    return reason
+            widest = self._widest() if sharing == "on" else None
+            return Shared(self._packs(widest), widest, self._trains and self._is_repeatable(shared))
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # an architecture that was not made for this may raise anything
+            return f"its architecture does not allow it ({_said(error)})"
+
+    def _fault(self, ours: Rows, theirs: Rows, when: str) -> str | None:
+        if any(one.shape != other.shape for one, other in zip(ours, theirs, strict=True)):
+            return "its logits come from more than the hidden states of the last layer"
+        apart = distance(ours, theirs)
+        return None if apart <= self._tolerance else f"its logits differ when {when}: relative {apart:.1e}"
+
+    def _widest(self) -> int | None:
+        """The columns up to which beginnings may be shared; None for any number."""
+        if self._are_grouped(self._probe, self._alone):
+            return None
+        # Padding between beginning, rest and sequence counts for this model, as columns do in a window: that window
+        # is a number of the configuration. Prompts alone, without padding between, are as wide as the longest row.
+        longest, widest = self._prompt + self._output, 0
+        for width in [longest, *sorted(n for n in numbers_in(self._config) if longest < n < 2 * longest)]:
+            probe = Probe.of_run(self._model, self._prompt, self._output, width)
+            if not self._are_grouped(probe, probe.alone()):
+                break
+            widest = width
+        return widest
+
+    def _are_grouped(self, probe: Probe, alone: Rows) -> bool:
+        return distance(probe.shared(probe.grouped), alone) <= self._tolerance
+
+    def _packs(self, widest: int | None) -> bool:
+        if self._model.config._attn_implementation not in ("eager", "sdpa"):
+            return False
+        layout = self._probe.grouped if widest is None else self._probe.apart
+        repeated = self._probe.repeated(layout)
+        try:
+            return distance(self._probe.packed(layout), repeated) <= self._tolerance
+        except torch.OutOfMemoryError:
+            raise
+        except Exception:  # an architecture that was not made for this may raise anything
+            return False
+
+    def _is_repeatable(self, shared: Rows) -> bool:
+        """Whether training mode gives what eval mode gives: no dropout and no noise, whatever it comes from.
+
+        A LoRA that is still zero hides its dropout from the numbers, so its modules are asked too.
+        """
+        if mentions_dropout(self._model):
+            return False
+        return all(
+            torch.equal(one, other)
+            for one, other in zip(self._probe.shared_in_training_mode(), shared, strict=True)
         )
 
 
-def can_pack(model: PreTrainedModel | PeftModel) -> bool:
-    """Say whether a model that can share prompts takes masks that keep apart several sequences in one row.
-
-    A model that cannot is run over a row for each sequence, with the same results.
-    """
-    if model.config._attn_implementation not in ("eager", "sdpa"):
-        return False
-    try:
-        probe = _Probe.on(model)
-        packed, repeated = (probe.logits(probe.pairs, shares=True, packs=packs) for packs in (True, False))
-    except torch.OutOfMemoryError:
-        raise
-    except Exception:  # an architecture that was not made for this may raise anything
-        return False
-    return _difference(packed, repeated) <= _tolerance(model)
-
-
-def _compare(model: PreTrainedModel | PeftModel) -> str | None:
-    probe = _Probe.on(model)
-    ours, theirs = (probe.logits(probe.batch.target, shares=shares) for shares in (True, False))
-    if ours.shape != theirs.shape:
-        return "its logits come from more than the hidden states of the last layer"
-    difference = _difference(ours, theirs)
-    if not difference <= _tolerance(model):
-        return f"its logits differ when the prompt is shared (relative {difference:.1e})"
-    return None
-
-
-def _difference(ours: Tensor, theirs: Tensor) -> float:
-    return float((ours - theirs).norm() / theirs.norm().clamp_min(1e-12))
-
-
-def _tolerance(model: nn.Module) -> float:
-    return 1e-4 if next(model.parameters()).dtype in (torch.float32, torch.float64) else 0.1
-
-
-@dataclass(frozen=True, eq=False)
-class _Probe:
-    """A made-up batch on which two ways of computing are compared; ``pairs`` are two sequences for each prompt."""
-
-    model: PreTrainedModel | PeftModel
-    batch: Batch
-    pairs: Sequences
-
-    @staticmethod
-    def on(model: PreTrainedModel | PeftModel) -> _Probe:
-        """A batch of tokens that the model has, on its device."""
-        last = vocabulary_of(model) - 1
-
-        def known(rows: list[list[int]]) -> list[list[int]]:
-            return [[token % last for token in row] for row in rows]
-
-        prompts = known([list(range(1, 20)), [*range(1, 20), 3, 5], [2] * 3])
-        targets = known([[7], [4, 6, 1], [8, 9]])
-        others = known([[6, 7], [4, 5, 1, 2], [8, 9, 3]])
-        rows = [EncodedExample(i, *row) for i, row in enumerate(zip(prompts, targets, strict=True))]
-        device = next(model.parameters()).device
-        batch = make_batch(rows, share_beginnings=True).to(device)
-        return _Probe(model, batch, batch.target.beside(Sequences.of(others, Kind.IMPERFECT).to(device)))
-
-    def logits(self, sequences: Sequences, *, shares: bool, packs: bool = False) -> Tensor:
-        """Float32 [N, V]: what predicts the tokens of the sequences, in eval mode."""
-        limits, generator = SamplingLimits(4, (0,)), StepGenerator(0, 0, self.batch.examples)
-        with evaluating(self.model):
-            conditioned = condition(
-                self.model, self.batch, limits, generator, kind=Kind.STUDENT, shares=shares, packs=packs
-            )
-            features = conditioned.eval_features(sequences)
-            return features.project(features.rows).float()
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"

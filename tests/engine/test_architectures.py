@@ -1,0 +1,94 @@
+"""In every architecture each row's loss, gradients and greedy text are those of the row alone, however it is run.
+
+The oracle is the plain model: one row without padding, mask or cache in one forward pass, and for text one such pass
+a token.
+"""
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from kdzoo.engine.batches import EncodedExample, make_batch
+from kdzoo.engine.conditioning import condition
+from kdzoo.engine.sampling import SamplingLimits
+from kdzoo.engine.sharing import choose_way
+from kdzoo.engine.way import Shared
+from kdzoo.randomness import StepGenerator
+from kdzoo.sequences import Kind, Sequences
+
+OUTPUT = 9
+END = 2
+
+
+class OracleRow:
+    """What one row has alone."""
+
+    def __init__(self, model, prompt, sequences, weight):
+        self.losses = []
+        for tokens in sequences:
+            logits = model(input_ids=torch.tensor([prompt + tokens]), use_cache=False).logits[
+                0, len(prompt) - 1 : -1
+            ]
+            self.losses.append(cross_entropy(logits, torch.tensor(tokens), reduction="sum"))
+        (weight * sum(self.losses)).backward()
+        self.losses = [loss.item() for loss in self.losses]
+        self.text = []
+        with torch.no_grad():
+            while len(self.text) < OUTPUT and END not in self.text:
+                logits = model(input_ids=torch.tensor([prompt + self.text]), use_cache=False).logits[0, -1]
+                self.text.append(int(logits.argmax()))
+
+
+def gradients_of(model):
+    return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+
+def losses_of_rows(conditioned, sequences):
+    logits = conditioned.logits(sequences)
+    losses = cross_entropy(logits.transpose(1, 2), sequences.tokens, reduction="none")
+    return (losses * sequences.mask).sum(1)
+
+
+def assert_rows_are_what_they_are_alone(model, rows):
+    """``rows`` are (prompt, target, other sequence), of token ids."""
+    weights = [1.0 + i / len(rows) for i in range(len(rows))]
+    model.zero_grad()
+    oracle = [OracleRow(model, p, (t, o), w) for (p, t, o), w in zip(rows, weights, strict=True)]
+    expected_gradients = gradients_of(model)
+    examples = [EncodedExample(i, prompt, target) for i, (prompt, target, _) in enumerate(rows)]
+    ways = {}
+    for sharing in ("on", "prompt", "off"):
+        way = choose_way(
+            model,
+            "student",
+            prompt=max(len(prompt) for prompt, _, _ in rows),
+            output=OUTPUT,
+            sharing=sharing,
+            trains=True,
+        )
+        ways[sharing] = way
+        batch = make_batch(examples, share_beginnings=sharing == "on" and isinstance(way, Shared))
+        other = Sequences.of([rows[i][2] for i in batch.examples], Kind.IMPERFECT)
+        conditioned = condition(
+            model,
+            batch,
+            SamplingLimits(OUTPUT, (END,)),
+            StepGenerator(0, 0, batch.examples),
+            kind=Kind.STUDENT,
+            way=way,
+            trains=True,
+        )
+        model.zero_grad()
+        conditioned.score_together(batch.target, other)
+        losses = torch.stack([losses_of_rows(conditioned, s) for s in (batch.target, other)], dim=1)
+        (losses.sum(1) * torch.tensor([weights[i] for i in batch.examples])).sum().backward()
+        expected = torch.tensor([oracle[i].losses for i in batch.examples])
+        torch.testing.assert_close(losses.detach(), expected, rtol=1e-5, atol=1e-5)
+        difference = (gradients_of(model) - expected_gradients).norm() / expected_gradients.norm()
+        assert difference <= 1e-5, f"{sharing}: the gradients differ by {difference:.1e}"
+        generated = conditioned.generate(temperature=0)
+        for i, tokens, length in zip(
+            batch.examples, generated.tokens.tolist(), generated.lengths.tolist(), strict=True
+        ):
+            assert tokens[:length] == oracle[i].text, f"{sharing}: the text of row {i}"
+    return ways
