@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -10,3 +12,20 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 os.environ["HF_HUB_VERBOSITY"] = "error"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--all-architectures",
+        action="store_true",
+        help="sweep over all architectures, not the usual ones alone",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--all-architectures"):
+        return
+    skip = pytest.mark.skip(reason="one of the architectures that --all-architectures adds")
+    for item in items:
+        if item.get_closest_marker("all_architectures"):
+            item.add_marker(skip)

@@ -16,38 +16,35 @@ from kdzoo.engine.probe import Rows
 from kdzoo.engine.sampling import SamplingLimits
 from kdzoo.engine.way import Ordinary
 from kdzoo.randomness import StepGenerator
-from kdzoo.sequences import Kind, Sequences
-
-# Enough to cross the lengths that probes are made for, and to go on from a cache more than once.
-_TOKENS = 5
+from kdzoo.sequences import Kind
 
 
 def generated_logits(
-    model: PreTrainedModel | PeftModel, prompts: Sequence[Sequence[int]], way: Ordinary
+    model: PreTrainedModel | PeftModel, prompts: Sequence[Sequence[int]], way: Ordinary, tokens: int
 ) -> tuple[Rows, Rows]:
-    """Generate a few tokens after each prompt: the logits that were chosen by, and what the rows alone have there."""
-    device = next(model.parameters()).device
-    limits = SamplingLimits(_TOKENS, (vocabulary_of(model) - 1,))
-
-    def conditioned(prompts: Sequence[Sequence[int]], way: Ordinary) -> _Recorder:
-        return _Recorder(
-            model,
-            prompts,
-            limits,
-            StepGenerator(0, 0, range(len(prompts))),
-            kind=Kind.STUDENT,
-            device=device,
-            rows_at_once=way.rows_at_once,
-            caches=way.caches,
-        )
-
-    recorder = conditioned(prompts, way)
+    """Generate so many tokens after each prompt: the logits that were chosen by, and what the rows alone have there."""
+    recorder = _recorder(model, prompts, way, tokens)
     generated = recorder.generate(temperature=0)
-    tokens, lengths = generated.tokens.tolist(), generated.lengths.tolist()
-    so_far = [[*p, *tokens[r][:t]] for r, p in enumerate(prompts) for t in range(lengths[r])]
-    one_token = Sequences.of([[0]] * len(so_far), Kind.STUDENT).to(device)
-    alone = conditioned(so_far, Ordinary(1)).eval_features(one_token).rows.float()
-    return recorder.rows(lengths), list(alone.split(lengths))
+    made, lengths = generated.tokens.tolist(), generated.lengths.tolist()
+    so_far = [[*prompt, *made[r][:t]] for r, prompt in enumerate(prompts) for t in range(lengths[r])]
+    alone = _recorder(model, so_far, Ordinary(1, caches=False), 1)
+    alone.generate(temperature=0)
+    return recorder.rows(lengths), alone.rows(lengths)
+
+
+def _recorder(
+    model: PreTrainedModel | PeftModel, prompts: Sequence[Sequence[int]], way: Ordinary, tokens: int
+) -> _Recorder:
+    return _Recorder(
+        model,
+        prompts,
+        SamplingLimits(tokens, (vocabulary_of(model) - 1,)),
+        StepGenerator(0, 0, range(len(prompts))),
+        kind=Kind.STUDENT,
+        device=next(model.parameters()).device,
+        rows_at_once=way.rows_at_once,
+        caches=way.caches,
+    )
 
 
 class _Recorder(OrdinaryPrompt):
@@ -64,4 +61,4 @@ class _Recorder(OrdinaryPrompt):
         if self._rows_at_once is None:
             steps = torch.stack(self._steps, dim=1)
             return [row[:length] for row, length in zip(steps, lengths, strict=True)]
-        return list(torch.cat(self._steps).split(list(lengths)))
+        return list(torch.split(torch.cat(self._steps), list(lengths)))

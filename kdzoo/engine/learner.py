@@ -61,11 +61,14 @@ class Learner(nn.Module):
         self.progress = 0.0
         self.optimizer_step = 0
         self.last_loss: Loss | None = None
-        longest = {"prompt": prompt_limit, "output": limits.output}
-        self._student_way = choose_way(student, "student", **longest, sharing=sharing, trains=True)
+        self._student_way = choose_way(
+            student, "student", prompt=prompt_limit, output=limits.output, sharing=sharing, trains=True
+        )
         ways = [self._student_way]
         if teacher is not None:
-            self._teacher_way = choose_way(teacher, "teacher", **longest, sharing=sharing)
+            self._teacher_way = choose_way(
+                teacher, "teacher", prompt=prompt_limit, output=limits.output, sharing=sharing
+            )
             ways.append(self._teacher_way)
         self.shares_beginnings = sharing == "on" and any(isinstance(way, Shared) for way in ways)
 

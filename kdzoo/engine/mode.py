@@ -42,12 +42,14 @@ def mentions_dropout(model: nn.Module) -> bool:
     return config is not None and _has_dropout(config.to_dict())
 
 
-def _has_dropout(settings: Mapping[str, Any]) -> bool:
+def _has_dropout(settings: Mapping[Any, Any]) -> bool:
     for name, value in settings.items():
         if isinstance(value, Mapping):
             if _has_dropout(value):
                 return True
-        elif isinstance(value, (int, float)) and "drop" in name and value > 0:
-            if not name.startswith(_OF_OTHER_HEADS):
+        elif "drop" in str(name) and not str(name).startswith(_OF_OTHER_HEADS):
+            # rates may be listed, one for each layer
+            rates = value if isinstance(value, (list, tuple)) else [value]
+            if any(isinstance(rate, (int, float)) and rate > 0 for rate in rates):
                 return True
     return False

@@ -71,20 +71,25 @@ class OrdinaryPrompt(Conditioned):
 
     def _predicting(self, prompts: Sequence[Tensor], sequences: Sequence[Tensor]) -> Tensor:
         """Logits [N, V] of what predicts the tokens of one sequence (int64 [T_r], T_r > 0) after each prompt."""
-        prompt, prompt_mask = _side_by_side(prompts, padding_side="left")
         sequence, scored = _side_by_side(sequences, padding_side="right")
+        logits = self._last_logits(prompts, sequence, scored)
+        return logits[:, :-1][scored]
+
+    def _last_logits(self, prompts: Sequence[Tensor], sequence: Tensor, scored: Tensor) -> Tensor:
+        """Logits [R, T + 1, V] from the prompt's last token on; ``sequence`` [R, T], ``scored``: where it has tokens."""
+        prompt, prompt_mask = _side_by_side(prompts, padding_side="left")
         tokens, mask = torch.cat([prompt, sequence], dim=1), torch.cat([prompt_mask, scored], dim=1)
         padded = {}
         if not bool(mask.all()):
             # padding repeats the position of the token before it, so that none is beyond those that the row needs
             positions = (mask.cumsum(-1) - 1).clamp_min(0)
             padded = {"attention_mask": mask.long(), "position_ids": positions}
-        scored_positions = sequence.shape[1] + 1
+        count = sequence.shape[1] + 1
         # most architectures can leave out the prompt's logits; those of the others are dropped
-        kept = {"logits_to_keep": scored_positions} if self._language_model._supports_logits_to_keep() else {}
+        kept = {"logits_to_keep": count} if self._language_model._supports_logits_to_keep() else {}
         output = self._language_model(input_ids=tokens, use_cache=False, **padded, **kept)
-        predicting: Tensor = output.logits[:, -scored_positions:-1][scored]
-        return predicting
+        logits: Tensor = output.logits[:, -count:]
+        return logits
 
     def generate(self, *, temperature: float = 1.0, rows: Tensor | None = None) -> Sequences:
         """See `kdzoo.step.ConditionedModel.generate`."""
@@ -130,11 +135,10 @@ class OrdinaryPrompt(Conditioned):
     ) -> Tensor:
         """The same by a forward pass over everything for each token."""
         new = torch.zeros(len(part), 0, dtype=torch.long, device=self._device)
+        nothing = torch.zeros(len(part), 0, dtype=torch.bool, device=self._device)
         for step in range(self.limits.output):
-            logits = self._predicting(
-                [torch.cat([self._prompts[row], before]) for row, before in zip(part, new, strict=True)],
-                [self._prompts[row].new_zeros(1) for row in part],
-            )
+            so_far = [torch.cat([self._prompts[row], before]) for row, before in zip(part, new, strict=True)]
+            logits = self._last_logits(so_far, nothing.long(), nothing)[:, -1]
             chosen = self._next(logits, temperature, None if uniform is None else uniform[:, step])
             new = torch.cat([new, chosen[:, None]], dim=1)
             if bool(is_end(new, self.limits.end_ids).any(1).all()):

@@ -55,20 +55,25 @@ class Probe:
             alone = min(alone, (width - output) // 2)
             rest = min(rest, width - output - alone)
         prompts = [
-            draw(alone + 1),
+            draw(min(3, prompt)),
             beginning + draw(rest + 1),
             beginning + draw(rest // 2 + 1),
-            draw(min(3, prompt)),
+            draw(alone + 1),
         ]
         targets = [draw(min(count, output)) for count in (output, 5, 3, output)]
-        others = [draw(min(count, output)) for count in (4, output, 2, 6)]
+        others = [draw(min(count, output)) for count in (6, output, 2, 4)]
         return _probe(model, prompts, (1, 2, 1), targets, others)
 
     @staticmethod
-    def across(model: PreTrainedModel | PeftModel, length: int) -> Probe:
-        """One row whose prompt is just shorter than ``length`` tokens and whose sequence leads beyond."""
+    def across(model: PreTrainedModel | PeftModel, length: int, longest: int) -> Probe:
+        """One row whose prompt is just shorter than ``length`` tokens and whose sequence leads beyond.
+
+        It has no more than ``longest`` tokens in all, which are more than ``length``.
+        """
         draw = _tokens_of(model)
-        return _probe(model, [draw(max(1, length - 3))], (1,), [draw(6)], [draw(6)])
+        prompt = draw(max(1, length - 3))
+        count = min(6, longest - len(prompt))
+        return _probe(model, [prompt], (1,), [draw(count)], [draw(count)])
 
     @property
     def grouped(self) -> PromptLayout:
@@ -160,7 +165,7 @@ class Probe:
         with torch.no_grad():
             last = features.only((column >= lengths[:, None] - _COMPARED)[mask])
             logits = last.project(last.rows).float()
-        return list(logits.split(lengths.clamp_max(_COMPARED).tolist()))
+        return list(torch.split(logits, lengths.clamp_max(_COMPARED).tolist()))
 
 
 def _tokens_of(model: PreTrainedModel | PeftModel) -> Callable[[int], list[int]]:

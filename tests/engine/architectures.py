@@ -99,11 +99,6 @@ ARCHITECTURES = {
     "ctrl": {},
     "cwm": {},
     "data2vec-text": {"is_decoder": True},
-    "dbrx": {
-        "d_model": 32,
-        "attn_config": {"kv_n_heads": 2},
-        "ffn_config": {"ffn_hidden_size": 48, "moe_num_experts": 4, "moe_top_k": 2, "hidden_size": 32},
-    },
     "deepseek_v2": _MLA,
     "deepseek_v3": _MLA,
     "deepseek_v32": {**_MLA, "index_topk": 512, "index_head_dim": 16, "index_n_heads": 2},
@@ -177,13 +172,6 @@ ARCHITECTURES = {
     "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
     "llama": {},
     "llama4_text": {},
-    "longcat_flash": {
-        **_MLA,
-        "num_layers": 2,
-        "moe_topk": 2,
-        "zero_expert_num": 2,
-        "expert_ffn_hidden_size": 24,
-    },
     "mamba": {},
     "mamba2": {"num_heads": 8, "head_dim": 8, "n_groups": 1, "chunk_size": 16},
     "marian": {},
@@ -262,11 +250,6 @@ ARCHITECTURES = {
         "chunk_size": 16,
     },
     "youtu": _MLA,
-    "zamba": {
-        "num_hidden_layers": 3,
-        "layers_block_type": ["mamba", "hybrid", "mamba"],
-        "attention_head_dim": 16,
-    },
     "zamba2": {
         "layers_block_type": ["mamba", "hybrid"],
         "num_mem_blocks": 1,

@@ -4,8 +4,12 @@ The oracle is the plain model: one row without padding, mask or cache in one for
 a token.
 """
 
+import random
+
 import pytest
 import torch
+from architecture_switches import SWITCHES
+from architectures import ARCHITECTURES, VOCABULARY, tiny
 from torch.nn.functional import cross_entropy
 
 from kdzoo.engine.batches import EncodedExample, make_batch
@@ -18,6 +22,49 @@ from kdzoo.sequences import Kind, Sequences
 
 OUTPUT = 9
 END = 2
+
+# What CI runs on every change; the option --all-architectures adds the others.
+USUAL = [
+    "bart",
+    "bert",
+    "bloom",
+    "codegen",
+    "cohere",
+    "deepseek_v3",
+    "falcon",
+    "gemma",
+    "gemma2",
+    "gemma3_text",
+    "gpt2",
+    "gpt_neo",
+    "gpt_neox",
+    "gpt_oss",
+    "granite",
+    "jamba",
+    "lfm2",
+    "llama",
+    "mamba",
+    "mamba2",
+    "minimax",
+    "mistral",
+    "mixtral",
+    "mpt",
+    "olmo2",
+    "opt",
+    "phi",
+    "phi3",
+    "phimoe",
+    "qwen2",
+    "qwen3",
+    "qwen3_moe",
+    "qwen3_next",
+    "recurrent_gemma",
+    "roberta",
+    "rwkv",
+    "stablelm",
+    "starcoder2",
+    "xlstm",
+]
 
 
 class OracleRow:
@@ -92,3 +139,48 @@ def assert_rows_are_what_they_are_alone(model, rows):
         ):
             assert tokens[:length] == oracle[i].text, f"{sharing}: the text of row {i}"
     return ways
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Uneven groups: a long beginning with short rests, a short one with long rests, and two prompts of their own.
+
+    The longest prompt has 49 tokens, the longest row 58; with the padding of the groups a row takes 82 columns.
+    """
+    source = random.Random(0)
+
+    def draw(count):
+        return [source.randrange(3, VOCABULARY) for _ in range(count)]
+
+    long, short = draw(46), draw(18)
+    prompts = [long + draw(1), long + draw(3), short + draw(27), short + draw(24), draw(2), draw(21)]
+    targets = [[*draw(count), END] for count in (8, 2, 5, 0, 8, 3)]
+    others = [[*target[:2], *draw(count)] for target, count in zip(targets, (3, 6, 0, 4, 2, 6), strict=True)]
+    return list(zip(prompts, targets, others, strict=True))
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        name if name in USUAL else pytest.param(name, marks=pytest.mark.all_architectures)
+        for name in sorted(ARCHITECTURES)
+    ],
+)
+def test_rows_are_what_they_are_alone(rows, architecture):
+    assert_rows_are_what_they_are_alone(tiny(architecture), rows)
+
+
+@pytest.mark.parametrize("case", sorted(SWITCHES))
+def test_rows_are_what_they_are_alone_across_what_depends_on_length(rows, case):
+    architecture, settings = SWITCHES[case]
+    ways = assert_rows_are_what_they_are_alone(tiny(architecture, **settings), rows)
+    if not case.endswith("within") and architecture != "cohere2":
+        assert isinstance(ways["on"], Shared), "no row is that long: prompts can be shared"
+
+
+@pytest.mark.parametrize(
+    "architecture", ["llama", "mistral", "qwen2", "gemma2", "gpt2", "opt", "phi3", "qwen3_moe"]
+)
+def test_the_common_architectures_share_prompts_and_pack_sequences(rows, architecture):
+    way = choose_way(tiny(architecture), "student", prompt=49, output=OUTPUT, trains=True)
+    assert way == Shared(packs=True, widest=None, repeatable=True)
