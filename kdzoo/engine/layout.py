@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 # Sharing a beginning costs one more forward pass for the rests; it pays only for beginnings of some length.
-_WORTHWHILE_TOKENS = 16
+WORTHWHILE_TOKENS = 16
 _WORTHWHILE_SHARE = 0.1
 
 
@@ -118,7 +118,7 @@ def _best_groups(bodies: list[list[int]]) -> list[int]:
         for start in range(end - 2, -1, -1):
             shared = min(shared, neighbours[start])
             saved = best[start] + shared * (end - start - 1)
-            if shared >= _WORTHWHILE_TOKENS and saved > best[end]:
+            if shared >= WORTHWHILE_TOKENS and saved > best[end]:
                 best[end], start_of[end] = saved, start
     if best[count] < _WORTHWHILE_SHARE * sum(len(body) for body in bodies):
         return [1] * count

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from kdzoo.engine.anatomy import vocabulary_of
 from kdzoo.engine.features import Features
-from kdzoo.engine.layout import PromptLayout, lay_out, lay_out_groups
+from kdzoo.engine.layout import WORTHWHILE_TOKENS, PromptLayout, lay_out, lay_out_groups
 from kdzoo.engine.ordinary import OrdinaryPrompt
 from kdzoo.engine.rounding import rounding_anew
 from kdzoo.engine.sampling import SamplingLimits
@@ -23,7 +23,6 @@ from kdzoo.sequences import Kind, Sequences
 
 # The tokens of a sequence that are compared: its last ones, which have the most before them.
 _COMPARED = 8
-_SHARED = 16
 
 Rows = list[Tensor]
 """Float32 [n, V] for each row: what predicts the last tokens of its sequence."""
@@ -49,10 +48,10 @@ class Probe:
         row takes ``width`` columns, or as many as it can; and both beside a prompt of almost nothing.
         """
         draw = _tokens_of(model)
-        beginning = draw(min(_SHARED, (prompt - 1) // 2))
+        beginning = draw(min(WORTHWHILE_TOKENS, (prompt - 1) // 2))
         alone, rest = prompt - 1, prompt - 1 - len(beginning)
         if width is not None:
-            alone = min(alone, (width - output) // 2)
+            alone = min(alone, width - output - min(rest, (width - output) // 2))
             rest = min(rest, width - output - alone)
         prompts = [
             draw(min(3, prompt)),

@@ -94,9 +94,9 @@ class _Trial:
         """The first ordinary way that is right, and what is wrong with those before it."""
         faults = []
         if fault := self._ordinary_fault(Ordinary()):
-            faults.append(f"row by row (in a padded batch {fault})")
+            faults.append(f"row by row ({fault})")
             if fault := self._ordinary_fault(Ordinary(1)):
-                faults.append(f"without a cache while it generates (with one {fault})")
+                faults.append(f"without a cache while it generates ({fault} row by row)")
         return (Ordinary(), Ordinary(1), Ordinary(1, caches=False))[len(faults)], faults
 
     def _ordinary_fault(self, way: Ordinary) -> str | None:
@@ -114,7 +114,7 @@ class _Trial:
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # an architecture that was not made for this may raise anything
-            return f"it gives {_said(error)}"
+            return f"a padded batch or a cache raises {_said(error)}"
         return None
 
     def _run_alone(self) -> None:

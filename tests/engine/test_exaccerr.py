@@ -196,7 +196,7 @@ class TestAgainstBruteForce:
         monkeypatch.setattr(exaccerr, "make_batch", watched)
         monkeypatch.setattr(exaccerr, "_ORDINARY_ELEMENTS", 3 * 60 * longest)
         found = measured(student, teacher, examples)
-        assert "the student is computed without prompt sharing" in caplog.text
+        assert "the student (MistralForCausalLM) is computed without prompt sharing" in caplog.text
         assert "teacher" not in caplog.text
         assert max(sizes) == 3
         check(found, by_brute_force(Reference(student, teacher, 60), examples))

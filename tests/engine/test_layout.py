@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdzoo.engine.layout import lay_out, order_for_sharing
+from kdzoo.engine.layout import lay_out, lay_out_groups, order_for_sharing
 
 
 def rebuilt(layout):
@@ -67,6 +67,14 @@ def test_prompts_with_a_common_beginning_form_one_group():
 def test_a_short_common_beginning_is_not_worth_a_group():
     prompts = [[1, 2, 3, *range(10, 60)], [1, 2, 3, *range(60, 110)]]
     assert lay_out(prompts, share_beginnings=True).sizes == (1, 1)
+
+
+def test_groups_that_are_asked_for_are_made_whatever_they_share():
+    prompts = [[1, 2, 3], [1, 2, 4, 5], [6]]
+    layout = lay_out_groups(prompts, (2, 1))
+    assert rebuilt(layout) == prompts
+    assert (layout.sizes, layout.width) == ((2, 1), 2 + 1)
+    assert layout.beginning_lengths.tolist() == [2, 0]
 
 
 def test_an_empty_prompt_is_refused():

@@ -14,10 +14,15 @@ def test_each_module_gets_its_own_mode_back(make_model):
     frozen.eval()
     modes = [module.training for module in model.modules()]
     assert len(set(modes)) == 2
-    with pytest.raises(KeyError), evaluating(model.modules()):
-        assert not any(module.training for module in model.modules())
-        assert not torch.is_grad_enabled()
-        raise KeyError
+
+    def fail():
+        with evaluating(model.modules()):
+            assert not any(module.training for module in model.modules())
+            assert not torch.is_grad_enabled()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert [module.training for module in model.modules()] == modes
     assert torch.is_grad_enabled()
 

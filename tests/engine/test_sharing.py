@@ -3,15 +3,43 @@
 import pytest
 import torch
 
+from kdzoo.engine.batches import EncodedExample, make_batch
+from kdzoo.engine.conditioning import condition as condition_batch
 from kdzoo.engine.layout import lay_out
 from kdzoo.engine.ordinary import OrdinaryPrompt
 from kdzoo.engine.sampling import SamplingLimits
 from kdzoo.engine.shared import SharedPrompt
-from kdzoo.engine.sharing import can_pack, why_not_shared
+from kdzoo.engine.sharing import choose_way
+from kdzoo.engine.way import Ordinary, Shared
+from kdzoo.errors import UserError
 from kdzoo.randomness import StepGenerator
 from kdzoo.sequences import Kind, Sequences
 
 LIMITS = SamplingLimits(6, (2,))
+_OPT = {
+    "hidden_size": 32,
+    "word_embed_proj_dim": 32,
+    "ffn_dim": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "attention_dropout": 0.0,
+    "max_position_embeddings": 64,
+}
+_MOE = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "num_local_experts": 4,
+}
+_LOCAL = {
+    "attention_types": [[["global", "local"], 1]],
+    "window_size": 64,
+    "embed_dropout": 0.0,
+    "attention_dropout": 0.0,
+    "resid_dropout": 0.0,
+}
 WAYS = ("prompt", "groups")
 
 
@@ -68,7 +96,7 @@ class TestEveryArchitecture:
         if lora and architecture == "gpt2":
             pytest.skip("peft's all-linear needs fan_in_fan_out for GPT-2's Conv1D")
         model = make_model(architecture, lora=lora)
-        assert can_pack(model)
+        assert choose_way(model, "student", prompt=40, output=6).packs
         changed = targets.tokens.clone()
         changed[:, 2::3] = 7
         imperfect = targets.rewritten(changed, Kind.IMPERFECT)
@@ -175,22 +203,162 @@ class TestFallback:
         monkeypatch.setattr(model, "_supports_logits_to_keep", lambda: False)
         torch.testing.assert_close(condition(model, prompts, "ordinary").logits(targets), fewer)
 
-    def test_a_state_space_model_is_run_in_the_ordinary_way(self, make_model):
-        model = make_model("mamba", hidden_size=32, num_hidden_layers=2, state_size=8)
-        assert "architecture" in why_not_shared(model, 100, trains=True)
 
-    def test_gradient_checkpointing_forbids_sharing_in_training_only(self, make_model):
+class TestChoice:
+    """Which way is chosen, and what the log says; that each is right is shown for all architectures elsewhere."""
+
+    def test_a_state_space_model_is_run_in_the_ordinary_way(self, make_model, caplog):
+        model = make_model("mamba", hidden_size=32, num_hidden_layers=2, state_size=8)
+        assert choose_way(model, "student", prompt=90, output=10, trains=True) == Ordinary()
+        (line,) = caplog.messages
+        assert "the student (MambaForCausalLM) is computed without prompt sharing" in line
+
+    def test_gradient_checkpointing_forbids_sharing_in_training_only(self, make_model, caplog):
         model = make_model("llama").train()
         model.gradient_checkpointing_enable()
-        assert "checkpointing" in why_not_shared(model, 100, trains=True)
-        assert why_not_shared(model, 100, trains=False) is None
+        assert choose_way(model, "student", prompt=90, output=10, trains=True) == Ordinary()
+        assert "checkpointing" in caplog.text
+        assert isinstance(choose_way(model, "student", prompt=90, output=10), Shared)
 
-    def test_a_window_shorter_than_prompt_and_target_forbids_sharing(self, make_model):
+    @pytest.mark.parametrize(
+        ("window", "widest"),
+        [(100, 100), (150, 150), (200, None)],
+        ids=["as long as the longest row", "between row and padded columns", "wider than any batch"],
+    )
+    def test_a_window_bounds_the_columns_of_shared_beginnings(self, make_model, window, widest):
+        way = choose_way(make_model("mistral", sliding_window=window), "student", prompt=90, output=10)
+        assert way == Shared(packs=True, widest=widest)
+
+    def test_a_window_shorter_than_the_longest_row_forbids_sharing(self, make_model, caplog):
         model = make_model("mistral", sliding_window=64)
-        assert "64" in why_not_shared(model, 65, trains=True)
-        assert why_not_shared(model, 64, trains=True) is None
+        assert choose_way(model, "student", prompt=90, output=10) == Ordinary()
+        assert "differ when the prompt is shared" in caplog.text
 
-    def test_logits_that_are_scaled_after_the_projection_are_noticed(self, make_model):
+    def test_a_batch_wider_than_the_window_shares_no_beginnings(self, make_model):
+        model = make_model("mistral", sliding_window=80)
+        source = torch.Generator().manual_seed(0)
+        draw = lambda n: torch.randint(3, 60, (n,), generator=source).tolist()  # noqa: E731
+        long, short = draw(50), draw(17)
+        prompts = [long + draw(2), long + draw(1), short + draw(33), short + draw(30)]
+        batch = make_batch(
+            [EncodedExample(i, p, [5, 2]) for i, p in enumerate(prompts)], share_beginnings=True
+        )
+        assert batch.layout.width + LIMITS.output > 80
+        for way, width in ((Shared(), batch.layout.width), (Shared(widest=80), 51)):
+            conditioned = condition_batch(
+                model, batch, LIMITS, StepGenerator(0, 0, batch.examples), kind=Kind.STUDENT, way=way
+            )
+            assert conditioned._layout.width == width
+
+    def test_factors_that_change_below_the_longest_row_forbid_sharing_and_batches(self, make_model, caplog):
+        rope = {
+            "rope_type": "longrope",
+            "rope_theta": 10000.0,
+            "original_max_position_embeddings": 60,
+            "short_factor": [1.0] * 4,
+            "long_factor": [4.0] * 4,
+        }
+        settings = {"rope_parameters": rope, "original_max_position_embeddings": 60}
+        sizes = {
+            "hidden_size": 32,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "num_hidden_layers": 2,
+        }
+        model = make_model("phi3", **sizes, **settings)
+        assert choose_way(model, "student", prompt=70, output=6) == Ordinary(1)
+        (line,) = caplog.messages
+        assert "without prompt sharing" in line
+        assert "row by row" in line
+        assert choose_way(model, "student", prompt=50, output=6) == Shared(packs=True)
+
+    def test_bfloat16_is_held_to_its_own_rounding(self, make_model, caplog):
+        right = make_model("llama").bfloat16()
+        assert choose_way(right, "student", prompt=90, output=10) == Shared(packs=True)
+        sizes = {"d_model": 32, "n_layers": 2, "n_heads": 4}
+        counts_columns = make_model("mpt", **sizes).bfloat16()
+        assert choose_way(counts_columns, "teacher", prompt=90, output=10) == Ordinary()
+        assert "the teacher (MptForCausalLM) is computed without prompt sharing" in caplog.text
+        short_window = make_model("gpt_neo", hidden_size=32, num_layers=2, num_heads=4, **_LOCAL).bfloat16()
+        assert choose_way(short_window, "student", prompt=90, output=10) == Ordinary()
+
+    def test_logits_that_are_scaled_after_the_projection_are_noticed(self, make_model, caplog):
         model = make_model("granite", hidden_size=32, num_hidden_layers=1, num_attention_heads=4)
         model.config.logits_scaling = 7.0
-        assert "differ" in why_not_shared(model, 100, trains=True)
+        assert choose_way(model, "student", prompt=90, output=10) == Ordinary()
+        assert "differ" in caplog.text
+
+    @pytest.mark.parametrize("sharing", ["on", "off"])
+    def test_rows_that_depend_on_each_other_are_run_one_by_one(self, make_model, caplog, sharing):
+        """As where experts take no more than so many tokens of a batch."""
+        model = make_model("llama")
+
+        def compete(module, given, output):
+            return output - 0.5 * output.mean(dim=0, keepdim=True)
+
+        model.model.layers[0].mlp.register_forward_hook(compete)
+        assert choose_way(model, "student", prompt=90, output=10, sharing=sharing) == Ordinary(1)
+        (line,) = caplog.messages
+        assert "row by row" in line
+
+    def test_a_model_that_sees_later_tokens_is_refused_by_name(self, make_model):
+        sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+        with pytest.raises(UserError, match=r"the student \(BertLMHeadModel\) is no causal language model"):
+            choose_way(make_model("bert", **sizes), "student", prompt=90, output=10)
+
+    def test_a_model_that_remembers_what_it_was_run_on_is_refused_beyond_that_length(self, make_model):
+        rope = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
+        model = make_model("llama", max_position_embeddings=60, rope_parameters=rope)
+        with pytest.raises(UserError, match="more than 60 tokens"):
+            choose_way(model, "student", prompt=70, output=6)
+        assert isinstance(choose_way(model, "student", prompt=50, output=6), Shared)
+
+    @pytest.mark.parametrize(
+        ("architecture", "settings"),
+        [
+            ("gpt2", {"attn_pdrop": 0.1}),
+            ("llama", {"attention_dropout": 0.1}),
+            ("opt", {"dropout": 0.1, **_OPT}),
+            ("phimoe", {"router_jitter_noise": 0.1, **_MOE}),
+        ],
+    )
+    def test_a_prompt_read_in_training_mode_is_used_again_only_without_noise(
+        self, make_model, architecture, settings
+    ):
+        longest = {"prompt": 40, "output": 6, "trains": True}
+        assert not choose_way(make_model(architecture, **settings), "student", **longest).repeatable
+        quiet = {name: value for name, value in settings.items() if value != 0.1}
+        off = {name: 0.0 for name in settings if name not in quiet}
+        assert choose_way(make_model(architecture, **quiet, **off), "student", **longest).repeatable
+
+    def test_trying_leaves_modes_and_random_numbers_as_they_were(self, make_model):
+        model = make_model("gpt2", resid_pdrop=0.5).train()
+        model.transformer.h[0].eval()
+        modes, state = [m.training for m in model.modules()], torch.get_rng_state()
+        choose_way(model, "student", prompt=40, output=6, trains=True)
+        assert [m.training for m in model.modules()] == modes
+        assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("way", ["ordinary", "prompt", "groups"])
+@pytest.mark.parametrize(
+    ("architecture", "settings"),
+    [
+        ("opt", {"dropout": 0.5, **_OPT}),
+        ("bloom", {"hidden_dropout": 0.5, "hidden_size": 32, "n_layer": 2, "n_head": 4}),
+    ],
+)
+def test_dropout_that_is_a_number_is_off_in_whatever_has_no_gradients(
+    make_model, prompts, targets, architecture, settings, way
+):
+    model = make_model(architecture, **settings)
+    expected = [condition(model.eval(), prompts, way).generate(temperature=0)]
+    expected += [condition(model, prompts, way).per_token(targets, lambda logits: logits.logsumexp(-1))]
+    conditioned = condition(model.train(), prompts, way)
+    assert same_sequences(conditioned.generate(temperature=0), expected[0])
+    torch.testing.assert_close(
+        conditioned.per_token(targets, lambda logits: logits.logsumexp(-1)), expected[1]
+    )
+    losses = {condition(model, prompts, way).cross_entropy(targets).item() for _ in range(3)}
+    assert len(losses) == 3, "training is with dropout"
+    assert all(module.training for module in model.modules())
