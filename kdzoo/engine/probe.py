@@ -74,6 +74,19 @@ class Probe:
         count = min(6, longest - len(prompt))
         return _probe(model, [prompt], (1,), [draw(count)], [draw(count)])
 
+    def only(self, *rows: int) -> Probe:
+        """Some of the rows, each a group of its own."""
+        chosen = torch.tensor(rows, device=self.sequences.tokens.device)
+        own, first = self.sequences, chosen * 2
+        pairs = torch.stack([first, first + 1], dim=1).flatten()
+        return Probe(
+            self.model,
+            [self.prompts[row] for row in rows],
+            (1,) * len(rows),
+            Sequences(own.tokens[chosen], own.lengths[chosen], own.kinds[chosen]),
+            Sequences(self.pairs.tokens[pairs], self.pairs.lengths[pairs], self.pairs.kinds[pairs], 2),
+        )
+
     @property
     def grouped(self) -> PromptLayout:
         """The prompts in the groups of this probe."""

@@ -67,7 +67,7 @@ class _Trial:
         self._trains = trains
         inner = model.get_base_model() if isinstance(model, PeftModel) else model
         self._name = type(inner).__name__
-        self._dtype = next(model.parameters()).dtype
+        self._dtype = next(p.dtype for p in model.parameters() if p.is_floating_point())
         self._is_precise = torch.finfo(self._dtype).eps <= torch.finfo(torch.float32).eps
         self._config = model.config.get_text_config()
         self._probe = Probe.of_run(model, prompt, output)
@@ -125,8 +125,10 @@ class _Trial:
             self._alone = self._probe.alone()
             # the longest row came last: a model that remembers a length now has another one
             again = {length: probe.alone() for length, probe in self._across.items()}
-            rounding = self._distance(self._probe.alone_rounded_anew(), self._alone)
-            other_end = self._probe.alone_with_another_end()
+            # of the rows the shortest and the longest, and for what comes later the shortest
+            ends, first_row = self._probe.only(0, -1), self._probe.only(0)
+            rounding = self._distance(ends.alone_rounded_anew(), [self._alone[0], self._alone[-1]])
+            other_end = self._distance(first_row.alone_with_another_end(), self._alone[:1])
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # an architecture may raise anything
@@ -138,7 +140,7 @@ class _Trial:
                     f"the {self._role} ({self._name}) cannot be used with prompts and outputs of more than {length} "
                     "tokens: beyond, what it gives depends on what it was run on before; set lower limits"
                 )
-        if self._distance(other_end, self._alone) > self._tolerance:
+        if other_end > self._tolerance:
             raise UserError(
                 f"the {self._role} ({self._name}) is no causal language model: what it predicts depends on tokens "
                 "that come later"

@@ -209,7 +209,7 @@ ARCHITECTURES = {
     "persimmon": {},
     "phi": {},
     "phi3": {},
-    "phimoe": {},
+    "phimoe": {"router_jitter_noise": 0.0, "input_jitter_noise": 0.0},
     "plbart": {},
     "prophetnet": {
         "num_hidden_layers": None,
@@ -284,5 +284,5 @@ def tiny(architecture, seed=0, **more):
     model = AutoModelForCausalLM.from_config(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
+            parameter.add_(torch.randn_like(parameter) * 0.05)
     return model

@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from kdzoo.engine.batches import EncodedExample, make_batch
 from kdzoo.engine.conditioning import condition
+from kdzoo.engine.mode import evaluating
 from kdzoo.engine.sampling import SamplingLimits
 from kdzoo.engine.sharing import choose_way
 from kdzoo.engine.way import Shared
@@ -80,7 +81,7 @@ class OracleRow:
         (weight * sum(self.losses)).backward()
         self.losses = [loss.item() for loss in self.losses]
         self.text = []
-        with torch.no_grad():
+        with torch.no_grad(), evaluating(model.modules()):
             while len(self.text) < OUTPUT and END not in self.text:
                 logits = model(input_ids=torch.tensor([prompt + self.text]), use_cache=False).logits[0, -1]
                 self.text.append(int(logits.argmax()))
@@ -98,6 +99,7 @@ def losses_of_rows(conditioned, sequences):
 
 def assert_rows_are_what_they_are_alone(model, rows):
     """``rows`` are (prompt, target, other sequence), of token ids."""
+    model.train()
     weights = [1.0 + i / len(rows) for i in range(len(rows))]
     model.zero_grad()
     oracle = [OracleRow(model, p, (t, o), w) for (p, t, o), w in zip(rows, weights, strict=True)]
