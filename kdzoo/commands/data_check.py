@@ -14,7 +14,7 @@ from kdzoo.data.jsonl import read_jsonl
 from kdzoo.data.load import load
 from kdzoo.data.questions import Problems
 from kdzoo.errors import RunError, UserError
-from kdzoo.sql import Item, Judge, Limits, Metric
+from kdzoo.sql import Item, Judge, Metric
 
 _PERCENTILES = (50, 90, 99, 100)
 _ERRORS_SHOWN = 10
@@ -121,7 +121,7 @@ def _check_gold(splits: Splits, examples: Sequence[Example]) -> int:
     """Run every gold query against itself and report those that fail."""
     metric: Metric = "bird-ex" if splits.metric == "bird" else "ex"
     items = [Item(e.target, e.target, e.database) for e in examples if e.database is not None]
-    with Judge(Limits.of_bird() if metric == "bird-ex" else Limits()) as judge:
+    with Judge() as judge:
         verdicts = judge.judge(items, metric)
     failures = [
         (example, verdict.gold_error or "differs from run to run")

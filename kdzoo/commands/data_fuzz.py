@@ -42,7 +42,7 @@ def command(
     from kdzoo.commands.gold_questions import read_gold_questions
     from kdzoo.report.progress import Reporter
     from kdzoo.sql import Judge
-    from kdzoo.sql.fuzz.build import Effort
+    from kdzoo.sql.fuzz.build import LIMITS, Effort
 
     by_database: dict[str, list[Question]] = {}
     for question in read_gold_questions(questions, databases):
@@ -53,7 +53,7 @@ def command(
     effort = Effort(candidates=candidates, most_kept=keep, mutants=mutants)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with Judge() as judge:
+        with Judge(LIMITS) as judge:
             for name, asked in by_database.items():
                 suites[name] = _build(name, asked, databases, out, judge, effort, seed, reporter)
         reporter.stop()
@@ -76,6 +76,7 @@ def _build(
 
     from kdzoo.files import new_folder
     from kdzoo.sql.fuzz.build import build_suite
+    from kdzoo.sql.journals import settled
 
     database = questions[0].database
     queries = [question.sql for question in questions]
@@ -87,7 +88,8 @@ def _build(
         suite = build_suite(database, queries, folder, judge, effort, seed, reporter.advance)
         names = [path.name for path in suite.files]
         if not in_place:
-            shutil.copyfile(database, folder / f"{name}.sqlite")
+            with settled(database) as whole:
+                shutil.copyfile(whole, folder / f"{name}.sqlite")
     if in_place:
         _move_beside(database, out / f"{name}.fuzz", names)
     return replace(suite, files=[(out / name) / file for file in names])

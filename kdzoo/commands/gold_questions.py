@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from kdzoo.data.database_files import DatabaseFiles
-from kdzoo.data.questions import Keys, Problems, Question, read_questions
+from kdzoo.data.questions import Keys, Problems, Question, read_json_list, read_questions
 from kdzoo.errors import UserError
+from kdzoo.sql.gold_file import GoldFile
 
 _KEYS = Keys(question=("SpiderSynQuestion", "question"), sql=("query", "SQL"))
 
@@ -28,3 +29,8 @@ def read_gold_questions(file: Path, databases: Path) -> list[Question]:
     if not questions:
         raise UserError(f"{file}: holds no questions")
     return questions
+
+
+def describe_gold(file: Path, questions: list[Question]) -> GoldFile:
+    """What predictions for a file's questions, all of them, are held against."""
+    return GoldFile.of(read_json_list(file), [question.id for question in questions])

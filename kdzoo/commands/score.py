@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from kdzoo.data.questions import Question
-    from kdzoo.sql import Metric, Verdict
+    from kdzoo.sql import Metric, Outlook, Verdict
     from kdzoo.sql.scores import Accuracy, Summary
 
 _METRICS = ("ex", "ts", "bird-ex")
@@ -25,6 +25,11 @@ _PATH = click.Path(path_type=Path)
 @click.option("--databases", required=True, type=_PATH, help="The folder that holds NAME/NAME.sqlite.")
 @click.option("--predictions", required=True, type=_PATH, help="One SQL query a line, JSONL, or BIRD's JSON.")
 @click.option("--metric", type=click.Choice(_METRICS), default="ex", show_default=True)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(0, 600, min_open=True),
+    help="Seconds of CPU time of a query on one database.  [default: 10, for bird-ex 30]",
+)
 @click.option("--json", "out", type=_PATH, help="Write score, verdicts and errors to this file.")
 @click.option(
     "--official-quirks",
@@ -32,24 +37,34 @@ _PATH = click.Path(path_type=Path)
     help='Change predictions as the official Spider command does: cut at a tab, "value" becomes 1.',
 )
 def command(
-    data: Path, databases: Path, predictions: Path, metric: str, out: Path | None, official_quirks: bool
+    data: Path,
+    databases: Path,
+    predictions: Path,
+    metric: str,
+    time_limit: float | None,
+    out: Path | None,
+    official_quirks: bool,
 ) -> None:
     """Judge predicted SQL by running it beside the gold SQL.
 
     Metrics: ex, Spider's execution accuracy; ts, its test-suite accuracy, on every .sqlite file of a
-    database's folder; bird-ex, BIRD's execution accuracy.
+    database's folder; bird-ex, BIRD's execution accuracy. A question whose gold query fails counts as wrong,
+    as for the official programs; the score without these questions is told beside.
+
+    Every query gets its whole time limit, whatever else the file holds and however busy the machine is. Many
+    endless queries take long: how long at most is told when each has been tried for a moment.
     """
     from kdzoo.commands.gold_questions import read_gold_questions
     from kdzoo.report.table import print_table
     from kdzoo.sql.scores import summary
 
     questions = read_gold_questions(data, databases)
-    answers = _read_answers(predictions, questions)
+    answers = _read_answers(predictions, questions, data, databases)
     if out is not None and not out.resolve().parent.is_dir():
         raise UserError(f"{out}: there is no folder {out.resolve().parent} to write it to")
-    verdicts = _judge(questions, answers, cast("Metric", metric), official_quirks)
+    verdicts = _judge(questions, answers, cast("Metric", metric), time_limit, official_quirks)
     found = summary(verdicts, [_difficulty(question, metric) for question in questions])
-    _tell_gold_errors(questions, verdicts, data)
+    _tell_gold_errors(questions, verdicts, found, data)
     if out is not None:
         _write(out, metric, verdicts, found)
     from rich.console import Console
@@ -60,26 +75,38 @@ def command(
         print_table(Console(), _error_table(found))
 
 
-def _read_answers(file: Path, questions: list[Question]) -> list[str]:
+def _read_answers(file: Path, questions: list[Question], data: Path, databases: Path) -> list[str]:
+    from kdzoo.commands.gold_questions import describe_gold
     from kdzoo.sql.predictions import read_predictions, without_database
 
-    answers = read_predictions(file, len(questions))
-    return [without_database(answer, q.db_id) for answer, q in zip(answers, questions, strict=True)]
+    answers = read_predictions(file, describe_gold(data, questions))
+    names = {folder.name for folder in databases.iterdir()}
+    return [
+        without_database(f"{file}: prediction {number} (question {q.id})", answer, q.db_id, names)
+        for number, (answer, q) in enumerate(zip(answers, questions, strict=True), start=1)
+    ]
 
 
-def _judge(questions: list[Question], answers: list[str], metric: Metric, quirks: bool) -> list[Verdict]:
+def _judge(
+    questions: list[Question], answers: list[str], metric: Metric, time_limit: float | None, quirks: bool
+) -> list[Verdict]:
     from rich.console import Console
 
     from kdzoo.report.progress import Reporter
-    from kdzoo.sql import Item, Judge
+    from kdzoo.sql import Item, Judge, Limits
 
     items = [Item(q.sql, answer, q.database) for q, answer in zip(questions, answers, strict=True)]
     console = Console(stderr=True)
     reporter = Reporter(console, quiet=not console.is_terminal)
     reporter.start(f"judging by {metric}", len(items))
+
+    def tell(outlook: Outlook) -> None:
+        if outlook.is_long:
+            console.print(f"{outlook} --time-limit lowers it.", markup=False, highlight=False, soft_wrap=True)
+
     try:
-        with Judge(official_quirks=quirks) as judge:
-            return judge.judge(items, metric, reporter.advance)
+        with Judge(Limits.of(metric, time_limit), official_quirks=quirks) as judge:
+            return judge.judge(items, metric, reporter.advance, tell)
     finally:
         reporter.stop()
 
@@ -92,7 +119,7 @@ def _difficulty(question: Question, metric: str) -> str | None:
     return hardness(question.sql)
 
 
-def _tell_gold_errors(questions: list[Question], verdicts: list[Verdict], data: Path) -> None:
+def _tell_gold_errors(questions: list[Question], verdicts: list[Verdict], found: Summary, data: Path) -> None:
     failed = [(q, v.gold_error) for q, v in zip(questions, verdicts, strict=True) if v.gold_error is not None]
     if not failed:
         return
@@ -101,8 +128,8 @@ def _tell_gold_errors(questions: list[Question], verdicts: list[Verdict], data: 
     if len(failed) == len(verdicts):
         raise RunError(f"{data}: no gold query runs, so nothing can be judged; {first}")
     click.echo(
-        f"warning: {data}: gold queries that do not run: {len(failed)}; their questions are left out of the "
-        f"score; {first}",
+        f"warning: {data}: gold queries that do not run: {len(failed)}; their questions count as wrong, as for "
+        f"the official programs; without them the score is {100 * found.gold_runs.score:.1f}%; {first}",
         err=True,
     )
 
@@ -134,6 +161,8 @@ def _score_table(metric: str, found: Summary) -> Table:
     for heading in (metric.upper(), "95% interval", "right", "of"):
         table.add_column(heading, justify="right")
     rows: dict[str, Accuracy] = {**found.by_difficulty, "all": found.all}
+    if found.gold_errors:
+        rows["all whose gold query runs"] = found.gold_runs
     for name, accuracy in rows.items():
         low, high = accuracy.interval
         table.add_row(

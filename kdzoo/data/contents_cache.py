@@ -13,6 +13,7 @@ from kdzoo.data.prompt import Match
 from kdzoo.data.schema import Column, Comments, ForeignKey, Schema, Table, read_schema
 from kdzoo.data.values import ValueIndex
 from kdzoo.files import write_text
+from kdzoo.sql.journals import journals_of
 
 # Databases up to this size are told apart by all their bytes, larger ones by size, time and the first bytes.
 _HASHED_WHOLE = 64 << 20
@@ -66,19 +67,20 @@ class ContentsCache:
 
 
 def _key(database: Path) -> str:
-    """Changes with the database's contents and with the code that reads them."""
+    """Changes with the database's contents, those in its journals included, and with the code that reads them."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
     for module in ("schema.py", "values.py", "text_index.py", "contents_cache.py"):
         digest.update((here / module).read_bytes())
-    status = database.stat()
-    with database.open("rb") as file:
-        if status.st_size <= _HASHED_WHOLE:
-            while part := file.read(_READ):
-                digest.update(part)
-        else:
-            # the first page holds a counter that SQLite raises with every change
-            digest.update(f"{status.st_size}:{status.st_mtime_ns}".encode() + file.read(_READ))
+    for path in (database, *journals_of(database)):
+        status = path.stat()
+        with path.open("rb") as file:
+            if status.st_size <= _HASHED_WHOLE:
+                while part := file.read(_READ):
+                    digest.update(part)
+            else:
+                # the first page holds a counter that SQLite raises with every change
+                digest.update(f"{status.st_size}:{status.st_mtime_ns}".encode() + file.read(_READ))
     return digest.hexdigest()[:24]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from kdzoo.errors import RunError
+from kdzoo.sql.journals import settled
 
 _VALUES_SHOWN = 2
 _LONGEST_VALUE = 25
@@ -57,19 +58,23 @@ class Schema:
 def open_read_only(path: Path) -> sqlite3.Connection:
     """Open a database file so that nothing can be written; text that is not UTF-8 loses its bad bytes.
 
+    Rows that still stand in its journals are read, too.
+
     Raises:
         RunError: the file cannot be opened, or is not a SQLite database.
     """
-    try:
-        connection = sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1", uri=True)
-    except sqlite3.Error as error:
-        raise RunError(f"{path}: cannot be opened: {error}") from None
-    connection.text_factory = lambda raw: raw.decode("utf-8", errors="ignore")
-    try:
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.Error as error:
-        connection.close()
-        raise RunError(f"{path}: cannot be read as a SQLite database: {error}") from None
+    # a copy that was needed for this is gone when the block ends, and stays readable while it is open
+    with settled(path) as file:
+        try:
+            connection = sqlite3.connect(f"file:{quote(str(file.resolve()))}?mode=ro&immutable=1", uri=True)
+        except sqlite3.Error as error:
+            raise RunError(f"{path}: cannot be opened: {error}") from None
+        connection.text_factory = lambda raw: raw.decode("utf-8", errors="ignore")
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.Error as error:
+            connection.close()
+            raise RunError(f"{path}: cannot be read as a SQLite database: {error}") from None
     return connection
 
 

@@ -128,15 +128,16 @@ class Training(Table):
 class EvaluationTable(Table):
     """[evaluation]: how models are evaluated. Decoding is greedy.
 
-    ``metrics``: the data's own unless given. ``time_limit`` is in seconds per SQL statement. ``input_limit``
-    and ``output_limit`` are the training's unless given. ExAccErr samples ``exaccerr_samples`` sequences per
-    prompt of each model; its oracle's prefixes are the teacher's own or the gold target's (``exaccerr_prefix``).
+    ``metrics``: the data's own unless given. ``time_limit``: the seconds of CPU time of an SQL statement on
+    one database; the metric's own (Spider's 10, BIRD's 30) unless given. ``input_limit`` and ``output_limit``
+    are the training's unless given. ExAccErr samples ``exaccerr_samples`` sequences per prompt of each model;
+    its oracle's prefixes are the teacher's own or the gold target's (``exaccerr_prefix``).
     """
 
     metrics: tuple[Metric, ...] = ()
     batch_size: int = Field(32, ge=1)
     max_examples: int | None = Field(None, ge=1)
-    time_limit: float = Field(10.0, gt=0, le=600)
+    time_limit: float | None = Field(None, gt=0, le=600)
     input_limit: int | None = Field(None, ge=8)
     output_limit: int | None = Field(None, ge=2)
     exaccerr_samples: int = Field(1, ge=1)

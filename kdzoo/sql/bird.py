@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from pathlib import Path
 
 from kdzoo.sql.compare import equal_as_sets
-from kdzoo.sql.execute import Allowance, StatementError, executing
+from kdzoo.sql.digest import distinct_rows
+from kdzoo.sql.execute import TIMEOUT, Allowance, StatementError, executing
 from kdzoo.sql.gold import GoldResults
 from kdzoo.sql.request import Answer, Request
 from kdzoo.sql.timers import gold_timer, prediction_timer
@@ -14,22 +16,28 @@ from kdzoo.sql.timers import gold_timer, prediction_timer
 decode = str
 
 
-def judge(request: Request, gold_results: GoldResults) -> Answer:
+def new_gold_results() -> GoldResults[Set[int]]:
+    """What the gold queries of one process give, as ``judge`` needs it."""
+    return GoldResults(decode, distinct_rows)
+
+
+def judge(request: Request, gold_results: GoldResults[Set[int]]) -> Answer:
     """Right if the sets of rows are equal. Both queries share one time limit."""
     limits = request.limits
     (database,) = request.databases
     try:
-        with gold_timer(limits.seconds + 1):
-            gold = gold_results.get(database, request.gold, limits)
+        with gold_timer(limits.seconds) as set_timer:
+            gold = gold_results.get(database, request.gold, limits, set_timer)
     except StatementError as failure:
         return Answer(False, gold_error=f"{Path(database).name}: {failure.reason}")
-    left = max(0.0, min(request.wall_seconds, limits.seconds - gold.seconds))
-    allowance = Allowance(request.steps, left)
+    left = min(request.seconds, limits.seconds - gold.seconds)
+    if left <= 0:
+        return Answer(False, reason=TIMEOUT, slow=True)
     try:
-        with (
-            prediction_timer(request.cpu_seconds, left + 1),
-            executing(Path(database), request.prediction, limits, allowance, decode) as rows,
-        ):
-            return Answer(equal_as_sets(gold.rows, rows))
+        with prediction_timer(left) as set_timer:
+            allowance = Allowance(request.steps, left, limits.reading_seconds, set_timer)
+            with executing(Path(database), request.prediction, limits, allowance, decode) as rows:
+                return Answer(equal_as_sets(gold.content, rows))
     except StatementError as failure:
+        # never "barren": what is left for it depends on the gold query
         return Answer(False, reason=failure.reason, slow=failure.slow)

@@ -1,15 +1,17 @@
-"""Whether two query results are equal, as Spider and BIRD define it. Pure functions on rows."""
+"""Whether two query results are equal, as Spider and BIRD define it. Pure functions on results as hashes."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any
+from array import array
+from collections.abc import Iterable, Sequence, Set
+from typing import TypeAlias
 
-Row = tuple[Any, ...]
+from kdzoo.sql.digest import Digest, Row, combine, hash_row
+
+_Column: TypeAlias = "array[int]"
 
 
-def spider_equal(gold: Sequence[Row], predicted: Sequence[Row], *, ordered: bool) -> bool:
+def spider_equal(gold: Digest, predicted: Digest, *, ordered: bool) -> bool:
     """Equality of test-suite-sql-eval (Zhong et al. 2020): the same verdicts as its ``result_eq``.
 
     Both results are empty; or they have the same numbers of rows and columns, and under some permutation of
@@ -19,72 +21,75 @@ def spider_equal(gold: Sequence[Row], predicted: Sequence[Row], *, ordered: bool
     """
     if not gold and not predicted:
         return True
-    if len(gold) != len(predicted) or len(gold[0]) != len(predicted[0]):
-        return False
-    ours, theirs = [_sorted_as_text(row) for row in gold], [_sorted_as_text(row) for row in predicted]
-    if (ours != theirs) if ordered else (set(ours) != set(theirs)):
+    if len(gold) != len(predicted) or len(gold.columns) != len(predicted.columns):
         return False
     if ordered:
-        return _equal_in_order(gold, predicted)
-    return _equal_in_any_order(gold, predicted)
+        return gold.as_text == predicted.as_text and _same_columns(gold.columns, predicted.columns)
+    # equal multisets are equal sets; that is cheap to see
+    if sum(gold.as_text) != sum(predicted.as_text) and set(gold.as_text) != set(predicted.as_text):
+        return False
+    return _equal_in_any_order(gold.columns, predicted.columns)
 
 
-def equal_as_sets(gold: Iterable[Row], predicted: Iterable[Row]) -> bool:
+def equal_as_sets(gold: Set[int], predicted: Iterable[Row]) -> bool:
     """BIRD's equality (Li et al. 2023): the sets of rows are equal, columns in their order.
 
-    ``predicted`` is read no further than to its first row that is not in ``gold``.
+    ``gold`` are the hashes of its distinct rows. ``predicted`` is read no further than to its first row that
+    is not among them.
     """
-    expected = set(gold)
-    found: set[Row] = set()
+    found: set[int] = set()
     for row in predicted:
-        if row not in expected:
+        number = hash_row(row)
+        if number not in gold:
             return False
-        found.add(row)
-    return len(found) == len(expected)
+        found.add(number)
+    return len(found) == len(gold)
 
 
-def _sorted_as_text(row: Row) -> Row:
-    return tuple(sorted(row, key=lambda value: str(value) + str(type(value))))
-
-
-def _equal_in_order(gold: Sequence[Row], predicted: Sequence[Row]) -> bool:
+def _same_columns(columns: Sequence[_Column], others: Sequence[_Column]) -> bool:
     """With rows in order a column is one value, and the two lists of columns are compared as multisets."""
-    return Counter(zip(*gold, strict=True)) == Counter(zip(*predicted, strict=True))
+    left = list(others)
+    for column in columns:
+        if column not in left:
+            return False
+        left.remove(column)
+    return True
 
 
-def _equal_in_any_order(gold: Sequence[Row], predicted: Sequence[Row]) -> bool:
+def _equal_in_any_order(columns: Sequence[_Column], others: Sequence[_Column]) -> bool:
     """Match columns of equal content by backtracking.
 
-    Rows are told apart by a number for the values that they have in the columns matched so far. A partial
-    match stands only while both results have the same numbers equally often.
+    A row has a number for the values that it has in the columns matched so far. A partial match stands only
+    while both results have the same numbers equally often; multisets of hashes are told apart by their sums.
     """
-    columns = list(zip(*gold, strict=True))
-    others = list(zip(*predicted, strict=True))
-    contents = [Counter(column) for column in others]
+    contents = [sum(column) for column in others]
     candidates = {}
     for index, column in enumerate(columns):
-        content = Counter(column)
+        content = sum(column)
         candidates[index] = [i for i, other in enumerate(contents) if other == content]
     # columns with few candidates first: they cut the search most
     order = sorted(candidates, key=lambda index: len(candidates[index]))
 
-    def extend(depth: int, numbers: list[int], other_numbers: list[int], used: frozenset[int]) -> bool:
+    def extend(depth: int, numbers: _Column, other_numbers: _Column, used: frozenset[int]) -> bool:
         if depth == len(order):
             return True
         index = order[depth]
-        known: dict[tuple[int, Any], int] = {}
-        finer = [known.setdefault(pair, len(known)) for pair in zip(numbers, columns[index], strict=True)]
-        counts = Counter(finer)
-        tried: set[Row] = set()
+        finer = _finer(numbers, columns[index])
+        content = sum(finer)
+        tried: list[_Column] = []
         for candidate in candidates[index]:
             column = others[candidate]
             if candidate in used or column in tried:
                 continue
-            tried.add(column)
-            other_finer = [known.get(pair, -1) for pair in zip(other_numbers, column, strict=True)]
-            if Counter(other_finer) == counts and extend(depth + 1, finer, other_finer, used | {candidate}):
+            tried.append(column)
+            other_finer = _finer(other_numbers, column)
+            if sum(other_finer) == content and extend(depth + 1, finer, other_finer, used | {candidate}):
                 return True
         return False
 
-    start = [0] * len(gold)
-    return extend(0, start, start, frozenset())
+    return extend(0, array("q"), array("q"), frozenset())
+
+
+def _finer(numbers: _Column, column: _Column) -> _Column:
+    """The rows' numbers with one more column; none are given before the first."""
+    return array("q", map(combine, numbers, column)) if numbers else column

@@ -16,7 +16,7 @@ atan atan2 atanh cos cosh sin sinh tan tanh match json json_array json_array_ins
 json_error_position json_extract json_group_array json_group_object json_insert json_object json_patch
 json_pretty json_quote json_remove json_replace json_set json_type json_valid jsonb jsonb_array
 jsonb_extract jsonb_group_array jsonb_group_object jsonb_insert jsonb_object jsonb_patch jsonb_remove
-jsonb_replace jsonb_set -> ->>
+jsonb_replace jsonb_set -> ->> bm25
 """
 
 ALLOWED = frozenset(_NAMES.split())

@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from kdzoo.sql.execute import Allowance, Row, TextFactory, executing
+from kdzoo.sql.execute import Allowance, Row, StatementError, TextFactory, executing
 from kdzoo.sql.limits import Limits
+from kdzoo.sql.timers import SetTimer
 
 _MOST_KEPT = 256
 _MOST_ROWS_KEPT = 200_000
 
+Result = TypeVar("Result", bound=Sized)
+
 
 @dataclass(frozen=True)
-class GoldResult:
-    """The rows of a gold query and the seconds that it took."""
+class GoldResult(Generic[Result]):
+    """What was read of a gold query's rows, and the seconds of CPU time that SQLite took for them."""
 
-    rows: list[Row]
+    content: Result
     seconds: float
 
 
-class GoldResults:
-    """Runs gold queries. The latest results are kept; the very latest always."""
+class GoldResults(Generic[Result]):
+    """Runs gold queries. The latest results are kept, failures too; the very latest always.
 
-    def __init__(self, text: TextFactory) -> None:
+    ``text`` makes a value of a text's bytes, ``read`` makes of the rows what is to be kept.
+    """
+
+    def __init__(self, text: TextFactory, read: Callable[[Iterable[Row]], Result]) -> None:
         self._text = text
-        self._kept: OrderedDict[tuple[str, str], GoldResult] = OrderedDict()
+        self._read = read
+        self._kept: OrderedDict[tuple[str, str], GoldResult[Result] | StatementError] = OrderedDict()
         self._rows = 0
 
-    def get(self, database: str, query: str, limits: Limits) -> GoldResult:
+    def get(self, database: str, query: str, limits: Limits, set_timer: SetTimer) -> GoldResult[Result]:
         """Give a gold query's result.
 
         Raises:
@@ -39,12 +47,26 @@ class GoldResults:
         key = (database, query)
         if key in self._kept:
             self._kept.move_to_end(key)
-            return self._kept[key]
-        begin = time.monotonic()
-        with executing(Path(database), query, limits, Allowance(0, limits.seconds), self._text) as rows:
-            result = GoldResult(list(rows), time.monotonic() - begin)
-        self._kept[key] = result
-        self._rows += len(result.rows)
+            kept = self._kept[key]
+        else:
+            kept = self._kept[key] = self._run(database, query, limits, set_timer)
+            self._rows += _size(kept)
         while len(self._kept) > 1 and (len(self._kept) > _MOST_KEPT or self._rows > _MOST_ROWS_KEPT):
-            self._rows -= len(self._kept.popitem(last=False)[1].rows)
-        return result
+            self._rows -= _size(self._kept.popitem(last=False)[1])
+        if isinstance(kept, StatementError):
+            raise StatementError(kept.reason)
+        return kept
+
+    def _run(
+        self, database: str, query: str, limits: Limits, set_timer: SetTimer
+    ) -> GoldResult[Result] | StatementError:
+        allowance = Allowance(0, limits.seconds, limits.reading_seconds, set_timer)
+        try:
+            with executing(Path(database), query, limits, allowance, self._text) as rows:
+                return GoldResult(self._read(rows), rows.seconds)
+        except StatementError as failure:
+            return failure
+
+
+def _size(kept: GoldResult[Result] | StatementError) -> int:
+    return len(kept.content) if isinstance(kept, GoldResult) else 0

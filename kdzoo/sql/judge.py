@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import count, groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, TypeVar
+from typing import TypeVar
 
-from kdzoo.sql.budget import FirstTries, FurtherTries
-from kdzoo.sql.limits import Limits
+from kdzoo.sql.journals import settled
+from kdzoo.sql.limits import Limits, Metric
+from kdzoo.sql.outlook import Outlook
 from kdzoo.sql.request import Answer, Request, Rule
 from kdzoo.sql.sandbox import Worker, WorkerDiedError
 from kdzoo.sql.suite import suite_of
-
-Metric = Literal["ex", "ts", "bird-ex"]
 
 WORKER_DIED = "worker died"
 
@@ -40,9 +39,8 @@ class Item:
 class Verdict:
     """``reason`` says why a prediction failed to run (None: it ran); ``gold_error`` why the gold query did.
 
-    Reasons are SQLite's messages, "timeout", "out of memory", "result too large", "not allowed: ...",
-    "worker died" and the like. Where ``gold_error`` is set nothing can be said of the prediction: ``right``
-    is False, ``reason`` None.
+    Reasons are SQLite's messages, "timeout", "out of memory", "not allowed: ...", "worker died" and the like. Where ``gold_error`` is set nothing can be said of the prediction: ``right``
+    is False, as the official programs count it, and ``reason`` None.
     """
 
     right: bool
@@ -56,7 +54,7 @@ class Judge:
         with Judge() as judge:
             verdicts = judge.judge([Item(gold, prediction, database)], "ex")
 
-    ``limits`` are by default the metric's own: ``Limits()`` for Spider, ``Limits.of_bird()`` for BIRD.
+    ``limits`` are by default the metric's own (`Limits.of`).
     ``official_quirks``: predictions are changed as the official Spider command changes them.
     """
 
@@ -82,72 +80,93 @@ class Judge:
         return [worker.pid for worker in self._workers if worker.pid is not None]
 
     def judge(
-        self, items: Sequence[Item], metric: Metric, progress: Callable[[int], None] | None = None
-    ) -> list[Verdict]:
-        """Give one verdict per item, in their order.
-
-        ``ex`` and ``ts`` are Spider's execution and test-suite accuracy, ``bird-ex`` BIRD's. ``progress`` is
-        called with the number of items that have been tried, from other threads but one call at a time.
-
-        Raises:
-            RunError: no worker process can be started.
-        """
-        limits = self._limits or (Limits.of_bird() if metric == "bird-ex" else Limits())
-        suites = {item.database: suite_of(item.database) for item in items} if metric == "ts" else {}
-        rule: Rule = "bird" if metric == "bird-ex" else "spider"
-        answers: list[Answer] = [Answer(False)] * len(items)
-
-        def ask(index: int, worker: Worker, steps: int, cpu_seconds: float, seconds: float) -> None:
-            item = items[index]
-            request = Request(
-                rule=rule,
-                gold=item.gold,
-                prediction=item.prediction,
-                databases=[str(file) for file in suites.get(item.database, [item.database])],
-                quirks=self._quirks,
-                steps=steps,
-                cpu_seconds=cpu_seconds,
-                wall_seconds=seconds,
-                limits=limits,
-            )
-            answers[index] = _ask(worker, request)
-
-        databases = sum(len(suites.get(item.database, [1])) for item in items) / max(1, len(items))
-        begin = time.monotonic()
-        self._first_tries(items, FirstTries(limits, len(self._workers), databases), limits, ask, progress)
-        further = FurtherTries(limits, databases, time.monotonic() - begin)
-        for steps, seconds in further.rounds():
-
-            def again(index: int, worker: Worker, steps: int = steps, seconds: float = seconds) -> None:
-                left = further.left()
-                if left > 0:
-                    ask(index, worker, steps, min(seconds, left), min(limits.seconds, left))
-
-            self._share_out([index for index, answer in enumerate(answers) if answer.slow], again)
-        return [Verdict(answer.right, answer.reason, answer.gold_error) for answer in answers]
-
-    def _first_tries(
         self,
         items: Sequence[Item],
-        tries: FirstTries,
+        metric: Metric,
+        progress: Callable[[int], None] | None = None,
+        tell: Callable[[Outlook], None] | None = None,
+    ) -> list[Verdict]:
+        """Give one verdict per item, in their order. None depends on another item or on the machine's load.
+
+        ``ex`` and ``ts`` are Spider's execution and test-suite accuracy, ``bird-ex`` BIRD's. ``progress`` is
+        called with the number of items that have their verdict, from other threads but one call at a time.
+        ``tell`` is called, where some items need more than a first try, with what they may take together.
+
+        Raises:
+            RunError: no worker process can be started, or a database's journals cannot be read.
+        """
+        limits = self._limits or Limits.of(metric)
+        suites = {
+            item.database: suite_of(item.database) if metric == "ts" else [item.database] for item in items
+        }
+        with ExitStack() as copies:
+            files = {
+                database: [str(copies.enter_context(settled(file))) for file in suite]
+                for database, suite in suites.items()
+            }
+            rule: Rule = "bird" if metric == "bird-ex" else "spider"
+            requests = [
+                Request(
+                    rule=rule,
+                    gold=item.gold,
+                    prediction=item.prediction,
+                    databases=files[item.database],
+                    quirks=self._quirks,
+                    steps=limits.first_steps,
+                    seconds=limits.first_seconds,
+                    limits=limits,
+                )
+                for item in items
+            ]
+            answers = self._answers(requests, _runs(items), limits, progress or _ignore, tell or _ignore)
+        return [Verdict(answer.right, answer.reason, answer.gold_error) for answer in answers]
+
+    def _answers(
+        self,
+        requests: Sequence[Request],
+        runs: list[list[int]],
         limits: Limits,
-        ask: Callable[[int, Worker, int, float, float], None],
-        progress: Callable[[int], None] | None,
-    ) -> None:
+        progress: Callable[[int], None],
+        tell: Callable[[Outlook], None],
+    ) -> list[Answer]:
+        """Try each of the requests; then again, with the full limits, those that were too slow."""
+        answers: list[Answer] = [Answer(False)] * len(requests)
+        done = count()
         lock = threading.Lock()
-        done = 0
+
+        def note(index: int, answer: Answer, *, final: bool) -> None:
+            answers[index] = answer
+            if final:
+                with lock:
+                    progress(next(done) + 1)
 
         def first(indices: Sequence[int], worker: Worker) -> None:
-            nonlocal done
             for index in indices:
-                with tries.one() as cpu_seconds:
-                    ask(index, worker, limits.first_steps, cpu_seconds, limits.seconds)
-                with lock:
-                    done += 1
-                    if progress is not None:
-                        progress(done)
+                answer = _ask(worker, requests[index])
+                note(index, answer, final=not answer.slow)
 
-        self._share_out(_runs(items), first)
+        def again(indices: Sequence[int], worker: Worker) -> None:
+            answer = Answer(False)
+            for index in indices:
+                # it gave no row in all its time: nor will it for another gold query
+                if not answer.barren:
+                    request = replace(requests[index], steps=limits.steps, seconds=limits.seconds)
+                    answer = _ask(worker, request)
+                note(index, answer, final=True)
+
+        self._share_out(runs, first)
+        slow = [index for index, answer in enumerate(answers) if answer.slow]
+        same: dict[tuple[str, str], list[int]] = {}
+        for index in slow:
+            request = requests[index]
+            same.setdefault((request.databases[0], request.prediction), []).append(index)
+        if slow:
+            databases = sum(len(requests[index].databases) for index in slow)
+            most = databases * limits.seconds
+            workers = len(self._workers)
+            tell(Outlook(len(slow), len(requests), limits.first_seconds, limits.seconds, most, workers))
+        self._share_out(same.values(), again)
+        return answers
 
     def _share_out(self, tasks: Iterable[_Task], work: Callable[[_Task, Worker], None]) -> None:
         """Let every worker take the next task until none is left. The first error ends it and is raised."""
@@ -181,7 +200,11 @@ class Judge:
             raise errors[0]
 
 
-def _runs(items: Sequence[Item]) -> list[Sequence[int]]:
+def _ignore(_: object) -> None:
+    """Nobody has asked to be told."""
+
+
+def _runs(items: Sequence[Item]) -> list[list[int]]:
     """Neighbours with the same gold query, not too many at once: one worker then runs it once."""
     keys = [(item.database, item.gold) for item in items]
     runs = [list(run) for _, run in groupby(range(len(items)), key=keys.__getitem__)]

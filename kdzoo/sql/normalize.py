@@ -25,9 +25,10 @@ def normalize(query: str) -> str:
 def as_the_official_command(prediction: str) -> str:
     """What the official command, not its library, does to a prediction: cut at a tab, and "value" becomes 1.
 
-    The second is meant for anonymised values; it spoils column names that contain "value".
+    Blanks around it are dropped first, so that a tab before the statement cuts nothing. The last is meant for
+    anonymised values; it spoils column names that contain "value".
     """
-    return prediction.split("\t")[0].replace("value", "1")
+    return prediction.strip().split("\t")[0].replace("value", "1")
 
 
 def order_matters(gold: str) -> bool:

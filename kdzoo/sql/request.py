@@ -14,8 +14,8 @@ Rule = Literal["spider", "bird"]
 class Request:
     """One prediction to judge on some databases.
 
-    ``steps``, ``cpu_seconds`` and ``wall_seconds`` are what it may take on each of them this time; ``limits``
-    hold for all else.
+    ``steps`` (0: no limit) and ``seconds`` of CPU time are what it may take on each of them this time;
+    ``limits`` hold for all else.
     """
 
     rule: Rule
@@ -24,8 +24,7 @@ class Request:
     databases: list[str]
     quirks: bool
     steps: int
-    cpu_seconds: float
-    wall_seconds: float
+    seconds: float
     limits: Limits
 
     def as_json(self) -> dict[str, Any]:
@@ -42,10 +41,12 @@ class Request:
 class Answer:
     """``reason`` says why the prediction failed, ``gold_error`` why the gold query did.
 
-    ``slow``: the prediction was stopped by what it was allowed this time.
+    ``slow``: the prediction was stopped by what it was allowed this time. ``barren``: without having given a
+    row, so that it would be on this database whatever the gold query.
     """
 
     right: bool
     reason: str | None = None
     gold_error: str | None = None
     slow: bool = False
+    barren: bool = False

@@ -19,7 +19,9 @@ from kdzoo.sql.execute import TIMEOUT
 from kdzoo.sql.request import Answer, Request
 from kdzoo.sql.timers import GOLD_SIGNALS, PREDICTION_SIGNALS
 
-# A worker stops its statements itself; it is killed when it has not answered so long after it should have.
+# A worker stops its statements itself, by its CPU time. It is killed when it has not answered after so many
+# times as long as that takes: not even a machine that is used by a hundred others makes it so slow.
+_MOST_SLOWDOWN = 100.0
 _GRACE_SECONDS = 5.0
 _SECONDS_TO_START = 60.0
 _MOST_STARTS = 50
@@ -53,8 +55,10 @@ class Worker:
         """
         process = self._running()
         self._number += 1
-        databases = len(request.databases)
-        deadline = time.monotonic() + request.limits.seconds * (3 * databases + 1) + _GRACE_SECONDS
+        # reading the two texts; then, for each database, the two runs and what is made of their rows
+        limits = request.limits
+        most = 2 * limits.seconds + 2 * (limits.seconds + limits.reading_seconds) * len(request.databases)
+        deadline = time.monotonic() + _MOST_SLOWDOWN * most + _GRACE_SECONDS
         try:
             _send(process, {"number": self._number, **request.as_json()})
             while True:

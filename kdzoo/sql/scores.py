@@ -48,11 +48,13 @@ class Accuracy:
 class Summary:
     """What a list of verdicts comes to.
 
-    Questions whose gold query fails are in none of the accuracies: ``gold_errors`` counts them. ``errors``
+    ``all`` and ``by_difficulty`` are of all questions, as the official programs count: one whose gold query
+    fails is not right. ``gold_errors`` counts these, and ``gold_runs`` is the accuracy without them. ``errors``
     counts, by kind, the predictions that gave no result, without the ``timeouts``.
     """
 
     all: Accuracy
+    gold_runs: Accuracy
     by_difficulty: dict[str, Accuracy]
     errors: dict[str, int]
     timeouts: int
@@ -60,13 +62,14 @@ class Summary:
 
     @property
     def score(self) -> float:
-        """The accuracy in all."""
+        """The accuracy in all, as the official programs count."""
         return self.all.score
 
     def as_json(self) -> dict[str, Any]:
         """For a JSON file; scores are fractions."""
         return {
             **self.all.as_json(),
+            "gold_runs": self.gold_runs.as_json(),
             "by_difficulty": {name: accuracy.as_json() for name, accuracy in self.by_difficulty.items()},
             "errors": self.errors,
             "timeouts": self.timeouts,
@@ -76,17 +79,19 @@ class Summary:
 
 def summary(verdicts: Sequence[Verdict], difficulties: Sequence[str | None]) -> Summary:
     """Add up verdicts. Difficulties are told from easy to hard."""
-    judged = [(v, d) for v, d in zip(verdicts, difficulties, strict=True) if v.gold_error is None]
-    present = {difficulty: None for _, difficulty in judged if difficulty is not None}
+    judged = list(zip(verdicts, difficulties, strict=True))
+    gold_runs = [verdict for verdict in verdicts if verdict.gold_error is None]
+    present = {difficulty: None for difficulty in difficulties if difficulty is not None}
     names = [name for name in _FROM_EASY_TO_HARD if name in present]
     names += [name for name in present if name not in names]
-    reasons = [verdict.reason for verdict, _ in judged if verdict.reason is not None]
+    reasons = [verdict.reason for verdict in verdicts if verdict.reason is not None]
     return Summary(
-        _accuracy([verdict for verdict, _ in judged]),
+        _accuracy(verdicts),
+        _accuracy(gold_runs),
         {name: _accuracy([v for v, difficulty in judged if difficulty == name]) for name in names},
         dict(Counter(_kind(reason) for reason in reasons if reason != TIMEOUT).most_common()),
         reasons.count(TIMEOUT),
-        len(verdicts) - len(judged),
+        len(verdicts) - len(gold_runs),
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 
 from kdzoo.sql.compare import spider_equal
-from kdzoo.sql.execute import Allowance, Row, StatementError, check_text, executing
+from kdzoo.sql.digest import Digest
+from kdzoo.sql.execute import Allowance, StatementError, check_text, executing
 from kdzoo.sql.gold import GoldResults
 from kdzoo.sql.normalize import as_the_official_command, normalize, order_matters
 from kdzoo.sql.request import Answer, Request
@@ -18,7 +18,12 @@ def decode(raw: bytes) -> str:
     return raw.decode("utf-8", errors="ignore")
 
 
-def judge(request: Request, gold_results: GoldResults) -> Answer:
+def new_gold_results() -> GoldResults[Digest]:
+    """What the gold queries of one process give, as ``judge`` needs it."""
+    return GoldResults(decode, Digest)
+
+
+def judge(request: Request, gold_results: GoldResults[Digest]) -> Answer:
     """Right if the results are equal on every database; a gold query that fails is an error."""
     limits = request.limits
     try:
@@ -28,7 +33,7 @@ def judge(request: Request, gold_results: GoldResults) -> Answer:
     except (ValueError, StatementError) as error:
         return Answer(False, gold_error=str(error))
     try:
-        with prediction_timer(request.cpu_seconds, request.wall_seconds):
+        with prediction_timer(request.seconds):
             check_text(request.prediction, limits)
             prediction = normalize(
                 as_the_official_command(request.prediction) if request.quirks else request.prediction
@@ -36,26 +41,22 @@ def judge(request: Request, gold_results: GoldResults) -> Answer:
     except (ValueError, StatementError) as error:
         return Answer(False, reason=str(error))
     ordered = order_matters(gold)
-    for database in request.databases:
+    for number, database in enumerate(request.databases):
         try:
-            # the timer is the last resort: the statement's own limit comes first
-            with gold_timer(limits.seconds + 1):
-                expected = gold_results.get(database, gold, limits).rows
+            with gold_timer(limits.seconds) as set_timer:
+                expected = gold_results.get(database, gold, limits, set_timer).content
         except StatementError as failure:
             return Answer(False, gold_error=f"{Path(database).name}: {failure.reason}")
         try:
-            # comparing counts too: long texts take their time
-            with prediction_timer(request.cpu_seconds, request.wall_seconds + 1):
-                given = _result(request, database, prediction, len(expected) + 1)
+            with prediction_timer(request.seconds) as set_timer:
+                allowance = Allowance(request.steps, request.seconds, limits.reading_seconds, set_timer)
+                with executing(Path(database), prediction, limits, allowance, decode) as rows:
+                    # one row more than the gold query's is enough to tell them apart
+                    given = Digest(rows, len(expected) + 1)
                 if not spider_equal(expected, given, ordered=ordered):
                     return Answer(False)
         except StatementError as failure:
-            return Answer(False, reason=failure.reason, slow=failure.slow)
+            # whether it comes to a later database depends on the gold query
+            barren = failure.barren and number == 0
+            return Answer(False, reason=failure.reason, slow=failure.slow, barren=barren)
     return Answer(True)
-
-
-def _result(request: Request, database: str, prediction: str, most_rows: int) -> list[Row]:
-    """A prediction's first rows: one more than the gold query's is enough to tell them apart."""
-    allowance = Allowance(request.steps, request.wall_seconds)
-    with executing(Path(database), prediction, request.limits, allowance, decode) as rows:
-        return list(islice(rows, most_rows))

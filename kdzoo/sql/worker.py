@@ -15,21 +15,19 @@ import resource
 import select
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 
 from kdzoo.sql import bird, spider
 from kdzoo.sql.execute import OUT_OF_MEMORY
-from kdzoo.sql.gold import GoldResults
 from kdzoo.sql.normalize import normalize
-from kdzoo.sql.request import Answer, Request
+from kdzoo.sql.request import Answer, Request, Rule
 
 _PR_SET_PDEATHSIG = 1
 _OPEN_FILES = 32
 _END_OF_INPUT, _START_AFRESH = 0, 3
-
-_JUDGES = {"spider": spider.judge, "bird": bird.judge}
 
 
 def main() -> None:
@@ -78,7 +76,10 @@ def _run_child() -> None:
 
 
 def _answer_all() -> int:
-    gold_results = {"spider": GoldResults(spider.decode), "bird": GoldResults(bird.decode)}
+    judges: dict[Rule, Callable[[Request], Answer]] = {
+        "spider": partial(spider.judge, gold_results=spider.new_gold_results()),
+        "bird": partial(bird.judge, gold_results=bird.new_gold_results()),
+    }
     confined_to = 0
     with open(0, "rb", buffering=0, closefd=False) as source:
         for line in _lines(source.fileno()):
@@ -92,7 +93,7 @@ def _answer_all() -> int:
                 confined_to = request.limits.memory
                 _limit(resource.RLIMIT_AS, confined_to)
             try:
-                answer = _JUDGES[request.rule](request, gold_results[request.rule])
+                answer = judges[request.rule](request)
             except MemoryError:
                 answer = Answer(False, reason=OUT_OF_MEMORY)
             _write({"number": number, **asdict(answer)})

@@ -80,7 +80,7 @@ def _evaluate(
         begin = time.monotonic()
         predictions = _predict(context, title, model, prompts, evaluation)
         seconds = time.monotonic() - begin
-        judged = judge(context.splits, examples, predictions, evaluation)
+        judged = judge(context.splits, examples, predictions, evaluation, context.reporter.say)
         if comparison is not None and ref.role == "student":
             judged.scores["exaccerr"], judged.details["exaccerr"] = comparison.exaccerr(
                 f"{title}, ExAccErr", model, prompts, examples

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from kdzoo.data.example import Example, Splits
 from kdzoo.data.text_scores import exact_match, rouge_l
 from kdzoo.errors import RunError
 from kdzoo.recipe import Evaluation
-from kdzoo.sql import Item, Judge, Limits, Metric
+from kdzoo.sql import Item, Judge, Limits, Metric, Outlook
 from kdzoo.sql.scores import summary
 
 
@@ -27,9 +27,15 @@ class Judged:
 
 
 def judge(
-    splits: Splits, examples: Sequence[Example], predictions: Sequence[str], evaluation: Evaluation
+    splits: Splits,
+    examples: Sequence[Example],
+    predictions: Sequence[str],
+    evaluation: Evaluation,
+    say: Callable[[str], None],
 ) -> Judged:
     """Judge every prediction by every metric that looks at predictions; `kdzoo.stages.exaccerr` does not.
+
+    ``say`` is called with a line about statements that will take long, or gold queries that do not run.
 
     Raises:
         RunError: gold queries do not run, so that nothing can be said of the predictions.
@@ -37,7 +43,7 @@ def judge(
     judged = Judged(verdicts=[{} for _ in examples])
     for metric in evaluation.metrics:
         if metric in ("ex", "ts"):
-            _by_execution(judged, splits, examples, predictions, evaluation, metric)
+            _by_execution(judged, splits, examples, predictions, evaluation, metric, say)
         elif metric == "exact_match":
             _by_text(
                 judged, metric, [exact_match(p, e.target) for p, e in zip(predictions, examples, strict=True)]
@@ -56,6 +62,7 @@ def _by_execution(
     predictions: Sequence[str],
     evaluation: Evaluation,
     metric: str,
+    say: Callable[[str], None],
 ) -> None:
     items = [
         Item(e.target, prediction, e.database)
@@ -63,9 +70,13 @@ def _by_execution(
         if e.database is not None
     ]
     rule: Metric = "bird-ex" if splits.metric == "bird" else "ts" if metric == "ts" else "ex"
-    limits = replace(Limits(), seconds=evaluation.time_limit)
-    with Judge(limits) as sandbox:
-        verdicts = sandbox.judge(items, rule)
+
+    def tell(outlook: Outlook) -> None:
+        if outlook.is_long:
+            say(f"{metric}: {outlook} evaluation.time_limit lowers it.")
+
+    with Judge(Limits.of(rule, evaluation.time_limit)) as sandbox:
+        verdicts = sandbox.judge(items, rule, tell=tell)
     failed = [(e, v) for e, v in zip(examples, verdicts, strict=True) if v.gold_error is not None]
     if len(failed) == len(verdicts) and verdicts:
         example, verdict = failed[0]
@@ -77,6 +88,12 @@ def _by_execution(
         line[metric] = verdict.right
         line["error"] = error or verdict.reason
     found = summary(verdicts, [e.difficulty for e in examples])
+    if failed:
+        example, verdict = failed[0]
+        say(
+            f"{metric}: {len(failed)} gold queries do not run and count as wrong (the score without them is "
+            f"{found.gold_runs.score:.3f}); the first is {example.id} on {example.database}: {verdict.gold_error}"
+        )
     judged.scores[metric] = found.score
     judged.details[metric] = found.as_json()
 

@@ -3,6 +3,7 @@
 import pytest
 
 from kdzoo.sql import Limits, Verdict, bird
+from kdzoo.sql.digest import distinct_rows
 from kdzoo.sql.gold import GoldResult
 from kdzoo.sql.request import Answer, Request
 
@@ -57,7 +58,7 @@ class SlowGold:
         self.seconds = seconds
 
     def get(self, database, query, limits):
-        return GoldResult([(1000,)], self.seconds)
+        return GoldResult(distinct_rows([(1000,)]), self.seconds)
 
 
 def test_gold_and_prediction_share_one_time_limit(singers):
@@ -68,9 +69,8 @@ def test_gold_and_prediction_share_one_time_limit(singers):
         databases=[str(singers)],
         quirks=False,
         steps=0,
-        cpu_seconds=30,
-        wall_seconds=30,
-        limits=Limits.of_bird(),
+        seconds=30,
+        limits=Limits.of("bird-ex"),
     )
     assert bird.judge(request, SlowGold(1.0)) == Answer(True)
     assert bird.judge(request, SlowGold(30.0)) == Answer(False, "timeout", slow=True)

@@ -39,7 +39,7 @@ def forget_peak_memory():
 @pytest.fixture(scope="module")
 def small_limits():
     # the same statements end as with the default limits, only sooner
-    return Limits(seconds=2.0, steps=10_000_000, patience=4.0)
+    return Limits(seconds=0.2, first_seconds=0.05, steps=10_000_000)
 
 
 def test_the_corpus_is_as_large_and_varied_as_it_says():
@@ -101,11 +101,10 @@ def test_the_reason_is_told(verdict, statement, reason):
 
 
 def test_a_gold_query_is_held_to_the_same_limits(singers):
-    with Judge(Limits(seconds=0.5, rows=1000)) as judge:
+    with Judge(Limits(seconds=0.5)) as judge:
         golds = [
             "DELETE FROM singer",
             "SELECT randomblob(1000000000)",
-            "SELECT a.n FROM numbers a, numbers b",
             "SELECT count(*) FROM numbers a, numbers b, numbers c, numbers d",
             # one call of a function without an end: only the kernel's timer stops it
             "SELECT instr(printf('%.*c', 9000000, 'a'), printf('%.*c', 4500000, 'a') || 'b')",
@@ -114,7 +113,6 @@ def test_a_gold_query_is_held_to_the_same_limits(singers):
     assert [v.gold_error and v.gold_error.removeprefix("singers.sqlite: ") for v in verdicts] == [
         "not allowed: not authorized",
         "string or blob too big",
-        "result too large",
         "timeout",
         "timeout",
     ]

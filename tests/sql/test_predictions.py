@@ -5,6 +5,7 @@ import json
 import pytest
 
 from kdzoo.errors import UserError
+from kdzoo.sql.gold_file import GoldFile
 from kdzoo.sql.predictions import read_predictions, without_database
 
 
@@ -32,30 +33,30 @@ def file(tmp_path):
         ("{x\n[1]\n", ["{x", "[1]"]),
         # an empty line is an answer too, but not when there are enough
         ("SELECT 1\n\n\n \n", ["SELECT 1", ""]),
-        ("SELECT 1;\tshop\n  SELECT 2 -- é\n", ["SELECT 1;\tshop", "  SELECT 2 -- é"]),
+        ("SELECT 1;\tshop\n  SELECT 2 -- é\n", ["SELECT 1;\tshop", "SELECT 2 -- é"]),
     ],
 )
 def test_one_query_a_line(file, content, predictions):
-    assert read_predictions(file(content), 2) == predictions
+    assert read_predictions(file(content), GoldFile(2)) == predictions
 
 
 @pytest.mark.parametrize("name", ["predictions.jsonl", "predictions.txt"])
 def test_jsonl(file, name):
     lines = [{"prediction": "SELECT 1\nFROM t"}, {"sql": "SELECT '}'", "model": "a"}, {"predicted_sql": ""}]
     content = "".join(json.dumps(line) + "\n" for line in lines)
-    assert read_predictions(file(content, name), 3) == ["SELECT 1\nFROM t", "SELECT '}'", ""]
+    assert read_predictions(file(content, name), GoldFile(3)) == ["SELECT 1\nFROM t", "SELECT '}'", ""]
 
 
 def test_empty_lines_of_jsonl_mean_nothing(file):
     content = '{"sql": "a"}\n\n{"sql": "b"}\r\n\n'
-    assert read_predictions(file(content, "p.jsonl"), 2) == ["a", "b"]
+    assert read_predictions(file(content, "p.jsonl"), GoldFile(2)) == ["a", "b"]
 
 
 @pytest.mark.parametrize("indent", [None, 4])
 def test_birds_numbered_predictions(file, indent):
     numbered = {"1": "SELECT 2\nFROM t\t----- bird -----\tshop", "0": "SELECT 1", "2": 0}
     expected = ["SELECT 1", "SELECT 2\nFROM t\t----- bird -----\tshop", ""]
-    assert read_predictions(file(json.dumps(numbered, indent=indent), "predict_dev.json"), 3) == expected
+    assert read_predictions(file(json.dumps(numbered, indent=indent), "predict_dev.json"), GoldFile(3)) == expected
 
 
 @pytest.mark.parametrize(
@@ -88,14 +89,14 @@ def test_birds_numbered_predictions(file, indent):
 )
 def test_a_mistake_is_told_with_file_and_line(file, content, name, message):
     with pytest.raises(UserError, match=message):
-        read_predictions(file(content, name), 2)
+        read_predictions(file(content, name), GoldFile(2))
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(UserError, match="missing: there is no such file"):
-        read_predictions(tmp_path / "missing", 2)
+        read_predictions(tmp_path / "missing", GoldFile(2))
     with pytest.raises(UserError, match="cannot be read: Is a directory"):
-        read_predictions(tmp_path, 2)
+        read_predictions(tmp_path, GoldFile(2))
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_a_query_that_needs_more_than_a_first_try_gets_it(verdict):
 # reading a text and comparing what it gives take time, but no steps of SQLite
 STEPLESS = {
     "reading": "SELECT DISTINCT " + ", ".join(["1"] * 12_000),
-    "comparing": "SELECT zeroblob(9000000) FROM singer",
+    "comparing": "SELECT zeroblob(9000000), 1 FROM singer",
 }
 
 
@@ -105,7 +105,7 @@ def test_all_that_a_prediction_costs_counts_against_its_first_try(singers, predi
     item = Item("SELECT name FROM singer", prediction, singers)
     reasons = []
     for seconds in (0.05, 5):
-        with Judge(Limits(first_seconds=seconds, patience=0), workers=1) as judge:
+        with Judge(Limits(first_seconds=seconds, seconds=seconds), workers=1) as judge:
             reasons.append(judge.judge([item], "ex")[0].reason)
     assert reasons[0] == "timeout" != reasons[1]
 

@@ -8,12 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdzoo.sql import Item, Judge, Verdict
+from kdzoo.sql import Item, Judge, Limits, Verdict
 from kdzoo.sql.fuzz.constants import constants_of
 from kdzoo.sql.fuzz.distil import distil
 from kdzoo.sql.fuzz.mutants import as_rendered, mutants_of
 from kdzoo.sql.fuzz.random_database import write_random_database
 from kdzoo.sql.fuzz.schema import Schema, read_schema
+
+# Many mutants are joins of everything with everything. Steps are counted alike on every machine: the same
+# mutants are left out everywhere.
+LIMITS = Limits(steps=20_000_000)
 
 
 @dataclass(frozen=True)

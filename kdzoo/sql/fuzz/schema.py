@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
 from kdzoo.errors import RunError
+from kdzoo.sql.journals import settled
 
 Kind = Literal["integer", "real", "text"]
 
@@ -60,12 +62,11 @@ def read_schema(database: Path) -> Schema:
         RunError: it cannot be read.
     """
     try:
-        connection = sqlite3.connect(f"file:{quote(str(database.resolve()))}?mode=ro&immutable=1", uri=True)
-        try:
-            connection.text_factory = lambda raw: raw.decode("utf-8", errors="ignore")
-            return _read(connection)
-        finally:
-            connection.close()
+        with settled(database) as file:
+            address = f"file:{quote(str(file.resolve()))}?mode=ro&immutable=1"
+            with closing(sqlite3.connect(address, uri=True)) as connection:
+                connection.text_factory = lambda raw: raw.decode("utf-8", errors="ignore")
+                return _read(connection)
     except sqlite3.Error as error:
         raise RunError(f"{database}: cannot be read: {error}") from None
 
