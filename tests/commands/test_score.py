@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from kdzoo.commands.score import command
 from kdzoo.errors import RunError, UserError
+from kdzoo.sql.request import Answer
 
 QUESTIONS = [
     {"db_id": "shop", "question": "How many?", "query": "SELECT count(*) FROM item"},
@@ -120,7 +121,7 @@ def test_jsonl_may_hold_queries_of_several_lines(shop):
     assert shop.scored()["score"] == 1.0
 
 
-def test_a_gold_query_that_fails_is_reported_and_left_out(shop):
+def test_a_gold_query_that_fails_is_reported_and_both_scores_are_given(shop):
     shop.ask([*QUESTIONS, {"db_id": "shop", "question": "?", "query": "SELECT x FROM nowhere"}])
     shop.predict(*(q["query"] for q in QUESTIONS), "SELECT 1")
     done = shop.score()
@@ -129,7 +130,13 @@ def test_a_gold_query_that_fails_is_reported_and_left_out(shop):
     assert "dev-3" in done.stderr
     assert "no such table: nowhere" in done.stderr
     scores = json.loads(shop.out.read_text(encoding="utf-8"))
-    assert (scores["score"], scores["count"], scores["gold_errors"]) == (1.0, 3, 1)
+    assert (scores["score"], scores["count"], scores["gold_errors"]) == (0.75, 4, 1)
+    assert (scores["gold_runs"]["score"], scores["gold_runs"]["count"]) == (1.0, 3)
+    assert "without them the score is 100.0%" in done.stderr
+    assert [line.split()[-2:] for line in done.stdout.splitlines() if line.startswith("all")] == [
+        ["3", "4"],
+        ["3", "3"],
+    ]
     assert scores["verdicts"] == [True, True, True, False]
 
 
@@ -142,7 +149,55 @@ def test_if_no_gold_query_runs_that_is_a_failure(shop):
     assert not shop.out.exists()
 
 
+def test_blanks_around_a_line_are_dropped_as_by_the_official_program(shop):
+    shop.predict("\u00a0SELECT 3", "\t" + QUESTIONS[1]["query"], f" {QUESTIONS[2]['query']}\u3000")
+    assert shop.scored()["verdicts"] == [True, True, True]
+    assert shop.scored("--official-quirks")["verdicts"] == [True, True, True]
+
+
+def test_predictions_with_ids_are_aligned_by_them(shop):
+    shop.ask([{"question_id": 70 + n, **q} for n, q in enumerate(QUESTIONS)])
+    order = (2, 0, 1)
+    shop.predict(*(json.dumps({"question_id": 70 + n, "sql": QUESTIONS[n]["query"]}) for n in order))
+    assert shop.scored()["score"] == 1.0
+
+
+def test_a_time_limit_is_the_limit_of_each_query(shop):
+    endless = "WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x FROM r) SELECT count(*) FROM r"
+    shop.predict("SELECT 3", endless, QUESTIONS[2]["query"])
+    scores = shop.scored("--time-limit", "0.2")
+    assert scores["verdicts"] == [True, False, True]
+    assert scores["timeouts"] == 1
+
+
+@pytest.mark.parametrize(("metric", "seconds"), [("ex", 10), ("ts", 10), ("bird-ex", 30)])
+def test_how_long_many_endless_queries_take_is_told(shop, monkeypatch, metric, seconds):
+    # each needs more than a first try and then answers
+    monkeypatch.setattr(
+        "kdzoo.sql.judge._ask", lambda worker, request: Answer(False, "timeout", slow=request.seconds == 0.1)
+    )
+    shop.ask(QUESTIONS * 5)
+    shop.predict(*["SELECT 3"] * 15)
+    told = " ".join(shop.score("--metric", metric).stderr.split())
+    assert f"15 of 15 predictions need more than 0.1 s of CPU time. Each may take {seconds} s" in told
+    assert f"{2 if seconds == 10 else 7} min 30 s of CPU time at most" in told
+    assert "--time-limit lowers it" in told
+
+
 class TestMistakes:
+    def test_the_gold_files_own_key_is_no_prediction(self, shop):
+        shop.ask([{**q, "SQL": q["query"]} for q in QUESTIONS])
+        for key in ("SQL", "sql"):
+            shop.predict(*(json.dumps({key: q["query"]}) for q in QUESTIONS))
+            assert f'predictions.sql:1: "{key}" is a key of the gold file' in self.mistake(shop)
+
+    def test_a_database_that_is_not_the_questions(self, shop):
+        (shop.databases / "bank").mkdir()
+        shop.predict("SELECT 3\tshop", "SELECT 3\tbank", "SELECT 3\tshop")
+        message = self.mistake(shop)
+        assert "predictions.sql: prediction 2 (question dev-1): is for the database 'bank'" in message
+        assert "'shop'" in message
+
     def mistake(self, shop, *options):
         done = shop.score(*options)
         assert isinstance(done.exception, UserError), done.output

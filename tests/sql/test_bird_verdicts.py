@@ -57,7 +57,7 @@ class SlowGold:
     def __init__(self, seconds):
         self.seconds = seconds
 
-    def get(self, database, query, limits):
+    def get(self, database, query, limits, set_timer):
         return GoldResult(distinct_rows([(1000,)]), self.seconds)
 
 

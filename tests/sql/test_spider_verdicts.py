@@ -95,17 +95,17 @@ def test_a_query_that_needs_more_than_a_first_try_gets_it(verdict):
 
 # reading a text and comparing what it gives take time, but no steps of SQLite
 STEPLESS = {
-    "reading": "SELECT DISTINCT " + ", ".join(["1"] * 12_000),
-    "comparing": "SELECT zeroblob(9000000), 1 FROM singer",
+    "reading": ("SELECT DISTINCT " + ", ".join(["1"] * 12_000), {"first_seconds": 0.05, "seconds": 0.05}),
+    "comparing": ("SELECT zeroblob(9000000), 1 FROM singer", {"reading_seconds": 0.02}),
 }
 
 
-@pytest.mark.parametrize("prediction", STEPLESS.values(), ids=STEPLESS)
-def test_all_that_a_prediction_costs_counts_against_its_first_try(singers, prediction):
+@pytest.mark.parametrize(("prediction", "little"), STEPLESS.values(), ids=STEPLESS)
+def test_what_takes_time_but_no_steps_is_stopped_too(singers, prediction, little):
     item = Item("SELECT name FROM singer", prediction, singers)
     reasons = []
-    for seconds in (0.05, 5):
-        with Judge(Limits(first_seconds=seconds, seconds=seconds), workers=1) as judge:
+    for limits in (Limits(**little), Limits()):
+        with Judge(limits, workers=1) as judge:
             reasons.append(judge.judge([item], "ex")[0].reason)
     assert reasons[0] == "timeout" != reasons[1]
 
@@ -116,6 +116,26 @@ def test_the_quirk_of_the_official_command_is_off_unless_asked_for(build_databas
     for quirks, right in ((False, True), (True, False)):
         with Judge(official_quirks=quirks, workers=1) as judge:
             assert judge.judge([item], "ex")[0].right is right
+
+
+# a result may be of any size; DISTINCT, which would make it small, is dropped
+MANY = "SELECT a.n FROM numbers a, numbers b, singer c"
+
+
+@pytest.mark.parametrize("metric", ["ex", "bird-ex"])
+def test_results_of_more_than_a_million_rows_are_compared(verdict, metric):
+    gold = f"{MANY} LIMIT 1000001"
+    assert verdict(gold, f"SELECT * FROM ({MANY} LIMIT 1000001)", metric=metric) == RIGHT
+    # one value is another
+    spoilt = f"SELECT nullif(x, -1) FROM (SELECT a.n AS x FROM ({MANY} LIMIT 1000000) a) UNION ALL SELECT -1"
+    assert verdict(gold, spoilt, metric=metric) == WRONG
+
+
+def test_distinct_is_dropped_from_large_results_too(verdict):
+    assert (
+        verdict(f"{MANY} LIMIT 1000001", f"{MANY.replace('SELECT', 'SELECT DISTINCT')} LIMIT 1000001")
+        == RIGHT
+    )
 
 
 class TestSuites:
