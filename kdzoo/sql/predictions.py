@@ -104,7 +104,7 @@ def _check_kind(file: Path, text: str, count: int) -> None:
     """Tell what a file is that holds no lines of predictions.
 
     Raises:
-        UserError: it is a table, a JSON list, or has no line feeds.
+        UserError: it is a table, a JSON list, a JSON object of something else, or has no line feeds.
     """
     first = text.partition("\n")[0].strip()
     headings = {heading.strip("\"' ").lower() for heading in re.split(r"[,;\t]", first)}
@@ -121,8 +121,17 @@ def _check_kind(file: Path, text: str, count: int) -> None:
             pass
         if is_list:
             raise UserError(f"{file}: is a JSON list; {_WHAT_TO_WRITE}")
+    if _JSON_OBJECT.match(text) and "\n" in text.strip() and _is_one_object(text):
+        raise UserError(f"{file}: is one JSON object, and its keys are not numbers; {_WHAT_TO_WRITE}")
     if count > 1 and "\r" in text.strip() and "\n" not in text.strip():
         raise UserError(f"{file}: its lines end in a carriage return alone; end them in a line feed")
+
+
+def _is_one_object(text: str) -> bool:
+    try:
+        return _numbered(text) is None and isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _numbered(text: str) -> dict[str, Any] | None:

@@ -135,6 +135,7 @@ def test_the_name_of_another_database_is_told(line):
         ('["a",\n"b"', "p.json", r"p\.json:2: not valid JSON"),
         ("question_id,prediction\n0,SELECT 1\n", "p.txt", r"is a table \(CSV\)"),
         ('"sql"\nSELECT 1\nSELECT 2\n', "p.txt", r"is a table \(CSV\)"),
+        ('{"predictions":\n ["a", "b"]}', "p.json", "is one JSON object, and its keys are not numbers"),
         ("0,SELECT 1\n1,SELECT 2\n", "p.csv", r"is a table \(CSV\)"),
         ("id\tprediction\n0\tSELECT 1\n", "p.tsv", r"is a table \(CSV\)"),
         ("SELECT 1\rSELECT 2\r", "p.sql", "its lines end in a carriage return alone"),

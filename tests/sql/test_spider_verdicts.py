@@ -118,24 +118,11 @@ def test_the_quirk_of_the_official_command_is_off_unless_asked_for(build_databas
             assert judge.judge([item], "ex")[0].right is right
 
 
-# a result may be of any size; DISTINCT, which would make it small, is dropped
-MANY = "SELECT a.n FROM numbers a, numbers b, singer c"
-
-
 @pytest.mark.parametrize("metric", ["ex", "bird-ex"])
 def test_results_of_more_than_a_million_rows_are_compared(verdict, metric):
-    gold = f"{MANY} LIMIT 1000001"
-    assert verdict(gold, f"SELECT * FROM ({MANY} LIMIT 1000001)", metric=metric) == RIGHT
-    # one value is another
-    spoilt = f"SELECT nullif(x, -1) FROM (SELECT a.n AS x FROM ({MANY} LIMIT 1000000) a) UNION ALL SELECT -1"
-    assert verdict(gold, spoilt, metric=metric) == WRONG
-
-
-def test_distinct_is_dropped_from_large_results_too(verdict):
-    assert (
-        verdict(f"{MANY} LIMIT 1000001", f"{MANY.replace('SELECT', 'SELECT DISTINCT')} LIMIT 1000001")
-        == RIGHT
-    )
+    many = "SELECT DISTINCT a.n FROM numbers a, numbers b, singer c LIMIT 1000001"
+    # DISTINCT, which would make it small, is dropped by one rule and means nothing to the other
+    assert verdict(many.replace("DISTINCT ", ""), many, metric=metric) == RIGHT
 
 
 class TestSuites:
