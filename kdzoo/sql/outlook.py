@@ -10,7 +10,7 @@ _SHORT_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Outlook:
-    """``slow`` of ``count`` predictions need more than ``first_seconds``; each may take ``seconds``.
+    """``slow`` of ``count`` predictions need more than a first try; each may take ``seconds``.
 
     Together these are ``most_seconds`` of CPU time, in ``workers`` processes.
     """
@@ -29,10 +29,11 @@ class Outlook:
 
     def __str__(self) -> str:
         return (
-            f"{self.slow} of {self.count} predictions need more than {self.first_seconds:g} s of CPU time. Each "
-            f"may take {self.seconds:g} s on each database, whatever else is judged, so that no verdict depends "
-            f"on another or on the machine's load: {_duration(self.most_seconds)} of CPU time at most, in "
-            f"{self.workers} process{'es' if self.workers > 1 else ''}."
+            f"{self.slow} of {self.count} predictions did not end in a first try of at most "
+            f"{self.first_seconds:g} s of CPU time. Each may take {self.seconds:g} s on each database, whatever "
+            "else is judged, so that no verdict depends on another or on the machine's load: "
+            f"{_duration(self.most_seconds)} of CPU time at most, in {self.workers} "
+            f"process{'es' if self.workers > 1 else ''}."
         )
 
 

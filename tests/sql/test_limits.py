@@ -125,7 +125,7 @@ def test_an_outlook_says_how_long_and_why(seconds, long, text):
     outlook = Outlook(3, 40, 0.1, 10.0, seconds, 2)
     assert outlook.is_long is long
     assert str(outlook) == (
-        "3 of 40 predictions need more than 0.1 s of CPU time. Each may take 10 s on each database, whatever "
+        "3 of 40 predictions did not end in a first try of at most 0.1 s of CPU time. Each may take 10 s on each database, whatever "
         "else is judged, so that no verdict depends on another or on the machine's load: "
         f"{text} of CPU time at most, in 2 processes."
     )
