@@ -39,7 +39,7 @@ def forget_peak_memory():
 @pytest.fixture(scope="module")
 def small_limits():
     # the same statements end as with the default limits, only sooner
-    return Limits(seconds=0.2, first_seconds=0.05, steps=10_000_000)
+    return Limits(seconds=0.1, first_seconds=0.02, steps=5_000_000, first_steps=500_000)
 
 
 def test_the_corpus_is_as_large_and_varied_as_it_says():
