@@ -22,13 +22,18 @@ def end_ids(tokenizer: PreTrainedTokenizerBase, *models: PreTrainedModel | PeftM
 def ending_at(model: PreTrainedModel | PeftModel, ends: tuple[int, ...], pad: int | None) -> GenerationConfig:
     """A generation configuration under which plain ``generate`` says what an evaluation here does: greedily, to ``ends``.
 
-    What else the checkpoint's own says (sampling, penalties) was not in force when the model was trained.
+    What else the checkpoint's own says (sampling, penalties) was not in force when the model was trained. What would
+    change the most probable token is set to what does not, or an adapter's base would bring its own in again.
     """
     return GenerationConfig(
         bos_token_id=_generation(model).bos_token_id,
         eos_token_id=list(ends),
         pad_token_id=ends[0] if pad is None else pad,
         do_sample=False,
+        num_beams=1,
+        repetition_penalty=1.0,
+        no_repeat_ngram_size=0,
+        min_length=0,
     )
 
 

@@ -145,7 +145,7 @@ class TestEnds:
         saved = GenerationConfig.from_pretrained(tmp_path / "model")
         assert saved.eos_token_id == list(ends)
         assert saved.pad_token_id == tokenizer.pad_token_id
-        assert (saved.do_sample, saved.temperature, saved.repetition_penalty) == (False, None, None)
+        assert (saved.do_sample, saved.temperature, saved.repetition_penalty) == (False, None, 1.0)
         for load in (
             lambda folder: load_trained(folder, ModelSource(), "float32", trainable=False),
             lambda folder: load_pretrained(str(folder), None, "float32"),
