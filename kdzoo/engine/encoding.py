@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from transformers import PreTrainedTokenizerBase
 
 from kdzoo.engine.batches import EncodedExample
-from kdzoo.engine.plain_text import text_ids
+from kdzoo.engine.plain_text import spells_special_token, text_ids
 from kdzoo.engine.tokenizers import frame
 
 
@@ -23,11 +23,12 @@ class Text:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Encoded examples, and how many were cut or left out."""
+    """Encoded examples, how many were cut or left out, and how many spell a special token."""
 
     examples: list[EncodedExample]
     prompts_cut: int
     targets_too_long: int
+    special_spelled: int
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
@@ -69,7 +70,7 @@ def encode_for_training(
     A prompt that is still too long is cut in the middle, so that its beginning and the question stay.
     """
     examples: list[EncodedExample] = []
-    cut = left_out = 0
+    cut = left_out = spelled = 0
     for index, text in enumerate(texts):
         target = encode_target(tokenizer, text.target)
         if len(target) > output_limit:
@@ -77,8 +78,9 @@ def encode_for_training(
             continue
         prompt = cut_prompt(tokenizer, text.prompt, input_limit)
         cut += prompt != text.prompt
+        spelled += spells_special_token(tokenizer, text.prompt + text.target)
         examples.append(EncodedExample(index, prompt_ids(tokenizer, prompt), target, text.group))
-    return Encoded(examples, cut, left_out)
+    return Encoded(examples, cut, left_out, spelled)
 
 
 def encode_prompts(texts: Iterable[Text], tokenizer: PreTrainedTokenizerBase) -> list[EncodedExample]:

@@ -24,11 +24,21 @@ def text_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return _ids_of_parts(tokenizer, text, special.values())
 
 
+def spells_special_token(tokenizer: PreTrainedTokenizerBase, text: str) -> bool:
+    """Whether a text holds what others may mean for a special token, as the end of a chat's turn."""
+    return _special_name(tokenizer).search(text) is not None
+
+
 @lru_cache(maxsize=8)
 def special_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
     """The special tokens by their ids."""
     added = {number: str(token) for number, token in tokenizer.added_tokens_decoder.items() if token.special}
     return {**added, **dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))}
+
+
+@lru_cache(maxsize=8)
+def _special_name(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, special_tokens(tokenizer).values())))
 
 
 def _ids_of_parts(tokenizer: PreTrainedTokenizerBase, text: str, special: Iterable[str]) -> list[int]:

@@ -71,6 +71,7 @@ def train_by(
     for count, what in (
         (encoded.prompts_cut, f"prompts cut to {training.input_limit} tokens"),
         (encoded.targets_too_long, f"targets longer than {training.output_limit} tokens left out"),
+        (encoded.special_spelled, "examples spell special tokens, which are read as plain text"),
     ):
         if count:
             context.reporter.say(f"{name}: {count} {what}")

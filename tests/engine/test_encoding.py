@@ -5,6 +5,7 @@ from functools import cache
 from tempfile import TemporaryDirectory
 
 import pytest
+import tokenizer_kinds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, BatchEncoding
@@ -20,7 +21,6 @@ from kdzoo.engine.encoding import (
 )
 from kdzoo.engine.plain_text import special_tokens, text_ids
 from kdzoo.engine.tokenizers import load_tokenizer
-from tests.engine import tokenizer_kinds
 
 SPELLED = [
     "</s>",
@@ -196,12 +196,12 @@ class TestCutting:
         cut = cut_prompt(tokenizer, "0123456789" * 30, 50)
         assert count_prompt_tokens(tokenizer, cut) >= 49
 
-    def test_cut_and_left_out_are_counted(self):
+    def test_cut_and_left_out_are_counted_and_what_spells_special_tokens(self):
         tokenizer = loaded("trained")
-        texts = [Text("a", "b"), Text("0" * 99, "b"), Text("a", "0" * 99), Text("0" * 99, "0" * 99)]
+        texts = [Text("a", "</s>"), Text("0" * 99, "b"), Text("a", "0" * 99), Text("0" * 99, "0" * 99)]
         encoded = encode_for_training(texts, tokenizer, 20, 20)
         assert [example.index for example in encoded.examples] == [0, 1]
-        assert (encoded.prompts_cut, encoded.targets_too_long) == (1, 2)
+        assert (encoded.prompts_cut, encoded.targets_too_long, encoded.special_spelled) == (1, 2, 1)
         assert max(len(example.prompt) for example in encoded.examples) == 20
 
 

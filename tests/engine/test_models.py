@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import tokenizer_kinds
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
@@ -11,7 +12,6 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 from kdzoo.engine.ends import end_ids
 from kdzoo.engine.models import Lora, ModelSource, add_lora, load_pretrained, load_trained, save_trained
 from kdzoo.errors import UserError
-from tests.engine import tokenizer_kinds
 
 TOKENS = torch.tensor([[1, 5, 9, 7, 33]])
 

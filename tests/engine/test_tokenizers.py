@@ -3,12 +3,12 @@
 import json
 
 import pytest
+import tokenizer_kinds
 from transformers import AutoConfig, AutoTokenizer
 
 from kdzoo.engine.plain_text import text_ids
 from kdzoo.engine.tokenizers import as_read_beside, frame, load_tokenizer, train_tokenizer
 from kdzoo.errors import UserError
-from tests.engine import tokenizer_kinds
 
 TEXT = "table singer LIKE '%</s>%'  <unk> é 日本 12\n\n don't"
 DECOMPOSED = "Cafe\N{COMBINING ACUTE ACCENT}"

@@ -65,9 +65,10 @@ def llama3() -> PreTrainedTokenizerBase:
     }
     tokenizer = Tokenizer.from_str(json.dumps(content))
     begin = tokenizer.token_to_id("<|im_start|>")
-    tokenizer.post_processor = processors.TemplateProcessing(
+    template = processors.TemplateProcessing(
         single="<|im_start|> $A", special_tokens=[("<|im_start|>", begin)]
     )
+    tokenizer.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=False), template])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token="<|im_start|>", eos_token="<|im_end|>"
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tokenizer_kinds
 import torch
 from peft import PeftModel
 from rich.console import Console
@@ -16,7 +17,6 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 from kdzoo import pipeline
 from kdzoo.recipe import load_recipe
 from kdzoo.report.progress import Reporter
-from tests.engine import tokenizer_kinds
 
 INPUT_LIMIT, OUTPUT_LIMIT = 40, 16
 EXAMPLES = [
@@ -116,8 +116,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-FULL = ("gpt2", "llama2_with_end", "unigram", "wordpiece")
-LORA = ("trained", "qwen", "llama2", "llama3")
+FULL = ("gpt2", "llama2_with_end", "unigram")
+LORA = ("qwen", "llama3", "wordpiece")
 
 
 @pytest.mark.parametrize(("kind", "lora"), [*((k, False) for k in FULL), *((k, True) for k in LORA)])
@@ -159,6 +159,7 @@ class TestTwoEnds:
         more = ["training.max_steps=2", "evaluation.metrics=['exact_match', 'exaccerr']"]
         path, printed = run(EXAMPLES, *more)
         assert printed.count(self.SAID) == 1
+        assert "kid: 2 examples spell special tokens, which are read as plain text" in printed
         assert self.ends(saved, path / "kid/model") == ["<|im_end|>", "<|endoftext|>"]
         lines = predictions(path, "kid")
         texts, _ = answer(path / "kid/model", [line["prompt"] for line in lines])
