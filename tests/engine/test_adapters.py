@@ -153,7 +153,10 @@ class TestWhatCannotBeLoaded:
         ("settings", "words"),
         [
             ({"hidden_size": 64}, ["size mismatch for", "[4, 32]", "[4, 64]"]),
-            ({"num_hidden_layers": 3}, ["it lacks 4 weights that the base has places for", "layers.2"]),
+            (
+                {"num_hidden_layers": 3},
+                ["it lacks 4 of the weights that the base has places for", "layers.2"],
+            ),
             ({"num_hidden_layers": 1}, ["the base has no place for 4 of its weights", "layers.1"]),
         ],
     )

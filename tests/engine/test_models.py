@@ -46,7 +46,7 @@ class TestBrokenFolders:
         weights = load_file(file)
         del weights["model.layers.1.mlp.up_proj.weight"], weights["model.norm.weight"]
         save_file(weights, file, metadata={"format": "pt"})
-        self.refused(folder, "its files lack 2 weights, model.layers.1.mlp.up_proj.weight for one")
+        self.refused(folder, "its files lack 2 of its weights, model.layers.1.mlp.up_proj.weight for one")
 
     def test_weights_of_another_size(self, folder):
         file = folder / "model.safetensors"
