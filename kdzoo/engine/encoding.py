@@ -45,13 +45,15 @@ def count_prompt_tokens(tokenizer: PreTrainedTokenizerBase, prompt: str) -> int:
     return len(prompt_ids(tokenizer, prompt))
 
 
-def cut_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, limit: int) -> str:
+def cut_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, limit: int) -> tuple[str, list[int]]:
     """Take as much out of the middle of a prompt as is needed for ``limit`` tokens, so that its ends stay.
 
     Characters are taken out, not tokens: what is left is a text again, which encodes to the same tokens everywhere.
+    Gives it and its tokens.
     """
-    if count_prompt_tokens(tokenizer, prompt) <= limit:
-        return prompt
+    ids = prompt_ids(tokenizer, prompt)
+    if len(ids) <= limit:
+        return prompt, ids
     fewest, most = 0, len(prompt) - 1
     while fewest < most:
         middle = (fewest + most + 1) // 2
@@ -59,7 +61,8 @@ def cut_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, limit: int) -> s
             fewest = middle
         else:
             most = middle - 1
-    return _ends(prompt, fewest)
+    cut = _ends(prompt, fewest)
+    return cut, prompt_ids(tokenizer, cut)
 
 
 def encode_for_training(
@@ -76,19 +79,23 @@ def encode_for_training(
         if len(target) > output_limit:
             left_out += 1
             continue
-        prompt = cut_prompt(tokenizer, text.prompt, input_limit)
+        prompt, ids = cut_prompt(tokenizer, text.prompt, input_limit)
         cut += prompt != text.prompt
-        spelled += spells_special_token(tokenizer, text.prompt + text.target)
-        examples.append(EncodedExample(index, prompt_ids(tokenizer, prompt), target, text.group))
+        spelled += any(spells_special_token(tokenizer, part) for part in (text.prompt, text.target))
+        examples.append(EncodedExample(index, ids, target, text.group))
     return Encoded(examples, cut, left_out, spelled)
 
 
-def encode_prompts(texts: Iterable[Text], tokenizer: PreTrainedTokenizerBase) -> list[EncodedExample]:
-    """Encode prompts alone, for generation. The targets are empty."""
-    return [
-        EncodedExample(index, prompt_ids(tokenizer, text.prompt), [], text.group)
-        for index, text in enumerate(texts)
-    ]
+def encode_prompts(
+    texts: Iterable[Text], tokenizer: PreTrainedTokenizerBase, input_limit: int
+) -> tuple[list[EncodedExample], list[str]]:
+    """Encode prompts alone, for generation; the targets are empty. Gives the prompts as they are cut, too."""
+    examples, prompts = [], []
+    for index, text in enumerate(texts):
+        prompt, ids = cut_prompt(tokenizer, text.prompt, input_limit)
+        examples.append(EncodedExample(index, ids, [], text.group))
+        prompts.append(prompt)
+    return examples, prompts
 
 
 def encode_target(tokenizer: PreTrainedTokenizerBase, target: str) -> list[int]:

@@ -11,7 +11,7 @@ from typing import Any
 from kdzoo.data.example import Example
 from kdzoo.data.shorten import fit
 from kdzoo.engine.batches import EncodedExample
-from kdzoo.engine.encoding import Text, cut_prompt, decode, encode_prompts
+from kdzoo.engine.encoding import Text, decode, encode_prompts
 from kdzoo.engine.ends import end_ids
 from kdzoo.engine.generation import generate_all
 from kdzoo.engine.models import count_parameters
@@ -36,8 +36,8 @@ def run(
     """Write ``predictions.jsonl`` (one line per model and question) and ``scores.json``; give the scores.
 
     Each line has the prompt as the model got it, shortened where it was too long: the tokenizer that is saved with the
-    model turns it into the same tokens. What one model has said is kept, so that an interrupted stage continues with the next. ``teacher`` is the one
-    that students are compared with, by the metrics that do so.
+    model turns it into the same tokens. What one model has said is kept, so that an interrupted stage continues with the
+    next. ``teacher`` is the one that students are compared with, by the metrics that do so.
     """
     evaluation = context.recipe.evaluation_of(stage)
     comparison = None
@@ -76,8 +76,7 @@ def _evaluate(
     comparison: TeacherComparison | None,
 ) -> tuple[str, dict[str, Any]]:
     examples = context.splits.evaluation[: evaluation.max_examples]
-    texts = _texts(context, examples, evaluation)
-    prompts = encode_prompts(texts, context.tokenizer)
+    prompts, texts = _encode(context, examples, evaluation)
     model = context.model_to_use(ref)
     with threads_for(model, context.recipe.threads):
         begin = time.monotonic()
@@ -98,11 +97,13 @@ def _evaluate(
     return "".join(_lines(name, examples, texts, predictions, judged)), scores
 
 
-def _texts(context: RunContext, examples: list[Example], evaluation: Evaluation) -> list[Text]:
-    """The prompts as the model gets them, shortened to the input limit, in the examples' order."""
-    limit = evaluation.input_limit
-    fitting = fit(examples, limit, context.prompt_tokens, training=False)
-    return [Text(cut_prompt(context.tokenizer, e.prompt, limit), "", e.group) for e in fitting]
+def _encode(
+    context: RunContext, examples: list[Example], evaluation: Evaluation
+) -> tuple[list[EncodedExample], list[str]]:
+    """Shorten the prompts to the input limit and encode them, in the examples' order; give them as text too."""
+    fitting = fit(examples, evaluation.input_limit, context.prompt_tokens, training=False)
+    texts = [Text(e.prompt, "", e.group) for e in fitting]
+    return encode_prompts(texts, context.tokenizer, evaluation.input_limit)
 
 
 def _predict(
@@ -122,16 +123,18 @@ def _predict(
 
 
 def _lines(
-    name: str, examples: list[Example], texts: list[Text], predictions: list[str], judged: Judged
+    name: str, examples: list[Example], prompts: list[str], predictions: list[str], judged: Judged
 ) -> list[str]:
     lines = []
-    for example, text, prediction, verdict in zip(examples, texts, predictions, judged.verdicts, strict=True):
+    for example, prompt, prediction, verdict in zip(
+        examples, prompts, predictions, judged.verdicts, strict=True
+    ):
         line = {
             "model": name,
             "id": example.id,
             "database": example.group,
             "question": example.question,
-            "prompt": text.prompt,
+            "prompt": prompt,
             "gold": example.target,
             "prediction": prediction,
             **verdict,

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import tokenizer_kinds
+from tokenizers import processors
 from transformers import AutoConfig, AutoTokenizer
 
 from kdzoo.engine.plain_text import text_ids
@@ -61,6 +62,32 @@ def test_a_frame_is_what_stands_around_a_text():
     assert frame(tokenizer_kinds.qwen()) == ([], [])
     assert frame(tokenizer_kinds.wordpiece()) == ([1], [2])
     assert frame(tokenizer_kinds.slow()) == ([], [1])
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        processors.BertProcessing(("</s>", 2), ("<s>", 1)),
+        processors.RobertaProcessing(("</s>", 2), ("<s>", 1)),
+        processors.Sequence(
+            [
+                processors.ByteLevel(),
+                processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]),
+            ]
+        ),
+    ],
+    ids=["bert", "roberta", "sequence"],
+)
+def test_every_rule_loses_what_it_puts_after_a_text(rule, tmp_path):
+    tokenizer = tokenizer_kinds.trained()
+    tokenizer.backend_tokenizer.post_processor = rule
+    tokenizer.save_pretrained(tmp_path)
+    inner = text_ids(tokenizer, TEXT)
+    assert AutoTokenizer.from_pretrained(tmp_path)(TEXT)["input_ids"] == [1, *inner, 2]
+    loaded = load_tokenizer(str(tmp_path))
+    assert frame(loaded) == ([1], [])
+    loaded.save_pretrained(tmp_path)
+    assert AutoTokenizer.from_pretrained(tmp_path)(TEXT)["input_ids"] == [1, *inner]
 
 
 class TestAnAdapterSTokenizer:
