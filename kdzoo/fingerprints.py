@@ -14,6 +14,7 @@ from typing import Any
 from kdzoo import registry
 from kdzoo.data.load import fingerprint as fingerprint_of_data
 from kdzoo.data.load import training_fingerprint
+from kdzoo.engine.adapter_folder import base_of, is_adapter
 from kdzoo.recipe import DistillStage, EvaluateStage, FinetuneStage, ModelConfig, Recipe
 
 # Settings that change how a stage is computed or watched, not what it gives.
@@ -143,11 +144,16 @@ def _tokenizer(recipe: Recipe) -> Any:
 
 
 def _files(path: str | None) -> Any:
-    """A local folder can change under its name; hub names come with a revision."""
+    """A local folder can change under its name, and so can the base of an adapter; hub names come with a revision."""
     if path is None or not Path(path).is_dir():
         return None
-    files = sorted(file for file in Path(path).glob("*") if file.is_file())
-    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    folder = Path(path)
+    files = sorted(file for file in folder.glob("*") if file.is_file())
+    states = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    if not is_adapter(folder):
+        return states
+    base = base_of(folder)
+    return [states, _files(base.path) or [base.path, base.revision]]
 
 
 @cache

@@ -48,7 +48,7 @@ MAY_USE = {
     "data": {"sql"},
     "recipe": {"data"},
     "report": {"recipe"},
-    "fingerprints": {"data", "recipe"},
+    "fingerprints": {"engine", "data", "recipe"},
     "preflight": {"engine", "data", "sql", "recipe", "stages"},
     "stages": {"engine", "data", "sql", "recipe", "report", "run_directory", "interruption"},
     "pipeline": {"stages", "preflight", "fingerprints", "recipe", "report", "run_directory", "interruption"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -295,6 +296,35 @@ class TestModelsInFolders:
         before = fingerprints.of_stages(recipe(text=text))
         self.touch(tmp_path / "tokenizer/config.json")
         assert changed(before, fingerprints.of_stages(recipe(text=text))) == ALL
+
+    @pytest.mark.parametrize("changes", ["base", "adapter", "below"])
+    def test_so_does_the_base_of_an_adapter_and_what_that_is_made_of(
+        self, recipe: Callable[..., Recipe], text: str, tmp_path: Path, changes: str
+    ) -> None:
+        for name, base in (("teacher", "adapter"), ("adapter", "below")):
+            (tmp_path / name).mkdir(exist_ok=True)
+            content = json.dumps({"base_model_name_or_path": str(tmp_path / base)})
+            (tmp_path / name / "adapter_config.json").write_text(content)
+        if changes == "base":  # the folder beside stands in for one that was moved
+            (tmp_path / "adapter/adapter_config.json").write_text('{"base_model_name_or_path": "gone"}')
+        for name in ("below", "base"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "config.json").write_text("{}")
+        before = fingerprints.of_stages(recipe(text=text))
+        file = "adapter_config.json" if changes == "adapter" else "config.json"
+        self.touch(tmp_path / changes / file)
+        assert changed(before, fingerprints.of_stages(recipe(text=text))) == ALL - {"sft"}
+
+    def test_a_base_s_revision_on_the_hub_counts(
+        self, recipe: Callable[..., Recipe], text: str, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "teacher/adapter_config.json"
+        prints = []
+        for revision in ("one", "two"):
+            file.write_text(json.dumps({"base_model_name_or_path": "some/model", "revision": revision}))
+            os.utime(file, ns=(1, 1))
+            prints.append(fingerprints.of_stages(recipe(text=text)))
+        assert changed(*prints) == ALL - {"sft"}
 
 
 class TestData:

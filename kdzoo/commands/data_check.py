@@ -103,10 +103,11 @@ def _read_text(path: Path, evaluation: str | None, on_error: OnError) -> Splits:
 def _measure(tokenizer: str | None) -> tuple[Callable[[str], int], str]:
     if tokenizer is None:
         return lambda text: len(text.split()), "words"
+    from kdzoo.engine.encoding import count_prompt_tokens
     from kdzoo.engine.tokenizers import load_tokenizer
 
     loaded = load_tokenizer(tokenizer)
-    return lambda text: len(loaded.encode(text, add_special_tokens=False)) + 1, "tokens"
+    return lambda text: count_prompt_tokens(loaded, text), "tokens"
 
 
 def _lengths_text(examples: Sequence[Example], measure: Callable[[str], int], unit: str, limit: int) -> str:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import difflib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    GenerationConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.utils import GENERATION_CONFIG_NAME
 
+from kdzoo.engine.adapter_folder import base_of, is_adapter
+from kdzoo.engine.adapters import check_adapter, load_adapter, merge
+from kdzoo.engine.ends import ending_at
+from kdzoo.engine.loading import told_as
 from kdzoo.errors import UserError
 
 
@@ -94,14 +105,14 @@ def load_config(path: str, revision: str | None) -> PretrainedConfig:
     """Load a model's configuration alone; an adapter's is that of its base.
 
     Raises:
-        UserError: it cannot be found or read.
+        UserError: it cannot be found or read, or an adapter is of a kind that cannot be used.
     """
     if is_adapter(Path(path)):
-        return load_config(base_of(Path(path)), None)
-    try:
+        check_adapter(Path(path))
+        base = base_of(Path(path))
+        return load_config(base.path, base.revision)
+    with told_as(f"the model {path!r} cannot be loaded"):
         config = AutoConfig.from_pretrained(path, revision=revision)
-    except Exception as error:  # each architecture refuses settings in its own way
-        raise UserError(f"the model {path!r} cannot be loaded: {_first_line(error)}") from error
     assert isinstance(config, PretrainedConfig)
     return config
 
@@ -112,23 +123,42 @@ def load_pretrained(
     """Load a model in Hugging Face format. A folder that holds an adapter gives its base with the adapter merged in.
 
     Raises:
-        UserError: it cannot be found or loaded.
+        UserError: it cannot be found or loaded, or some of its weights are missing or of another size.
     """
-    if is_adapter(Path(path)):
+    folder = Path(path)
+    if is_adapter(folder):
         source = ModelSource(dtype=dtype, attention=attention)
-        model = load_trained(Path(path), source, dtype, trainable=False)
+        model = load_trained(folder, source, dtype, trainable=False)
         assert isinstance(model, PeftModel)
-        merged = model.merge_and_unload().requires_grad_(True)
-        assert isinstance(merged, PreTrainedModel)
+        merged = merge(model).requires_grad_(True)
+        merged.generation_config = _generation_config(folder) or merged.generation_config
         return merged
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            path, revision=revision, dtype=getattr(torch, dtype), attn_implementation=attention
+    with told_as(f"the model {path!r} cannot be loaded"):
+        loaded, report = AutoModelForCausalLM.from_pretrained(
+            path,
+            revision=revision,
+            dtype=getattr(torch, dtype),
+            attn_implementation=attention,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are told below
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise UserError(f"the model {path!r} cannot be loaded: {_first_line(error)}") from error
-    assert isinstance(model, PreTrainedModel)
-    return model
+    _check_loaded(path, report)
+    assert isinstance(loaded, PreTrainedModel)
+    return loaded
+
+
+def _check_loaded(path: str, report: dict[str, Any]) -> None:
+    """Refuse a model with weights that are not in its files: they would be random numbers."""
+    for name, saved, expected in sorted(report["mismatched_keys"]):
+        raise UserError(
+            f"the model {path!r} cannot be loaded: {name} is of size {list(saved)} in its files, and "
+            f"{list(expected)} by its configuration"
+        )
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise UserError(
+            f"the model {path!r} cannot be loaded: its files lack {len(missing)} of its weights, {missing[0]} for one"
+        )
 
 
 def add_lora(model: PreTrainedModel, lora: Lora, seed: int) -> PeftModel:
@@ -161,41 +191,47 @@ def load_trained(
     """Load what a stage saved: a whole model, or an adapter on its base.
 
     The adapter's base is the folder or hub name that its configuration names, or the folder ``base`` beside it.
+
+    Raises:
+        UserError: it cannot be loaded, or the adapter does not fit its base.
     """
     if not is_adapter(folder):
         return load_pretrained(str(folder), None, dtype, base.attention)
+    check_adapter(folder)
     named = base_of(folder)
-    model = load_pretrained(named, base.revision if named == base.path else None, dtype, base.attention)
-    adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
-    assert isinstance(adapted, PeftModel)
-    return adapted
+    revision = base.revision if named.path == base.path else named.revision
+    model = load_pretrained(named.path, revision, dtype, base.attention)
+    model.generation_config = _generation_config(folder) or model.generation_config
+    return load_adapter(model, folder, named.path, trainable=trainable)
 
 
-def is_adapter(folder: Path) -> bool:
-    """Whether a folder holds an adapter instead of a whole model."""
-    return (folder / "adapter_config.json").is_file()
+def save_trained(
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    ends: tuple[int, ...],
+    folder: Path,
+) -> None:
+    """Save a model or its adapter with its tokenizer so that plain transformers gives the same answers.
 
-
-def base_of(adapter: Path) -> str:
-    """The folder or hub name of the base that an adapter is for.
-
-    Raises:
-        UserError: its configuration cannot be read, or names none.
+    ``ends`` are the ids that end a generated sequence; they are saved as its generation configuration.
     """
-    file = adapter / "adapter_config.json"
-    try:
-        named = str(json.loads(file.read_text(encoding="utf-8"))["base_model_name_or_path"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file}: names no base model ({type(error).__name__}: {error})") from None
-    beside = adapter.parent / "base"
-    # the name of a base built from scratch is where it was made; its folder may have been moved
-    return str(beside) if not Path(named).is_dir() and beside.is_dir() else named
+    inner = model.get_base_model() if isinstance(model, PeftModel) else model
+    inner.generation_config = ending_at(model, ends, tokenizer.pad_token_id)
+    model.save_pretrained(str(folder))
+    inner.generation_config.save_pretrained(str(folder))  # an adapter does not bring it by itself
+    tokenizer.save_pretrained(str(folder))
+
+
+def _generation_config(folder: Path) -> GenerationConfig | None:
+    """The generation configuration of an adapter's folder, if it has one."""
+    if not (folder / GENERATION_CONFIG_NAME).is_file():
+        return None
+    with told_as(f"{folder / GENERATION_CONFIG_NAME} cannot be read"):
+        found = GenerationConfig.from_pretrained(str(folder))
+    assert isinstance(found, GenerationConfig)
+    return found
 
 
 def count_parameters(model: torch.nn.Module) -> int:
     """The number of parameters, adapters included."""
     return sum(p.numel() for p in model.parameters())
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

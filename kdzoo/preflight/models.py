@@ -10,9 +10,8 @@ import torch
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedTokenizerBase
 
 from kdzoo.engine.models import Lora, add_lora, count_parameters, load_config, make_config
-from kdzoo.engine.tokenizers import load_tokenizer, train_tokenizer
+from kdzoo.engine.tokenizers import load_tokenizer, special_ids, train_tokenizer
 from kdzoo.errors import UserError
-from kdzoo.preflight.tokenizers import special_ids
 from kdzoo.preflight.weights import open_weights
 from kdzoo.recipe import ModelConfig, Recipe
 from kdzoo.recipe.lines import Key

@@ -72,15 +72,6 @@ def known_tokenizer(context: RunContext, tables: Collection[str]) -> PreTrainedT
     return context.tokenizer if role in tables else None
 
 
-def special_ids(tokenizer: PreTrainedTokenizerBase) -> dict[str, int | None]:
-    """The ids of a tokenizer's special tokens, as a model's configuration names them."""
-    return {
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-    }
-
-
 def _pretrained(recipe: Recipe, roles: Collection[str]) -> list[tuple[str, str, str | None]]:
     """Role, path and revision of each model that is not from scratch."""
     models = (("teacher", recipe.teacher), ("student", recipe.student))

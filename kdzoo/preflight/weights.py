@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import is_offline_mode, try_to_load_from_cache
-from peft import PeftConfig, PeftModel
 from transformers import AutoModelForCausalLM
 from transformers.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
-from kdzoo.engine.models import base_of, is_adapter, load_config
+from kdzoo.engine.adapter_folder import base_of, is_adapter
+from kdzoo.engine.adapters import load_adapter
+from kdzoo.engine.models import load_config
 from kdzoo.errors import UserError
 
 _WHOLE = ("model.safetensors", "pytorch_model.bin")
 _INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-_ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 
 
 def open_weights(path: str, revision: str | None) -> list[str]:
@@ -38,8 +38,11 @@ def open_weights(path: str, revision: str | None) -> list[str]:
 def _opened(path: str, revision: str | None) -> tuple[Any, list[str]]:
     """The model without its numbers (None if it cannot be looked at), and the names of weights that it does not use."""
     if is_adapter(Path(path)):
-        base, unused = _opened(base_of(Path(path)), None)
-        return base, unused if base is None else [*unused, *_put_on(base, Path(path))]
+        named = base_of(Path(path))
+        base, unused = _opened(named.path, named.revision)
+        if base is not None:
+            _put_on(base, Path(path), named.path)
+        return base, unused
     if not Path(path).is_dir() and not _is_downloaded(path, revision):
         if is_offline_mode():
             raise UserError(
@@ -80,26 +83,11 @@ def _load_without_numbers(path: str, revision: str | None) -> tuple[Any, dict[st
             enable_progress_bar()
 
 
-def _put_on(base: Any, adapter: Path) -> list[str]:
+def _put_on(base: Any, adapter: Path, name: str) -> None:
     """Open an adapter's weights on its base; ``base`` is as before afterwards."""
-    if not any((adapter / name).is_file() for name in _ADAPTERS):
-        raise UserError(f"the adapter {str(adapter)!r} has no weights: there is no {_ADAPTERS[0]}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # numbers that find no memory are what is wanted
-            settings = PeftConfig.from_pretrained(str(adapter))
-            adapted = PeftModel(base, settings)
-            loaded = adapted.load_adapter(str(adapter), "default")
-    except Exception as error:  # as above
-        raise UserError(f"the adapter {str(adapter)!r} cannot be loaded: {_reason(error)}") from error
-    if not hasattr(adapted, "merge_and_unload"):
-        kind = settings.peft_type.value
-        raise UserError(
-            f"the adapter {str(adapter)!r} is of the kind {kind}, which cannot be merged into its base"
-        )
-    adapted.unload()
-    _raise_if_lacking(str(adapter), loaded.missing_keys, ())
-    return sorted(loaded.unexpected_keys)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numbers that find no memory are what is wanted
+        load_adapter(base, adapter, name, trainable=False).unload()
 
 
 def _raise_if_lacking(path: str, missing: Iterable[str], wrong_shape: Iterable[str]) -> None:

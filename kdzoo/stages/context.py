@@ -13,17 +13,19 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kdzoo.data.example import Splits
 from kdzoo.data.load import load as load_data
+from kdzoo.engine.adapter_folder import is_adapter
 from kdzoo.engine.encoding import count_prompt_tokens
+from kdzoo.engine.ends import end_ids
 from kdzoo.engine.models import (
     Lora,
     ModelSource,
     add_lora,
     build_model,
-    is_adapter,
     load_pretrained,
     load_trained,
+    make_config,
 )
-from kdzoo.engine.tokenizers import load_tokenizer, train_tokenizer
+from kdzoo.engine.tokenizers import as_read_beside, load_tokenizer, special_ids, train_tokenizer
 from kdzoo.errors import UserError
 from kdzoo.files import new_folder
 from kdzoo.interruption import Interruption
@@ -58,6 +60,7 @@ class RunContext:
         self.reporter = reporter
         self.interruption = interruption or Interruption()
         self.device = _device()
+        self._told: set[str] = set()
 
     @cached_property
     def splits(self) -> Splits:
@@ -94,7 +97,11 @@ class RunContext:
         if self._tokenizer_folder.is_dir():
             return load_tokenizer(str(self._tokenizer_folder))
         texts = (text for e in self.splits.train for text in (e.prompt, e.target))
-        return train_tokenizer(texts, config.train.vocab_size)
+        trained = train_tokenizer(texts, config.train.vocab_size)
+        models = (self.recipe.student, self.recipe.teacher)
+        built = [dict(m.from_scratch) for m in models if m is not None and m.from_scratch is not None]
+        configs = (make_config(settings, len(trained), special_ids(trained)) for settings in built)
+        return as_read_beside(trained, configs)
 
     @property
     def _tokenizer_folder(self) -> Path:
@@ -104,15 +111,10 @@ class RunContext:
         """Load or build one of the recipe's models without its LoRA."""
         config = self._config(role)
         source = source_of(config)
-        tokenizer = self.tokenizer
-        special = {
-            "bos_token_id": tokenizer.bos_token_id,
-            "eos_token_id": tokenizer.eos_token_id,
-            "pad_token_id": tokenizer.pad_token_id,
-        }
+        special = special_ids(self.tokenizer)
         # teacher and student of one architecture must not start from the same numbers
         seed = self.recipe.seed * 2 + (role == "teacher")
-        return build_model(source, len(tokenizer), special, seed), source
+        return build_model(source, len(self.tokenizer), special, seed), source
 
     def model_to_train(self, ref: ModelRef, folder: Path) -> PreTrainedModel | PeftModel:
         """Give the model in a state to be trained: from the recipe or a finished stage, with LoRA if it has it.
@@ -158,6 +160,24 @@ class RunContext:
         else:
             model = load_trained(ref.folder / "model", source_of(config), config.dtype, trainable=False)
         return model.to(self.device).eval().requires_grad_(False)
+
+    def end_ids(
+        self, student: PreTrainedModel | PeftModel, teacher: PreTrainedModel | PeftModel | None
+    ) -> tuple[int, ...]:
+        """The tokens that end what either model generates. Says once that the two end differently, if they do."""
+        models = [model for model in (student, teacher) if model is not None]
+        ends = [set(end_ids(self.tokenizer, model)) for model in models]
+        if ends[0] != ends[-1]:
+            names = [", ".join(self.tokenizer.convert_ids_to_tokens(sorted(ids))) for ids in ends]
+            self._say_once(
+                f"the student ends with {names[0]}, the teacher with {names[1]}: either ends a sequence"
+            )
+        return end_ids(self.tokenizer, *models)
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self.reporter.say(text)
 
     def prompt_tokens(self, prompt: str) -> int:
         """The number of tokens of a prompt."""

@@ -12,6 +12,7 @@ from kdzoo.data.example import Example
 from kdzoo.data.shorten import fit
 from kdzoo.engine.batches import EncodedExample
 from kdzoo.engine.encoding import Text, decode, encode_prompts
+from kdzoo.engine.ends import end_ids
 from kdzoo.engine.generation import generate_all
 from kdzoo.engine.models import count_parameters
 from kdzoo.engine.sampling import SamplingLimits
@@ -34,8 +35,9 @@ def run(
 ) -> dict[str, Any]:
     """Write ``predictions.jsonl`` (one line per model and question) and ``scores.json``; give the scores.
 
-    What one model has said is kept, so that an interrupted stage continues with the next. ``teacher`` is the one
-    that students are compared with, by the metrics that do so.
+    Each line has the prompt as the model got it, shortened where it was too long: the tokenizer that is saved with the
+    model turns it into the same tokens. What one model has said is kept, so that an interrupted stage continues with the
+    next. ``teacher`` is the one that students are compared with, by the metrics that do so.
     """
     evaluation = context.recipe.evaluation_of(stage)
     comparison = None
@@ -74,7 +76,7 @@ def _evaluate(
     comparison: TeacherComparison | None,
 ) -> tuple[str, dict[str, Any]]:
     examples = context.splits.evaluation[: evaluation.max_examples]
-    prompts = _encode(context, examples, evaluation)
+    prompts, texts = _encode(context, examples, evaluation)
     model = context.model_to_use(ref)
     with threads_for(model, context.recipe.threads):
         begin = time.monotonic()
@@ -92,11 +94,13 @@ def _evaluate(
         "scores": judged.scores,
         "details": judged.details,
     }
-    return "".join(_lines(name, examples, predictions, judged)), scores
+    return "".join(_lines(name, examples, texts, predictions, judged)), scores
 
 
-def _encode(context: RunContext, examples: list[Example], evaluation: Evaluation) -> list[EncodedExample]:
-    """Shorten the prompts to the input limit and encode them, in the examples' order."""
+def _encode(
+    context: RunContext, examples: list[Example], evaluation: Evaluation
+) -> tuple[list[EncodedExample], list[str]]:
+    """Shorten the prompts to the input limit and encode them, in the examples' order; give them as text too."""
     fitting = fit(examples, evaluation.input_limit, context.prompt_tokens, training=False)
     texts = [Text(e.prompt, "", e.group) for e in fitting]
     return encode_prompts(texts, context.tokenizer, evaluation.input_limit)
@@ -107,7 +111,7 @@ def _predict(
 ) -> list[str]:
     """Decode greedily for every prompt, in the prompts' order."""
     tokenizer = context.tokenizer
-    limits = SamplingLimits(evaluation.output_limit, (tokenizer.eos_token_id,))
+    limits = SamplingLimits(evaluation.output_limit, end_ids(tokenizer, model))
     predictions = [""] * len(prompts)
     context.reporter.start(title, len(prompts))
     generated = generate_all(model, prompts, limits, kind=Kind.STUDENT, batch_size=evaluation.batch_size)
@@ -118,14 +122,19 @@ def _predict(
     return predictions
 
 
-def _lines(name: str, examples: list[Example], predictions: list[str], judged: Judged) -> list[str]:
+def _lines(
+    name: str, examples: list[Example], prompts: list[str], predictions: list[str], judged: Judged
+) -> list[str]:
     lines = []
-    for example, prediction, verdict in zip(examples, predictions, judged.verdicts, strict=True):
+    for example, prompt, prediction, verdict in zip(
+        examples, prompts, predictions, judged.verdicts, strict=True
+    ):
         line = {
             "model": name,
             "id": example.id,
             "database": example.group,
             "question": example.question,
+            "prompt": prompt,
             "gold": example.target,
             "prediction": prediction,
             **verdict,

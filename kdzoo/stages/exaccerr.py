@@ -46,7 +46,7 @@ class TeacherComparison:
             UserError: the recipe has no teacher.
         """
         evaluation, reporter, tokenizer = self._evaluation, self._context.reporter, self._context.tokenizer
-        limits = SamplingLimits(evaluation.output_limit, (tokenizer.eos_token_id,))
+        limits = SamplingLimits(evaluation.output_limit, self._context.end_ids(student, self._teacher))
         if evaluation.exaccerr_prefix == "gold":
             prompts = [
                 replace(prompt, target=encode_target(tokenizer, example.target))

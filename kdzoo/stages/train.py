@@ -17,7 +17,7 @@ from kdzoo.engine.batches import EncodedExample
 from kdzoo.engine.checkpoints import CHECKPOINTS, last_complete_checkpoint
 from kdzoo.engine.encoding import Encoded, Text, encode_for_training, with_teacher_targets
 from kdzoo.engine.learner import Learner
-from kdzoo.engine.models import count_parameters
+from kdzoo.engine.models import count_parameters, save_trained
 from kdzoo.engine.sampling import SamplingLimits
 from kdzoo.engine.trainer import DivergedError
 from kdzoo.engine.training import Trained, TrainingSettings, train
@@ -59,10 +59,10 @@ def train_by(
     noted, read = watched(options)
     chosen = choose_method(method_name, noted)
     tokenizer = context.tokenizer
-    limits = SamplingLimits(training.output_limit, (tokenizer.eos_token_id,))
     student = context.model_to_train(model, folder)
     uses_teacher = registry.find(method_name).method.uses_teacher
     teacher_model = context.model_to_use(teacher) if uses_teacher and teacher is not None else None
+    limits = SamplingLimits(training.output_limit, context.end_ids(student, teacher_model))
     encoded = encode_training_examples(context, training)
     if not encoded.examples:
         raise RunError(
@@ -71,6 +71,7 @@ def train_by(
     for count, what in (
         (encoded.prompts_cut, f"prompts cut to {training.input_limit} tokens"),
         (encoded.targets_too_long, f"targets longer than {training.output_limit} tokens left out"),
+        (encoded.special_spelled, "examples spell special tokens, which are read as plain text"),
     ):
         if count:
             context.reporter.say(f"{name}: {count} {what}")
@@ -98,8 +99,7 @@ def train_by(
         unused = UnusedOptions(options, read)
         result, seconds = _train(context, name, folder, learner, examples, training, unused, before)
     with new_folder(folder / "model") as temporary:
-        student.save_pretrained(str(temporary))
-        tokenizer.save_pretrained(str(temporary))
+        save_trained(student, tokenizer, limits.end_ids, temporary)
     trainable = sum(p.numel() for p in student.parameters() if p.requires_grad)
     return {
         "method": method_name,

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from click.testing import CliRunner
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from kdzoo.commands.data_check import command
@@ -70,17 +70,22 @@ class TestSpider:
             "  gold queries that run: 1 of 1",
         ]
 
-    def test_tokens_are_counted_by_a_tokenizer_with_one_for_the_beginning(self, folder, tmp_path):
-        # one token a character
+    @pytest.mark.parametrize("beginning", [0, 1])
+    def test_tokens_are_counted_by_a_tokenizer_as_a_run_has_them(self, folder, tmp_path, beginning):
+        # one token a character, and one for the beginning if the tokenizer's own rule says so
         tokenizer = Tokenizer(models.WordLevel({"<unk>": 0, "</s>": 1}, unk_token="<unk>"))
         tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+        if beginning:
+            tokenizer.post_processor = processors.TemplateProcessing(
+                single="</s> $A", special_tokens=[("</s>", 1)]
+            )
         saved = tmp_path / "tokenizer"
         PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>").save_pretrained(saved)
         text = (
             "database schema :\ntable item , columns = [ item.name ( text | values : a , b ) ]\n"
             "foreign keys : None\nmatched contents : None\nWhat is 0?\n"
         )
-        tokens = len(text) + 1
+        tokens = len(text) + beginning
         for limit, longer in ((tokens, 0), (tokens - 1, 1)):
             done = check(folder.path, "--tokenizer", saved, "--limit", limit)
             assert lines(done)[4].startswith(f"  prompt tokens: 50%: {tokens}, ")

@@ -45,3 +45,28 @@ def test_tokens_are_those_chosen_step_by_step(make_model, prompts, temperature, 
         assert dict(generated) == expected
     largest = max(token for tokens in expected.values() for token in tokens)
     assert (largest < 12) == (vocabulary == 12)
+
+
+@pytest.mark.parametrize("sharing", [True, False], ids=["shared", "ordinary"])
+def test_any_of_several_ends_ends_a_sequence(make_model, prompts, sharing):
+    model = make_model("llama").eval()
+    # two tokens that the model says in the middle of its texts
+    said = [
+        step_by_step(model, EncodedExample(0, prompt, []), SamplingLimits(8, (END,)), 0.0)
+        for prompt in prompts
+    ]
+    ends = (said[0][2], said[1][3])
+    settings = {"max_new_tokens": 8, "do_sample": False, "eos_token_id": list(ends), "pad_token_id": 0}
+    expected = {}
+    for index, prompt in enumerate(prompts):
+        tokens = torch.tensor([prompt])
+        output = model.generate(input_ids=tokens, attention_mask=torch.ones_like(tokens), **settings)
+        expected[index] = output[0, len(prompt) :].tolist()
+    examples = [EncodedExample(index, prompt, []) for index, prompt in enumerate(prompts)]
+    generated = generate_all(
+        model, examples, SamplingLimits(8, ends), kind=Kind.STUDENT, batch_size=8, sharing=sharing
+    )
+    assert dict(generated) == expected
+    # each is met, and only as the last token
+    assert {tokens[-1] for tokens in expected.values()} >= {*ends}
+    assert not any({*tokens[:-1]} & {*ends} for tokens in expected.values())

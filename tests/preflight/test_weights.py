@@ -174,16 +174,24 @@ class TestOfAnAdapter:
 
     def test_cut_off(self, adapter: Path, refused: Callable[[], str]) -> None:
         cut(adapter / "adapter_model.safetensors")
-        assert refused().startswith("the adapter './adapter' cannot be loaded: ")
+        assert refused().startswith("the adapter ./adapter cannot be put on its base ./student: ")
 
     def test_some_missing(self, adapter: Path, refused: Callable[[], str]) -> None:
         file = adapter / "adapter_model.safetensors"
         weights = load_file(file)
         weights.pop(min(weights))
         save_file(weights, file)
-        assert refused().startswith(
-            "the weights of './adapter' lack 1 that its configuration asks for: base_model.model.model.layers.0."
+        assert (
+            "it lacks 1 of the weights that the base has places for, base_model.model.model.layers.0."
+            in refused()
         )
+
+    def test_some_that_the_base_has_no_place_for(self, adapter: Path, refused: Callable[[], str]) -> None:
+        file = adapter / "adapter_model.safetensors"
+        weights = load_file(file)
+        name = min(weights)
+        save_file({**weights, name.replace("layers.0", "layers.7"): weights[name].clone()}, file)
+        assert "the base has no place for 1 of its weights, base_model.model.model.layers.7." in refused()
 
     def test_of_another_rank(self, adapter: Path, refused: Callable[[], str]) -> None:
         self.change(adapter, r=4)

@@ -11,7 +11,9 @@ import pytest
 import torch
 from peft import PeftModel
 from rich.console import Console
+from transformers import AutoTokenizer
 
+from kdzoo.engine.encoding import prompt_ids
 from kdzoo.errors import UserError
 from kdzoo.recipe import load_recipe
 from kdzoo.report.progress import Reporter
@@ -136,6 +138,16 @@ class TestTokenizer:
         first = context().tokenizer
         Path("train.jsonl").unlink()
         assert context().tokenizer.get_vocab() == first.get_vocab()
+
+    def test_it_is_what_plain_transformers_reads_beside_the_models(self, context: Make) -> None:
+        decomposed = "Cafe\N{COMBINING ACUTE ACCENT} </s>"
+        made = context("student.from_scratch.architecture=qwen2")
+        for role in ("student", "teacher"):
+            folder = Path(role)
+            made.model_to_use(ModelRef(role)).save_pretrained(folder)
+            made.tokenizer.save_pretrained(folder)
+            theirs = AutoTokenizer.from_pretrained(folder)(decomposed)["input_ids"]
+            assert theirs == prompt_ids(made.tokenizer, decomposed)
 
     def test_it_encodes_the_data(self, context: Make) -> None:
         tokenizer = context().tokenizer
