@@ -57,7 +57,7 @@ class Worker:
         self._number += 1
         # reading the two texts; then, for each database, the two runs and what is made of their rows
         limits = request.limits
-        most = 2 * limits.seconds + 2 * (limits.seconds + limits.reading_seconds) * len(request.databases)
+        most = 2 * limits.seconds + 2 * (2 * limits.seconds + limits.reading_seconds) * len(request.databases)
         deadline = time.monotonic() + _MOST_SLOWDOWN * most + _GRACE_SECONDS
         try:
             _send(process, {"number": self._number, **request.as_json()})
