@@ -77,7 +77,7 @@ def with_lora(model, seed=0, **settings):
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, weights in adapted.named_parameters():
-            if "lora_B" in name:
+            if "lora_" in name:
                 weights.copy_(torch.randn(weights.shape, generator=generator) * 0.02)
     return adapted
 
@@ -188,8 +188,8 @@ def test_an_adapter_on_the_tied_head_given_as_a_path_answers_as_by_peft_alone(
             exact, ours, theirs = (
                 log_probabilities(m, example).exp() for m in (adapted.eval(), loaded, plain)
             )
-            # merged weights are rounded once more, but are no worse than what peft computes in this precision
-            allowed = max(1e-5 * exact.norm(), 1.5 * (theirs - exact).norm())
+            # merged weights are rounded twice to this precision, those that peft computes with once
+            allowed = max(1e-5 * exact.norm(), 2 * (theirs - exact).norm())
             assert (ours - exact).norm() <= allowed
     for example, tokens in zip(examples, generated(loaded, tokenizer, examples, sharing), strict=True):
         assert_greedy(plain, example, tokens, tokenizer)
