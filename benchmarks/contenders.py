@@ -21,12 +21,12 @@ from peft import LoraConfig, get_peft_model
 from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
 from workload import SHAPES, Shape, as_text, make_examples, make_model, make_tokenizer, reduced
 
-from kdzoo import registry
-from kdzoo.engine.batches import EncodedExample, EncodedExamples
-from kdzoo.engine.learner import Learner
-from kdzoo.engine.sampling import SamplingLimits
-from kdzoo.engine.trainer import KDTrainer
-from kdzoo.stages.train import choose_method
+from kdzoo.engine.prompts.batches import EncodedExample, EncodedExamples
+from kdzoo.engine.prompts.sampling import SamplingLimits
+from kdzoo.engine.training.distillation_module import Learner
+from kdzoo.engine.training.trainer import KDTrainer
+from kdzoo.methods import registry
+from kdzoo.runs.training.train import choose_method
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 

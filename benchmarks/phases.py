@@ -26,9 +26,12 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 from workload import SHAPES, Shape, make_examples, reduced
 
-from kdzoo.engine import conditioned, features, shared, training_step
-from kdzoo.engine.batches import EncodedExample, make_batch
-from kdzoo.engine.learner import Learner
+from kdzoo.engine.losses import scored_hidden_states as features
+from kdzoo.engine.prompts import conditioned
+from kdzoo.engine.prompts import prefix_cached as shared
+from kdzoo.engine.prompts.batches import EncodedExample, make_batch
+from kdzoo.engine.training.distillation_module import Learner
+from kdzoo.engine.training.train import step as training_step
 
 METHODS = ("sft", "rkd", "kid", "gkd")
 PHASES = (

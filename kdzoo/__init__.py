@@ -10,13 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kdzoo import divergences
     from kdzoo.errors import UserError
-    from kdzoo.hookspecs import hookimpl
-    from kdzoo.kind import Kind
-    from kdzoo.method import Method, Options, StepCost, Temperature, WeightedOptions
-    from kdzoo.sequences import ScoredTokens, Sequences
-    from kdzoo.step import ConditionedModel, Step
+    from kdzoo.methods import divergences
+    from kdzoo.methods.hookspecs import hookimpl
+    from kdzoo.methods.method import Method, Options, StepCost, Temperature, WeightedOptions
+    from kdzoo.methods.sequences import ScoredTokens, Sequences
+    from kdzoo.methods.source import Kind
+    from kdzoo.methods.step import ConditionedModel, Step
 
 __all__ = [
     "ConditionedModel",
@@ -35,18 +35,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ConditionedModel": "kdzoo.step",
-    "Kind": "kdzoo.kind",
-    "Method": "kdzoo.method",
-    "Options": "kdzoo.method",
-    "ScoredTokens": "kdzoo.sequences",
-    "Sequences": "kdzoo.sequences",
-    "Step": "kdzoo.step",
-    "StepCost": "kdzoo.method",
-    "Temperature": "kdzoo.method",
+    "ConditionedModel": "kdzoo.methods.step",
+    "Kind": "kdzoo.methods.source",
+    "Method": "kdzoo.methods.method",
+    "Options": "kdzoo.methods.method",
+    "ScoredTokens": "kdzoo.methods.sequences",
+    "Sequences": "kdzoo.methods.sequences",
+    "Step": "kdzoo.methods.step",
+    "StepCost": "kdzoo.methods.method",
+    "Temperature": "kdzoo.methods.method",
     "UserError": "kdzoo.errors",
-    "WeightedOptions": "kdzoo.method",
-    "hookimpl": "kdzoo.hookspecs",
+    "WeightedOptions": "kdzoo.methods.method",
+    "hookimpl": "kdzoo.methods.hookspecs",
 }
 
 
@@ -54,5 +54,5 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     if name == "divergences":
-        return import_module("kdzoo.divergences")
+        return import_module("kdzoo.methods.divergences")
     raise AttributeError(f"module 'kdzoo' has no attribute {name!r}")

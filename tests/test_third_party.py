@@ -16,10 +16,11 @@ import pytest
 import torch
 from rich.console import Console
 
-from kdzoo import fingerprints, pipeline, registry
 from kdzoo.errors import UserError
+from kdzoo.methods import registry
 from kdzoo.recipe import load_recipe
 from kdzoo.report.progress import Reporter
+from kdzoo.runs import fingerprints, pipeline
 from kdzoo.testing import check_method
 
 PAGE = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")

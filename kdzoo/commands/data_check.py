@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from kdzoo.data.config import BirdData, OnError, SpiderData
-from kdzoo.data.example import Example, Splits
-from kdzoo.data.jsonl import read_jsonl
-from kdzoo.data.load import load
-from kdzoo.data.questions import Problems
 from kdzoo.errors import RunError, UserError
-from kdzoo.sql import Item, Judge, Metric
+from kdzoo.tasks.config import BirdData, OnError, SpiderData
+from kdzoo.tasks.example import Example, Splits
+from kdzoo.tasks.load import load
+from kdzoo.tasks.sql import Item, Judge, Metric
+from kdzoo.tasks.text.jsonl import read_jsonl
+from kdzoo.tasks.text_to_sql.questions import Problems
 
 _PERCENTILES = (50, 90, 99, 100)
 _ERRORS_SHOWN = 10
@@ -103,8 +103,8 @@ def _read_text(path: Path, evaluation: str | None, on_error: OnError) -> Splits:
 def _measure(tokenizer: str | None) -> tuple[Callable[[str], int], str]:
     if tokenizer is None:
         return lambda text: len(text.split()), "words"
-    from kdzoo.engine.encoding import count_prompt_tokens
-    from kdzoo.engine.tokenizers import load_tokenizer
+    from kdzoo.engine.models.tokenizers import load_tokenizer
+    from kdzoo.engine.prompts.encoding import count_prompt_tokens
 
     loaded = load_tokenizer(tokenizer)
     return lambda text: count_prompt_tokens(loaded, text), "tokens"

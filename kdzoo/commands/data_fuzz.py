@@ -11,10 +11,10 @@ import click
 from kdzoo.errors import RunError, UserError
 
 if TYPE_CHECKING:
-    from kdzoo.data.questions import Question
     from kdzoo.report.progress import Reporter
-    from kdzoo.sql import Judge
-    from kdzoo.sql.fuzz.build import Effort, Suite
+    from kdzoo.tasks.sql import Judge
+    from kdzoo.tasks.sql.fuzz.build import Effort, Suite
+    from kdzoo.tasks.text_to_sql.questions import Question
 
 _PATH = click.Path(path_type=Path)
 
@@ -41,8 +41,8 @@ def command(
 
     from kdzoo.commands.gold_questions import read_gold_questions
     from kdzoo.report.progress import Reporter
-    from kdzoo.sql import Judge
-    from kdzoo.sql.fuzz.build import LIMITS, Effort
+    from kdzoo.tasks.sql import Judge
+    from kdzoo.tasks.sql.fuzz.build import LIMITS, Effort
 
     by_database: dict[str, list[Question]] = {}
     for question in read_gold_questions(questions, databases):
@@ -75,8 +75,8 @@ def _build(
     from dataclasses import replace
 
     from kdzoo.files import new_folder
-    from kdzoo.sql.fuzz.build import build_suite
-    from kdzoo.sql.journals import settled
+    from kdzoo.tasks.sql.fuzz.build import build_suite
+    from kdzoo.tasks.sql.journals import settled
 
     database = questions[0].database
     queries = [question.sql for question in questions]

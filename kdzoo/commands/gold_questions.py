@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kdzoo.data.database_files import DatabaseFiles
-from kdzoo.data.questions import Keys, Problems, Question, read_json_list, read_questions
 from kdzoo.errors import UserError
-from kdzoo.sql.gold_file import GoldFile
+from kdzoo.tasks.sql.gold_file import GoldFile
+from kdzoo.tasks.text_to_sql.database_files import DatabaseFiles
+from kdzoo.tasks.text_to_sql.questions import Keys, Problems, Question, read_json_list, read_questions
 
 _KEYS = Keys(question=("SpiderSynQuestion", "question"), sql=("query", "SQL"))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from kdzoo.registry import Plugin, discover
+from kdzoo.methods.registry import Plugin, discover
 
 _LEGEND = (
     "p: teacher, q: student, y: ground truth. The last columns are the cost of a step, in passes over "

@@ -35,8 +35,8 @@ def command(
     An interrupted run continues where it stopped when it is started again. Ctrl-C, and the signal that `kill` sends,
     let a training write a checkpoint after the step that it is at; a second one ends at once.
     """
-    from kdzoo.interruption import Interrupted, Interruption
     from kdzoo.recipe import check_model_paths, check_paths, load_recipe, missing_data, rehearsed
+    from kdzoo.runs.interruption import Interrupted, Interruption
 
     loaded = load_recipe(recipe, overrides)
     if rehearse:
@@ -50,15 +50,15 @@ def command(
         check_paths(loaded)
     _quiet_libraries()
     if dry_run:
-        from kdzoo.plan import print_plan
+        from kdzoo.runs.dry_run import print_plan
 
         print_plan(loaded, out, Console())
         return
     interruption = Interruption()
     try:
         with interruption.handled():
-            from kdzoo import pipeline
             from kdzoo.report.progress import Reporter
+            from kdzoo.runs import pipeline
 
             pipeline.run(loaded, out, Reporter(Console(), quiet=quiet), interruption)
     except Interrupted as interrupted:

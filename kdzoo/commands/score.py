@@ -12,9 +12,9 @@ from kdzoo.errors import RunError, UserError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from kdzoo.data.questions import Question
-    from kdzoo.sql import Metric, Outlook, Verdict
-    from kdzoo.sql.scores import Accuracy, Summary
+    from kdzoo.tasks.sql import Metric, Outlook, Verdict
+    from kdzoo.tasks.sql.scores import Accuracy, Summary
+    from kdzoo.tasks.text_to_sql.questions import Question
 
 _METRICS = ("ex", "ts", "bird-ex")
 _PATH = click.Path(path_type=Path)
@@ -56,7 +56,7 @@ def command(
     """
     from kdzoo.commands.gold_questions import read_gold_questions
     from kdzoo.report.table import print_table
-    from kdzoo.sql.scores import summary
+    from kdzoo.tasks.sql.scores import summary
 
     questions = read_gold_questions(data, databases)
     answers = _read_answers(predictions, questions, data, databases)
@@ -77,7 +77,7 @@ def command(
 
 def _read_answers(file: Path, questions: list[Question], data: Path, databases: Path) -> list[str]:
     from kdzoo.commands.gold_questions import describe_gold
-    from kdzoo.sql.predictions import read_predictions, without_database
+    from kdzoo.tasks.sql.predictions import read_predictions, without_database
 
     answers = read_predictions(file, describe_gold(data, questions))
     names = {folder.name for folder in databases.iterdir()}
@@ -93,7 +93,7 @@ def _judge(
     from rich.console import Console
 
     from kdzoo.report.progress import Reporter
-    from kdzoo.sql import Item, Judge, Limits
+    from kdzoo.tasks.sql import Item, Judge, Limits
 
     items = [Item(q.sql, answer, q.database) for q, answer in zip(questions, answers, strict=True)]
     console = Console(stderr=True)
@@ -112,7 +112,7 @@ def _judge(
 
 
 def _difficulty(question: Question, metric: str) -> str | None:
-    from kdzoo.sql.hardness import hardness
+    from kdzoo.tasks.sql.hardness import hardness
 
     if metric == "bird-ex" or question.difficulty is not None:
         return question.difficulty

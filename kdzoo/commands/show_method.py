@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from kdzoo.commands.list_methods import describe
-from kdzoo.method import Method, StepCost
-from kdzoo.registry import Plugin, find, implements
+from kdzoo.methods.method import Method, StepCost
+from kdzoo.methods.registry import Plugin, find, implements
 
 _HOOKS = ("make_training_sequence", "divergence", "aux_loss")
 _LIMITS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}

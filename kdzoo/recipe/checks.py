@@ -13,9 +13,9 @@ from pydantic.fields import FieldInfo
 
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.problems import Problems
-from kdzoo.recipe.spelling import hint, nearest
 from kdzoo.recipe.stages import option_name
 from kdzoo.recipe.toml_text import toml_value
+from kdzoo.spelling import hint, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
 

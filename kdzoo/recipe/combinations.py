@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from kdzoo import registry
+from kdzoo.methods import registry
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.overrides import HEAD, TABLES
 from kdzoo.recipe.problems import Problems
 from kdzoo.recipe.schema import Recipe
-from kdzoo.recipe.spelling import hint
 from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, Stage
+from kdzoo.spelling import hint
 
 _METRICS = {
     "embedded": ("ex", "ts", "exaccerr"),

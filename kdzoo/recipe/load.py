@@ -11,9 +11,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from kdzoo import registry
-from kdzoo.data.config import DataConfig
 from kdzoo.errors import UserError
+from kdzoo.methods import registry
 from kdzoo.recipe import paths
 from kdzoo.recipe.checks import check_keys, check_table, names_of, one_of, shown
 from kdzoo.recipe.combinations import check_combinations
@@ -21,9 +20,10 @@ from kdzoo.recipe.lines import Key, find_lines
 from kdzoo.recipe.overrides import apply_override
 from kdzoo.recipe.problems import Problems
 from kdzoo.recipe.schema import Origin, Recipe, RecipeHead
-from kdzoo.recipe.spelling import hint, nearest
 from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, all_options
 from kdzoo.recipe.tables import EvaluationTable, ModelConfig, TokenizerConfig, Training
+from kdzoo.spelling import hint, nearest
+from kdzoo.tasks.config import DataConfig
 
 _TABLES: dict[str, type[BaseModel]] = {
     "tokenizer": TokenizerConfig,

@@ -7,8 +7,8 @@ from typing import Any
 
 from kdzoo.errors import UserError
 from kdzoo.recipe.lines import Key
-from kdzoo.recipe.spelling import hint
 from kdzoo.recipe.tables import EvaluationTable, Training
+from kdzoo.spelling import hint
 
 TABLES = ("data", "tokenizer", "teacher", "student", "training", "evaluation")
 HEAD = ("name", "seed", "threads")

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kdzoo.data.config import EmbeddedData
 from kdzoo.recipe.paths import missing_data
 from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.stages import EvaluateStage, Stage
@@ -19,6 +18,7 @@ from kdzoo.recipe.tables import (
     TrainedTokenizer,
     Training,
 )
+from kdzoo.tasks.config import EmbeddedData
 
 _STEPS = 4
 _BATCH = 4

@@ -10,10 +10,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, PrivateAttr
 
-from kdzoo.data.config import DataConfig
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, Stage
 from kdzoo.recipe.tables import Evaluation, EvaluationTable, ModelConfig, Table, TokenizerConfig, Training
+from kdzoo.tasks.config import DataConfig
 
 
 def _recipe_name(name: str) -> str:

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
-from kdzoo import registry
 from kdzoo.errors import UserError
-from kdzoo.method import Options
+from kdzoo.methods import registry
+from kdzoo.methods.method import Options
 from kdzoo.recipe.tables import Table
 
 

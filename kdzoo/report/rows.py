@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kdzoo import registry
+from kdzoo.methods import registry
 from kdzoo.recipe import DistillStage, EvaluateStage, FinetuneStage, Recipe
 from kdzoo.report.table import ModelRow
 

@@ -9,9 +9,9 @@ import pluggy
 import torch
 from torch import Tensor
 
-from kdzoo.method import Options
-from kdzoo.registry import Plugin
-from kdzoo.sequences import ScoredTokens, Sequences
+from kdzoo.methods.method import Options
+from kdzoo.methods.registry import Plugin
+from kdzoo.methods.sequences import ScoredTokens, Sequences
 from kdzoo.testing.table_model import RandomBatch, TableStep
 
 SEEDS = range(3)

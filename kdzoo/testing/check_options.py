@@ -9,10 +9,10 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import ValidationError
 
 from kdzoo.errors import UserError
-from kdzoo.method import Options
-from kdzoo.registry import implements
+from kdzoo.methods.method import Options
+from kdzoo.methods.registry import implements
+from kdzoo.methods.used_options import watched
 from kdzoo.testing.case import Case
-from kdzoo.used_options import watched
 
 
 def check_options_are_used(case: Case, given: Options, read: set[str]) -> None:

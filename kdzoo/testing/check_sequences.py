@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from kdzoo.kind import Kind
-from kdzoo.sequences import Sequences
+from kdzoo.methods.sequences import Sequences
+from kdzoo.methods.source import Kind
 from kdzoo.testing.case import SEEDS, Case
 from kdzoo.testing.table_model import VOCABULARY, RandomBatch
 

@@ -13,13 +13,13 @@ import pluggy
 import torch
 from pydantic import ValidationError
 
-from kdzoo.method import Method, Options
-from kdzoo.registry import Plugin, find, hooks_of, implements, plugin_of
+from kdzoo.methods.method import Method, Options
+from kdzoo.methods.registry import Plugin, find, hooks_of, implements, plugin_of
+from kdzoo.methods.used_options import watched
 from kdzoo.testing.case import Case
 from kdzoo.testing.check_losses import check_aux_loss, check_chunks, check_divergence, check_minimum
 from kdzoo.testing.check_options import check_options_are_used
 from kdzoo.testing.check_sequences import check_randomness, check_sequences, check_split
-from kdzoo.used_options import watched
 
 _HOOKS = ("make_training_sequence", "divergence", "aux_loss")
 _TORCH_IMPORTED = 3

@@ -15,9 +15,9 @@ from tokenizers.models import WordLevel
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from kdzoo.kind import Kind
-from kdzoo.randomness import StepGenerator
-from kdzoo.sequences import Sequences
+from kdzoo.methods.randomness import StepGenerator
+from kdzoo.methods.sequences import Sequences
+from kdzoo.methods.source import Kind
 
 VOCABULARY = 12
 """Tokens of the tables' vocabulary: ``make_tokenizer`` names them."""

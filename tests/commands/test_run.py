@@ -93,7 +93,7 @@ class TestARun:
     def test_reads_the_data_and_trains_the_tokenizer_once(
         self, kdzoo: Command, write: Write, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from kdzoo.stages import context
+        from kdzoo.runs import context
 
         calls: list[str] = []
 

@@ -226,7 +226,7 @@ class TestASignal:
         left: str | None,
     ) -> None:
         recipe = write(tiny, ('method = "kid"\noptions = { alpha = 0.5 }', 'method = "fdistill"'))
-        monkeypatch.setattr("kdzoo.interruption._let_go_of_the_terminal", lambda: None)
+        monkeypatch.setattr("kdzoo.runs.interruption._let_go_of_the_terminal", lambda: None)
         handler = signal.getsignal(number)
         send_at(name, done, number)
         ended = kdzoo("run", recipe)

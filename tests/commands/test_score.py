@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from kdzoo.commands.score import command
 from kdzoo.errors import RunError, UserError
-from kdzoo.sql.request import Answer
+from kdzoo.tasks.sql.request import Answer
 
 QUESTIONS = [
     {"db_id": "shop", "question": "How many?", "query": "SELECT count(*) FROM item"},
@@ -174,7 +174,8 @@ def test_a_time_limit_is_the_limit_of_each_query(shop):
 def test_how_long_many_endless_queries_take_is_told(shop, monkeypatch, metric, seconds):
     # each needs more than a first try and then answers
     monkeypatch.setattr(
-        "kdzoo.sql.judge._ask", lambda worker, request: Answer(False, "timeout", slow=request.seconds == 0.1)
+        "kdzoo.tasks.sql.judge._ask",
+        lambda worker, request: Answer(False, "timeout", slow=request.seconds == 0.1),
     )
     shop.ask(QUESTIONS * 5)
     shop.predict(*["SELECT 3"] * 15)

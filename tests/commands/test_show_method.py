@@ -10,7 +10,7 @@ from pydantic import Field
 
 from kdzoo.commands.show_method import command, option_rows
 from kdzoo.errors import UserError
-from kdzoo.method import Method, Options, StepCost
+from kdzoo.methods.method import Method, Options, StepCost
 
 
 def show(*arguments):

@@ -7,8 +7,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from kdzoo.engine.layout import order_for_sharing
-from kdzoo.sequences import Kind, Sequences
+from kdzoo.engine.prompts.prefix_groups import order_for_sharing
+from kdzoo.methods.sequences import Kind, Sequences
 
 VOCABULARY = 60
 

@@ -12,14 +12,14 @@ from architecture_switches import SWITCHES
 from architectures import ARCHITECTURES, VOCABULARY, tiny
 from torch.nn.functional import cross_entropy
 
-from kdzoo.engine.batches import EncodedExample, make_batch
-from kdzoo.engine.conditioning import condition
-from kdzoo.engine.mode import evaluating
-from kdzoo.engine.sampling import SamplingLimits
-from kdzoo.engine.sharing import choose_way
-from kdzoo.engine.way import Shared
-from kdzoo.randomness import StepGenerator
-from kdzoo.sequences import Kind, Sequences
+from kdzoo.engine.models.eval_mode import evaluating
+from kdzoo.engine.prompts.batches import EncodedExample, make_batch
+from kdzoo.engine.prompts.conditioning import condition
+from kdzoo.engine.prompts.probe.choice import choose_way
+from kdzoo.engine.prompts.sampling import SamplingLimits
+from kdzoo.engine.prompts.way import Shared
+from kdzoo.methods.randomness import StepGenerator
+from kdzoo.methods.sequences import Kind, Sequences
 
 OUTPUT = 9
 END = 2

@@ -14,12 +14,12 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from kdzoo import registry
-from kdzoo.engine.batches import EncodedExample, make_batch
-from kdzoo.engine.learner import Learner
-from kdzoo.engine.models import load_pretrained
-from kdzoo.engine.sampling import SamplingLimits
-from kdzoo.stages.train import choose_method
+from kdzoo.engine.models.loading import load_pretrained
+from kdzoo.engine.prompts.batches import EncodedExample, make_batch
+from kdzoo.engine.prompts.sampling import SamplingLimits
+from kdzoo.engine.training.distillation_module import Learner
+from kdzoo.methods import registry
+from kdzoo.runs.training.train import choose_method
 
 SHARING = ("on", "prompt", "off")
 # float32 sums in another order; bfloat16 keeps 8 bits

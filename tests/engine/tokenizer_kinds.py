@@ -14,7 +14,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from kdzoo.engine.tokenizers import train_tokenizer
+from kdzoo.engine.models.tokenizers import train_tokenizer
 
 CORPUS = [
     "SELECT name FROM singer WHERE country LIKE '%</s>%' AND age > 12",

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kdzoo import registry
+from kdzoo.methods import registry
 from kdzoo.testing import TableModel, TableStep, make_tokenizer
 
 

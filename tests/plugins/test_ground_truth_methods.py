@@ -4,7 +4,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from kdzoo import divergences, registry
+from kdzoo import divergences
+from kdzoo.methods import registry
 from kdzoo.testing import check_method
 
 TARGETS = [[3, 4, 5], [], [6, 7]]

@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from kdzoo import divergences
-from kdzoo.sequences import Kind
+from kdzoo.methods.sequences import Kind
 from kdzoo.testing import check_method
 
 TARGETS = [[3, 4, 5, 6], [7], [], [8, 9]]

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from kdzoo import divergences
 from kdzoo.errors import UserError
-from kdzoo.sequences import Kind, Sequences
+from kdzoo.methods.sequences import Kind, Sequences
 from kdzoo.testing import VOCABULARY, TableModel, TableStep, check_method, make_tokenizer
 
 MASK, END = 1, 2  # <s> and </s> of the tests' tokenizer

@@ -4,8 +4,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from kdzoo import registry
-from kdzoo.sequences import Kind
+from kdzoo.methods import registry
+from kdzoo.methods.sequences import Kind
 
 TARGETS = [[3, 4, 5, 6], [7], [], [8, 9]]
 # options under which every sequence is the student's

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kdzoo.data.config import EmbeddedData
 from kdzoo.recipe import Recipe, load_recipe, rehearsed, resolved_toml
+from kdzoo.tasks.config import EmbeddedData
 
 Load = Callable[..., Recipe]
 

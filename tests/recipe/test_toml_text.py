@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kdzoo.data.config import BirdData, EmbeddedData, JsonlData, SpiderData
 from kdzoo.recipe import Recipe, load_recipe, resolved_toml
 from kdzoo.recipe.toml_text import toml_value
+from kdzoo.tasks.config import BirdData, EmbeddedData, JsonlData, SpiderData
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 VALUES = st.recursive(

@@ -14,7 +14,8 @@ import pytest
 import torch
 from pydantic import BaseModel, Field
 
-from kdzoo import Kind, Method, Options, Sequences, StepCost, UserError, divergences, hookimpl, registry
+from kdzoo import Kind, Method, Options, Sequences, StepCost, UserError, divergences, hookimpl
+from kdzoo.methods import registry
 from kdzoo.testing import check_method
 
 Hook = Callable[..., Any]

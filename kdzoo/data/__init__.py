@@ -1,1 +1,0 @@
-"""Datasets, and the prompts and targets made from them."""

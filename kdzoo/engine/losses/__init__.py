@@ -1,0 +1,1 @@
+"""From scored hidden states to losses, a chunk at a time."""

@@ -1,0 +1,145 @@
+"""Scored tokens before they meet the vocabulary, and losses over them computed a chunk at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kdzoo.engine.losses.linear_cross_entropy import linear_cross_entropy
+from kdzoo.methods.closed_form import cross_entropy
+
+# Logits of one chunk at the most. Peak memory of a loss is a small multiple of this, whatever the batch.
+CHUNK_ELEMENTS = 1 << 24
+
+
+@dataclass(eq=False)
+class Features:
+    """N scored tokens of one model: what its projection turns into logits.
+
+    ``rows`` is float [N, hidden size], or [N, V] where the model gave logits at once and ``project`` does nothing.
+    ``parameters`` are the projection's trainable parameters, which gradients must reach too. ``weight`` [V, hidden
+    size] is given where ``project`` is a product with it and no more.
+    """
+
+    rows: Tensor
+    project: Callable[[Tensor], Tensor]
+    vocabulary: int
+    parameters: list[Tensor] = field(default_factory=list)
+    weight: Tensor | None = None
+    _logits: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.rows.shape[0]
+
+    def chunks(self) -> Iterator[slice]:
+        """Cut the tokens so that the logits of each part fit the limit."""
+        size = max(1, CHUNK_ELEMENTS // self.vocabulary)
+        for start in range(0, len(self), size):
+            yield slice(start, min(start + size, len(self)))
+
+    @property
+    def fits_one_chunk(self) -> bool:
+        """Whether all logits may be held at once."""
+        return len(self) * self.vocabulary <= CHUNK_ELEMENTS
+
+    def only(self, tokens: Tensor) -> Features:
+        """The tokens marked in ``tokens`` (bool [N])."""
+        return Features(self.rows[tokens], self.project, self.vocabulary, self.parameters, self.weight)
+
+    def logits(self, part: slice) -> Tensor:
+        """Logits [n, V] of a part, without keeping them."""
+        return self.project(self.rows[part])
+
+    def all_logits(self) -> Tensor:
+        """Logits [N, V] of all tokens, kept: several losses on the same tokens project them once."""
+        if self._logits is None or (torch.is_grad_enabled() and not self._logits.requires_grad):
+            self._logits = self.project(self.rows)
+        return self._logits
+
+
+TokenLoss = Callable[[Tensor, slice], Tensor]
+"""Takes a chunk's student logits [n, V] and which tokens they are; gives the loss of each, [n]."""
+
+
+def sum_over_tokens(features: Features, token_loss: TokenLoss) -> Tensor:
+    """Sum a per-token loss over all tokens of the student: a scalar with gradients, in float32.
+
+    Where the logits do not fit in one chunk, each chunk's gradients are computed while its logits are at hand, so
+    that no more than one chunk of logits ever exists. The result is the same.
+    """
+    if len(features) == 0:
+        return features.rows.sum() * 0.0
+    if features.fits_one_chunk:
+        return token_loss(features.all_logits(), slice(0, len(features))).float().sum()
+    if not torch.is_grad_enabled():
+        parts = [token_loss(features.logits(part), part).float().sum() for part in features.chunks()]
+        return torch.stack(parts).sum()
+    total: Tensor = _ChunkedSum.apply(features, token_loss, features.rows, *features.parameters)  # type: ignore[no-untyped-call]
+    return total
+
+
+def sum_of_cross_entropies(features: Features, labels: Tensor) -> Tensor:
+    """Sum -log q(label) over all tokens; ``labels`` int64 [N]: a scalar with gradients, in float32."""
+    weight = features.weight
+    if weight is None or len(features) == 0 or not _is_computed_at_once(features):
+        return sum_over_tokens(features, lambda logits, part: cross_entropy(logits, labels[part]))
+    return linear_cross_entropy(features.rows, weight, labels)
+
+
+def _is_computed_at_once(features: Features) -> bool:
+    """Whether cross entropy and its gradient are: in single precision, where no other loss has projected the tokens."""
+    lowered = torch.is_autocast_enabled(features.rows.device.type)
+    single = features.rows.dtype == torch.float32 and not lowered
+    return torch.is_grad_enabled() and single and features._logits is None
+
+
+def map_tokens(features: Features, function: Callable[[Tensor, slice], Tensor]) -> Tensor:
+    """Apply a function of logits to all tokens, a chunk at a time: [N]."""
+    # without tokens the function still says of which type its values are
+    parts = list(features.chunks()) or [slice(0, 0)]
+    return torch.cat([function(features.logits(part), part) for part in parts])
+
+
+class _ChunkedSum(torch.autograd.Function):
+    """Computes the gradients in the forward pass; the backward pass only scales them."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, features: Features, token_loss: TokenLoss, rows: Tensor, *parameters: Tensor
+    ) -> Tensor:
+        total = rows.new_zeros((), dtype=torch.float32)
+        rows_gradient = torch.zeros_like(rows) if rows.requires_grad else None
+        # summed in float32: many small contributions would be lost in bfloat16
+        sums = [torch.zeros_like(p, dtype=torch.float32) if p.requires_grad else None for p in parameters]
+        wanted = [p for p in parameters if p.requires_grad]
+        for part in features.chunks():
+            with torch.enable_grad():
+                chunk = rows[part].detach().requires_grad_(rows_gradient is not None)
+                loss = token_loss(features.project(chunk), part).float().sum()
+            inputs = ([chunk] if rows_gradient is not None else []) + wanted
+            gradients = list(torch.autograd.grad(loss, inputs, allow_unused=True))
+            total += loss.detach()
+            if rows_gradient is not None:
+                gradient = gradients.pop(0)
+                if gradient is not None:
+                    rows_gradient[part] = gradient
+            remaining = iter(gradients)
+            for summed in sums:
+                if summed is not None and (gradient := next(remaining)) is not None:
+                    summed += gradient
+        ctx.gradients = (rows_gradient, sums)
+        ctx.dtypes = [p.dtype for p in parameters]
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        scale = upstream[0]
+        rows_gradient, sums = ctx.gradients
+        ctx.gradients = None
+        rows = None if rows_gradient is None else rows_gradient * scale.to(rows_gradient.dtype)
+        weights = [None if s is None else (s * scale).to(d) for s, d in zip(sums, ctx.dtypes, strict=True)]
+        return (None, None, rows, *weights)

@@ -1,0 +1,57 @@
+"""Generating for many prompts: batched, prompts that begin alike together, results in the order asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from kdzoo.engine.prompts.batches import EncodedExample, make_batch
+from kdzoo.engine.prompts.conditioning import condition
+from kdzoo.engine.prompts.prefix_groups import order_for_sharing
+from kdzoo.engine.prompts.probe.choice import choose_way
+from kdzoo.engine.prompts.sampling import SamplingLimits
+from kdzoo.engine.prompts.way import Shared
+from kdzoo.methods.randomness import StepGenerator
+from kdzoo.methods.sequences import Kind
+
+
+def generate_all(
+    model: PreTrainedModel | PeftModel,
+    examples: Sequence[EncodedExample],
+    limits: SamplingLimits,
+    *,
+    kind: Kind,
+    batch_size: int,
+    temperature: float = 0.0,
+    seed: int = 0,
+    sharing: bool = True,
+) -> Iterator[tuple[int, list[int]]]:
+    """Generate one sequence per example, yielding (the example's index, token ids without the padding).
+
+    Examples come in the order that shares most, not in the order given. The model is put in eval mode. Greedy unless
+    ``temperature`` is set; sampling depends on the seed and the example's index alone.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    way = choose_way(
+        model,
+        kind.name.lower(),
+        prompt=max((len(example.prompt) for example in examples), default=0),
+        output=limits.output,
+        sharing="on" if sharing else "off",
+    )
+    order = order_for_sharing([example.prompt for example in examples])
+    for start in range(0, len(order), batch_size):
+        rows = [examples[i] for i in order[start : start + batch_size]]
+        batch = make_batch(rows, share_beginnings=isinstance(way, Shared)).to(device)
+        generator = StepGenerator(seed, 0, batch.examples)
+        conditioned = condition(model, batch, limits, generator, kind=kind, way=way)
+        with torch.no_grad():
+            generated = conditioned.generate(temperature=temperature)
+        for index, tokens, length in zip(
+            batch.examples, generated.tokens.tolist(), generated.lengths.tolist(), strict=True
+        ):
+            yield index, tokens[:length]

@@ -1,0 +1,1 @@
+"""Models before they meet a prompt: loading, adapters, tokenizers, the decoder and its head."""

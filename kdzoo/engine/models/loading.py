@@ -1,0 +1,237 @@
+"""Making models: loaded from a folder or hub name, built from scratch, with or without LoRA."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    GenerationConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.utils import GENERATION_CONFIG_NAME
+
+from kdzoo.engine.models.adapter_folder import base_of, is_adapter
+from kdzoo.engine.models.adapters import check_adapter, load_adapter, merge
+from kdzoo.engine.models.end_tokens import ending_at
+from kdzoo.engine.models.load_errors import told_as
+from kdzoo.errors import UserError
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Low-rank adapters: ``target_modules`` is ``"all-linear"`` or a list of module names."""
+
+    rank: int
+    alpha: float
+    dropout: float = 0.0
+    target_modules: str | tuple[str, ...] = "all-linear"
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a model comes from: ``path`` (local folder or hub name), or an architecture's configuration."""
+
+    path: str | None = None
+    revision: str | None = None
+    architecture: dict[str, Any] | None = None
+    dtype: str = "float32"
+    attention: str | None = None
+
+
+def make_config(
+    architecture: dict[str, Any], vocabulary: int, special: dict[str, int | None]
+) -> PretrainedConfig:
+    """Build the configuration of a model from scratch.
+
+    Raises:
+        UserError: the architecture does not exist, or one of its settings is unknown or impossible.
+    """
+    settings = dict(architecture)
+    family = settings.pop("architecture")
+    if family not in CONFIG_MAPPING:
+        close = difflib.get_close_matches(family, list(CONFIG_MAPPING), n=1)
+        raise UserError(
+            f"from_scratch: no architecture {family!r}" + (f"; did you mean {close[0]!r}?" if close else "")
+        )
+    known = CONFIG_MAPPING[family]()
+    for name in settings:
+        if not hasattr(known, name):
+            names = [n for n in known.to_dict() if not n.startswith("_")]
+            close = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise UserError(f"from_scratch: {family} has no setting {name!r}{hint}")
+    try:
+        return AutoConfig.for_model(family, vocab_size=vocabulary, **special, **settings)
+    except Exception as error:  # each family's config class checks its settings in its own way
+        reason = " ".join(str(error).split())
+        raise UserError(f"from_scratch: {family} does not accept these settings: {reason}") from error
+
+
+def build_model(
+    source: ModelSource, vocabulary: int, special: dict[str, int | None], seed: int
+) -> PreTrainedModel:
+    """Load the model, or build it with random weights that depend on the seed alone.
+
+    Raises:
+        UserError: it cannot be found, loaded or built.
+    """
+    if source.architecture is not None:
+        config = make_config(source.architecture, vocabulary, special)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            try:
+                model = AutoModelForCausalLM.from_config(
+                    config, dtype=getattr(torch, source.dtype), attn_implementation=source.attention
+                )
+            except (ValueError, RuntimeError, ZeroDivisionError) as error:
+                raise UserError(f"from_scratch: the model cannot be built: {error}") from error
+        assert isinstance(model, PreTrainedModel)
+        return model
+    assert source.path is not None
+    return load_pretrained(source.path, source.revision, source.dtype, source.attention)
+
+
+def load_config(path: str, revision: str | None) -> PretrainedConfig:
+    """Load a model's configuration alone; an adapter's is that of its base.
+
+    Raises:
+        UserError: it cannot be found or read, or an adapter is of a kind that cannot be used.
+    """
+    if is_adapter(Path(path)):
+        check_adapter(Path(path))
+        base = base_of(Path(path))
+        return load_config(base.path, base.revision)
+    with told_as(f"the model {path!r} cannot be loaded"):
+        config = AutoConfig.from_pretrained(path, revision=revision)
+    assert isinstance(config, PretrainedConfig)
+    return config
+
+
+def load_pretrained(
+    path: str, revision: str | None, dtype: str, attention: str | None = None
+) -> PreTrainedModel:
+    """Load a model in Hugging Face format. A folder that holds an adapter gives its base with the adapter merged in.
+
+    Raises:
+        UserError: it cannot be found or loaded, or some of its weights are missing or of another size.
+    """
+    folder = Path(path)
+    if is_adapter(folder):
+        source = ModelSource(dtype=dtype, attention=attention)
+        model = load_trained(folder, source, dtype, trainable=False)
+        assert isinstance(model, PeftModel)
+        merged = merge(model).requires_grad_(True)
+        merged.generation_config = _generation_config(folder) or merged.generation_config
+        return merged
+    with told_as(f"the model {path!r} cannot be loaded"):
+        loaded, report = AutoModelForCausalLM.from_pretrained(
+            path,
+            revision=revision,
+            dtype=getattr(torch, dtype),
+            attn_implementation=attention,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are told below
+        )
+    _check_loaded(path, report)
+    assert isinstance(loaded, PreTrainedModel)
+    return loaded
+
+
+def _check_loaded(path: str, report: dict[str, Any]) -> None:
+    """Refuse a model with weights that are not in its files: they would be random numbers."""
+    for name, saved, expected in sorted(report["mismatched_keys"]):
+        raise UserError(
+            f"the model {path!r} cannot be loaded: {name} is of size {list(saved)} in its files, and "
+            f"{list(expected)} by its configuration"
+        )
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise UserError(
+            f"the model {path!r} cannot be loaded: its files lack {len(missing)} of its weights, {missing[0]} for one"
+        )
+
+
+def add_lora(model: PreTrainedModel, lora: Lora, seed: int) -> PeftModel:
+    """Put trainable low-rank adapters on a model; everything else is frozen.
+
+    Raises:
+        UserError: a target module does not exist in the model.
+    """
+    targets: Any = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=targets,
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            adapted = get_peft_model(model, config)
+        except ValueError as error:
+            raise UserError(f"lora: {error}") from error
+    assert isinstance(adapted, PeftModel)
+    return adapted
+
+
+def load_trained(
+    folder: Path, base: ModelSource, dtype: str, *, trainable: bool
+) -> PreTrainedModel | PeftModel:
+    """Load what a stage saved: a whole model, or an adapter on its base.
+
+    The adapter's base is the folder or hub name that its configuration names, or the folder ``base`` beside it.
+
+    Raises:
+        UserError: it cannot be loaded, or the adapter does not fit its base.
+    """
+    if not is_adapter(folder):
+        return load_pretrained(str(folder), None, dtype, base.attention)
+    check_adapter(folder)
+    named = base_of(folder)
+    revision = base.revision if named.path == base.path else named.revision
+    model = load_pretrained(named.path, revision, dtype, base.attention)
+    model.generation_config = _generation_config(folder) or model.generation_config
+    return load_adapter(model, folder, named.path, trainable=trainable)
+
+
+def save_trained(
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    ends: tuple[int, ...],
+    folder: Path,
+) -> None:
+    """Save a model or its adapter with its tokenizer so that plain transformers gives the same answers.
+
+    ``ends`` are the ids that end a generated sequence; they are saved as its generation configuration.
+    """
+    inner = model.get_base_model() if isinstance(model, PeftModel) else model
+    inner.generation_config = ending_at(model, ends, tokenizer.pad_token_id)
+    model.save_pretrained(str(folder))
+    inner.generation_config.save_pretrained(str(folder))  # an adapter does not bring it by itself
+    tokenizer.save_pretrained(str(folder))
+
+
+def _generation_config(folder: Path) -> GenerationConfig | None:
+    """The generation configuration of an adapter's folder, if it has one."""
+    if not (folder / GENERATION_CONFIG_NAME).is_file():
+        return None
+    with told_as(f"{folder / GENERATION_CONFIG_NAME} cannot be read"):
+        found = GenerationConfig.from_pretrained(str(folder))
+    assert isinstance(found, GenerationConfig)
+    return found
+
+
+def count_parameters(model: torch.nn.Module) -> int:
+    """The number of parameters, adapters included."""
+    return sum(p.numel() for p in model.parameters())

@@ -1,0 +1,205 @@
+"""A made-up batch as long as a run's, on which ways of running a model are compared with each row by itself."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from kdzoo.engine.losses.scored_hidden_states import Features
+from kdzoo.engine.models.decoder_and_head import vocabulary_of
+from kdzoo.engine.prompts.full_forward import OrdinaryPrompt
+from kdzoo.engine.prompts.prefix_cached import SharedPrompt
+from kdzoo.engine.prompts.prefix_groups import WORTHWHILE_TOKENS, PromptLayout, lay_out, lay_out_groups
+from kdzoo.engine.prompts.probe.rounding import rounding_anew
+from kdzoo.engine.prompts.sampling import SamplingLimits
+from kdzoo.methods.randomness import StepGenerator
+from kdzoo.methods.sequences import Kind, Sequences
+
+# The tokens of a sequence that are compared: its last ones, which have the most before them.
+_COMPARED = 8
+
+Rows = list[Tensor]
+"""Float32 [n, V] for each row: what predicts the last tokens of its sequence."""
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """Prompts in groups and one sequence after each; ``pairs`` has another beside it."""
+
+    model: PreTrainedModel | PeftModel
+    prompts: list[list[int]]
+    groups: tuple[int, ...]
+    sequences: Sequences
+    pairs: Sequences
+
+    @staticmethod
+    def of_run(
+        model: PreTrainedModel | PeftModel, prompt: int, output: int, width: int | None = None
+    ) -> Probe:
+        """Rows as long as a run's longest prompt and sequence, laid out as unevenly as a batch can be.
+
+        A long beginning without a rest stands beside a short beginning with long rests, so that with the sequence a
+        row takes ``width`` columns, or as many as it can; and both beside a prompt of almost nothing.
+        """
+        draw = _tokens_of(model)
+        beginning = draw(min(WORTHWHILE_TOKENS, (prompt - 1) // 2))
+        alone, rest = prompt - 1, prompt - 1 - len(beginning)
+        if width is not None:
+            alone = min(alone, width - output - min(rest, (width - output) // 2))
+            rest = min(rest, width - output - alone)
+        prompts = [
+            draw(min(3, prompt)),
+            beginning + draw(rest + 1),
+            beginning + draw(rest // 2 + 1),
+            draw(alone + 1),
+        ]
+        targets = [draw(min(count, output)) for count in (output, 5, 3, output)]
+        others = [draw(min(count, output)) for count in (6, output, 2, 4)]
+        return _probe(model, prompts, (1, 2, 1), targets, others)
+
+    @staticmethod
+    def across(model: PreTrainedModel | PeftModel, length: int, longest: int) -> Probe:
+        """One row whose prompt is just shorter than ``length`` tokens and whose sequence leads beyond.
+
+        It has no more than ``longest`` tokens in all, which are more than ``length``.
+        """
+        draw = _tokens_of(model)
+        prompt = draw(max(1, length - 3))
+        count = min(6, longest - len(prompt))
+        return _probe(model, [prompt], (1,), [draw(count)], [draw(count)])
+
+    def only(self, *rows: int) -> Probe:
+        """Some of the rows, each a group of its own."""
+        chosen = torch.tensor(rows, device=self.sequences.tokens.device)
+        own, first = self.sequences, chosen * 2
+        pairs = torch.stack([first, first + 1], dim=1).flatten()
+        return Probe(
+            self.model,
+            [self.prompts[row] for row in rows],
+            (1,) * len(rows),
+            Sequences(own.tokens[chosen], own.lengths[chosen], own.kinds[chosen]),
+            Sequences(self.pairs.tokens[pairs], self.pairs.lengths[pairs], self.pairs.kinds[pairs], 2),
+        )
+
+    @property
+    def grouped(self) -> PromptLayout:
+        """The prompts in the groups of this probe."""
+        return lay_out_groups(self.prompts, self.groups)
+
+    @property
+    def apart(self) -> PromptLayout:
+        """The prompts without shared beginnings."""
+        return lay_out(self.prompts, share_beginnings=False)
+
+    def alone(self) -> Rows:
+        """Each row by itself, without padding, mask, positions or cache: what every other way must equal."""
+        return self._ordinary(rows_at_once=1)
+
+    def alone_rounded_anew(self) -> Rows:
+        """The same with every number rounded anew."""
+        with rounding_anew(self.model):
+            return self.alone()
+
+    def alone_with_another_end(self) -> Rows:
+        """The same where the last token of each sequence is another; what predicts it must not know."""
+        tokens, last = self.sequences.tokens.clone(), (self.sequences.lengths - 1)[:, None]
+        changed = (tokens.gather(1, last) + 1) % (vocabulary_of(self.model) - 1)
+        sequences = self.sequences.rewritten(tokens.scatter(1, last, changed), Kind.IMPERFECT)
+        return Probe(self.model, self.prompts, self.groups, sequences, self.pairs).alone()
+
+    def together(self) -> Rows:
+        """All rows in one padded forward pass."""
+        return self._ordinary(rows_at_once=None)
+
+    def shared(self, layout: PromptLayout) -> Rows:
+        """All rows, after prompts that are read once."""
+        return self._rows(self._shared(layout, packs=False).eval_features(self.sequences), self.sequences)
+
+    def shared_in_training_mode(self) -> Rows:
+        """The same with training mode's dropout and noise, but without gradients."""
+        modules = list(self.model.modules())
+        modes = [module.training for module in modules]
+        device = next(self.model.parameters()).device
+        devices = [device] if device.type == "cuda" else []
+        try:
+            for module in modules:
+                module.training = True
+            with torch.random.fork_rng(devices=devices), torch.no_grad():
+                features = self._shared(self.apart, packs=False)._run(self.sequences)
+                return self._rows(features, self.sequences)
+        finally:
+            for module, mode in zip(modules, modes, strict=True):
+                module.training = mode
+
+    def repeated(self, layout: PromptLayout) -> Rows:
+        """Two sequences after each prompt that is read once, its row repeated."""
+        return self._rows(self._shared(layout, packs=False).eval_features(self.pairs), self.pairs)
+
+    def packed(self, layout: PromptLayout) -> Rows:
+        """Two sequences after each prompt that is read once, packed into one row."""
+        return self._rows(self._shared(layout, packs=True).eval_features(self.pairs), self.pairs)
+
+    def _ordinary(self, *, rows_at_once: int | None) -> Rows:
+        conditioned = OrdinaryPrompt(
+            self.model,
+            self.prompts,
+            self._limits,
+            self._generator,
+            kind=Kind.STUDENT,
+            device=self.sequences.tokens.device,
+            rows_at_once=rows_at_once,
+        )
+        return self._rows(conditioned.eval_features(self.sequences), self.sequences)
+
+    def _shared(self, layout: PromptLayout, *, packs: bool) -> SharedPrompt:
+        layout = layout.to(self.sequences.tokens.device)
+        return SharedPrompt(
+            self.model, layout, self._limits, self._generator, kind=Kind.STUDENT, trains=False, packs=packs
+        )
+
+    @property
+    def _limits(self) -> SamplingLimits:
+        return SamplingLimits(self.sequences.tokens.shape[1], (0,))
+
+    @property
+    def _generator(self) -> StepGenerator:
+        return StepGenerator(0, 0, range(len(self.prompts)))
+
+    def _rows(self, features: Features, sequences: Sequences) -> Rows:
+        mask, lengths = sequences.mask, sequences.lengths
+        column = torch.arange(mask.shape[1], device=mask.device)
+        with torch.no_grad():
+            last = features.only((column >= lengths[:, None] - _COMPARED)[mask])
+            logits = last.project(last.rows).float()
+        return list(torch.split(logits, lengths.clamp_max(_COMPARED).tolist()))
+
+
+def _tokens_of(model: PreTrainedModel | PeftModel) -> Callable[[int], list[int]]:
+    """Draws so many tokens that the model has."""
+    source, last = random.Random(0), vocabulary_of(model) - 1
+    return lambda count: [source.randrange(1, last) for _ in range(count)]
+
+
+def _probe(
+    model: PreTrainedModel | PeftModel,
+    prompts: list[list[int]],
+    groups: tuple[int, ...],
+    targets: list[list[int]],
+    others: list[list[int]],
+) -> Probe:
+    # half of each other sequence begins like the target, so that packing has something to put together
+    others = [
+        [*target[: len(other) // 2], *other[len(target[: len(other) // 2]) :]]
+        for target, other in zip(targets, others, strict=True)
+    ]
+    device = next(model.parameters()).device
+    sequences = Sequences.of(targets, Kind.GROUND_TRUTH).to(device)
+    return Probe(
+        model, prompts, groups, sequences, sequences.beside(Sequences.of(others, Kind.IMPERFECT).to(device))
+    )

@@ -1,0 +1,40 @@
+"""The ways in which a model can be run over a batch's prompts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kdzoo.engine.prompts.prefix_groups import PromptLayout
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Each prompt is read once (`kdzoo.engine.prompts.prefix_cached`).
+
+    ``packs``: several sequences after one prompt may stand in one row. ``widest``: the columns that prompt and
+    sequences may take, padding included, where the model counts them (a window does); a batch that is wider shares
+    no beginnings. ``repeatable``: training mode gives the numbers of eval mode.
+    """
+
+    packs: bool = False
+    widest: int | None = None
+    repeatable: bool = False
+
+    def fits(self, layout: PromptLayout, output: int) -> bool:
+        """Whether sequences of ``output`` tokens can follow prompts that are laid out so."""
+        return self.widest is None or layout.width + output <= self.widest
+
+
+@dataclass(frozen=True)
+class Ordinary:
+    """Prompt and sequence are run together every time (`kdzoo.engine.prompts.full_forward`).
+
+    ``rows_at_once``: None for all rows of a batch, padded; 1 for each row by itself. ``caches``: what has been read is
+    kept while a sequence is generated.
+    """
+
+    rows_at_once: int | None = None
+    caches: bool = True
+
+
+Way = Shared | Ordinary

@@ -1,0 +1,1 @@
+"""The training step, top down, and transformers' Trainer around it."""

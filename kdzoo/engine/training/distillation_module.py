@@ -1,0 +1,137 @@
+"""The module that the trainer trains: its forward pass is one whole step of a method."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from kdzoo.engine.models.decoder_and_head import shared_vocabulary
+from kdzoo.engine.prompts.batches import Batch
+from kdzoo.engine.prompts.conditioned import Conditioned
+from kdzoo.engine.prompts.conditioning import condition
+from kdzoo.engine.prompts.probe.choice import Sharing, choose_way
+from kdzoo.engine.prompts.sampling import SamplingLimits
+from kdzoo.engine.prompts.way import Shared
+from kdzoo.engine.training.step import (
+    ChosenMethod,
+    Loss,
+    TokenCounts,
+    TrainingStep,
+    loss_of,
+    make_training_sequence,
+)
+from kdzoo.methods.randomness import StepGenerator
+from kdzoo.methods.sequences import Kind, Sequences
+
+
+class Learner(nn.Module):
+    """A student, the method that trains it, and (not as a submodule: it is never trained or saved) its teacher.
+
+    Everything that a step computes happens in ``forward``, so that the wrappers of distributed and mixed-precision
+    training see every use of the student.
+    """
+
+    def __init__(
+        self,
+        student: PreTrainedModel | PeftModel,
+        teacher: PreTrainedModel | PeftModel | None,
+        method: ChosenMethod,
+        tokenizer: PreTrainedTokenizerBase,
+        limits: SamplingLimits,
+        *,
+        seed: int,
+        sharing: Sharing = "on",
+        prompt_limit: int = 0,
+    ) -> None:
+        super().__init__()
+        self.student = student
+        self._teacher = (teacher,)  # in a tuple, so that torch does not register it as a submodule
+        if teacher is not None:
+            teacher.eval().requires_grad_(False)
+        self.method = method
+        self.tokenizer = tokenizer
+        # what one model makes up, the other is to read
+        models = [student] if teacher is None else [student, teacher]
+        self.limits = replace(limits, vocabulary=shared_vocabulary(*models))
+        self.seed = seed
+        self.progress = 0.0
+        self.optimizer_step = 0
+        self.last_loss: Loss | None = None
+        self._student_way = choose_way(
+            student, "student", prompt=prompt_limit, output=limits.output, sharing=sharing, trains=True
+        )
+        ways = [self._student_way]
+        if teacher is not None:
+            self._teacher_way = choose_way(
+                teacher, "teacher", prompt=prompt_limit, output=limits.output, sharing=sharing
+            )
+            ways.append(self._teacher_way)
+        self.shares_beginnings = sharing == "on" and any(isinstance(way, Shared) for way in ways)
+
+    def forward(self, batch: Batch, counts: TokenCounts | None = None) -> Tensor:
+        """Run one step on a batch and give its loss, a scalar.
+
+        ``counts`` are given where the batch is a part of an optimizer step; otherwise the batch (of all processes)
+        is the whole of it.
+        """
+        step = self.step(batch, trains=torch.is_grad_enabled())
+        if batch.training_sequence is not None:
+            step.training_sequence = batch.training_sequence
+        else:
+            make_training_sequence(self.method, step)
+        counts = counts or count_tokens([step.training_sequence], [step.target])
+        loss = loss_of(self.method, step, counts)
+        self.last_loss = loss
+        return loss.total
+
+    def with_training_sequence(self, batch: Batch) -> Batch:
+        """Make a batch's training sequences ahead of its step, which then draws on as if it had made them itself."""
+        step = self.step(batch, trains=False)
+        sequences = make_training_sequence(self.method, step)
+        return replace(batch, training_sequence=sequences, generator=step.generator)
+
+    def step(self, batch: Batch, *, trains: bool) -> TrainingStep:
+        """Condition both models on the batch's prompts."""
+        generator = batch.generator or StepGenerator(self.seed, self.optimizer_step, batch.examples)
+        student = condition(
+            self.student,
+            batch,
+            self.limits,
+            generator,
+            kind=Kind.STUDENT,
+            way=self._student_way,
+            trains=trains,
+        )
+        return TrainingStep(
+            target=batch.target,
+            teacher_target=batch.teacher_target,
+            student=student,
+            teacher=lambda: self._conditioned_teacher(batch, generator),
+            tokenizer=self.tokenizer,
+            progress=self.progress,
+            generator=generator,
+        )
+
+    def _conditioned_teacher(self, batch: Batch, generator: StepGenerator) -> Conditioned:
+        (teacher,) = self._teacher
+        if teacher is None:
+            raise ValueError(f"the method {self.method.name!r} needs a teacher, and the stage has none")
+        return condition(teacher, batch, self.limits, generator, kind=Kind.TEACHER, way=self._teacher_way)
+
+
+def count_tokens(training_sequences: list[Sequences], targets: list[Sequences]) -> TokenCounts:
+    """Count the scored tokens and the ground truth's, over all processes; at least 1 each."""
+    counts = torch.stack(
+        [
+            torch.stack([sequences.lengths.sum() for sequences in training_sequences]).sum(),
+            torch.stack([sequences.lengths.sum() for sequences in targets]).sum(),
+        ]
+    )
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(counts)
+    counts = counts.clamp_min(1)
+    return TokenCounts(counts[0], counts[1])

@@ -1,0 +1,171 @@
+"""transformers' Trainer, taught to draw groups, count tokens over a whole optimizer step, and save the student."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel, set_peft_model_state_dict
+from peft.utils import load_peft_weights
+from torch import Tensor, nn
+from torch.utils.data import Sampler
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from kdzoo.engine.prompts.batches import (
+    Batch,
+    EncodedExample,
+    EncodedExamples,
+    GroupedSampler,
+    SeededSampler,
+    make_batch,
+)
+from kdzoo.engine.training.distillation_module import Learner, count_tokens
+from kdzoo.engine.training.step import TokenCounts
+
+
+class DivergedError(Exception):
+    """A loss, a gradient or a weight is no longer finite; the message says when: "at step 7"."""
+
+
+class KDTrainer(Trainer):  # type: ignore[misc]
+    """Trains a `Learner`. Losses are sums over tokens divided by the number of tokens of the whole optimizer step.
+
+    Everything else (mixed precision, accumulation, clipping, schedules, distribution, checkpoints, loggers) is
+    transformers' own.
+    """
+
+    # compute_loss divides by the whole step's tokens; the Trainer must not divide again
+    loss_is_scaled_for_ga = True
+
+    def __init__(
+        self,
+        learner: Learner,
+        examples: EncodedExamples,
+        arguments: TrainingArguments,
+        *,
+        group_size: int | None = None,
+        callbacks: list[TrainerCallback] | None = None,
+    ) -> None:
+        super().__init__(
+            model=learner,
+            args=arguments,
+            train_dataset=examples,
+            data_collator=self._collate,
+            callbacks=callbacks,
+        )
+        self._learner = learner
+        self._group_size = group_size
+        self._counts: TokenCounts | None = None
+        self._logged: dict[str, float] = defaultdict(float)
+        self._steps_logged = 0
+        self.tokens_seen = 0
+
+    def _collate(self, examples: list[EncodedExample]) -> dict[str, Batch]:
+        return {"batch": make_batch(examples, share_beginnings=self._learner.shares_beginnings)}
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        examples = self.train_dataset.examples
+        if self._group_size is None:
+            return SeededSampler(len(examples), self.args.seed)
+        size = self.args.per_device_train_batch_size
+        lengths = [len(e.target) for e in examples]
+        return GroupedSampler([e.group for e in examples], lengths, size, self._group_size, self.args.seed)
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[dict[str, Batch]], None]:
+        """Collect the parts of one optimizer step; where there are several, count their tokens beforehand.
+
+        The sequences of all parts must then be known before the first loss, so methods that make sequences make
+        them here. The parts share neither caches nor gradients, so memory does not grow with their number.
+        """
+        batches = [inputs for _, inputs in zip(range(num_batches), epoch_iterator, strict=False)]
+        self._learner.progress = self.state.global_step / max(1, self.state.max_steps)
+        self._learner.optimizer_step = self.state.global_step
+        self._counts = None
+        self._steps_logged += 1
+        if len(batches) > 1:
+            self._learner.train()
+            if self._learner.method.makes_sequences:
+                with self.accelerator.autocast():
+                    batches = [
+                        {"batch": self._learner.with_training_sequence(inputs["batch"])} for inputs in batches
+                    ]
+            parts = [inputs["batch"] for inputs in batches]
+            targets = [part.target for part in parts]
+            sequences = [part.training_sequence or part.target for part in parts]
+            self._counts = count_tokens(sequences, targets)
+        return batches, None
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Batch],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor:
+        """Run one part of an optimizer step. Distributed training averages gradients, so the loss is scaled up.
+
+        Raises:
+            DivergedError: the loss is not finite; the weights stay as the last step left them.
+        """
+        batch = inputs["batch"]
+        loss: Tensor = model(batch, self._counts)
+        terms = self._learner.last_loss
+        assert terms is not None
+        kd_loss, aux_loss = float(terms.divergence), float(terms.auxiliary)
+        if not math.isfinite(kd_loss + aux_loss):
+            raise DivergedError(f"at step {self.state.global_step + 1}")
+        self._logged["kd_loss"] += kd_loss
+        self._logged["aux_loss"] += aux_loss
+        self.tokens_seen += sum(len(prompt) for prompt in batch.prompts) + int(batch.target.lengths.sum())
+        scaled: Tensor = loss * self.accelerator.num_processes
+        return scaled
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log the two terms of the loss beside it.
+
+        Raises:
+            DivergedError: the gradients of the step are not finite.
+        """
+        if "loss" in logs:
+            logs |= {name: total / max(1, self._steps_logged) for name, total in self._logged.items()}
+            self._logged.clear()
+            self._steps_logged = 0
+        super().log(logs, start_time)
+        if not math.isfinite(logs.get("grad_norm", 0.0)):
+            raise DivergedError(f"at step {self.state.global_step}")
+
+    def load_student(self, checkpoint: Path) -> None:
+        """Give the student the weights of a checkpoint."""
+        self._load_from_checkpoint(str(checkpoint))
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
+        if not self.args.should_save:
+            return
+        trained = (weights for weights in self._learner.student.parameters() if weights.requires_grad)
+        if not all(bool(weights.isfinite().all()) for weights in trained):
+            # a checkpoint of it would let every later start diverge at once; the last step is saved too
+            raise DivergedError(f"at step {self.state.global_step}")
+        folder = output_dir or self.args.output_dir
+        prefix = "student."
+        if state_dict is not None:
+            state_dict = {
+                name.removeprefix(prefix): value
+                for name, value in state_dict.items()
+                if name.startswith(prefix)
+            }
+        self._learner.student.save_pretrained(folder, state_dict=state_dict)
+        self._learner.tokenizer.save_pretrained(folder)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        student = self._learner.student
+        if isinstance(student, PeftModel):
+            set_peft_model_state_dict(student, load_peft_weights(resume_from_checkpoint, device="cpu"))
+        else:
+            saved = type(student).from_pretrained(resume_from_checkpoint, dtype=student.dtype)
+            student.load_state_dict(saved.state_dict())

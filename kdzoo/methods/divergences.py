@@ -1,0 +1,137 @@
+"""Divergences between teacher and student, per token, in nats.
+
+Each function takes the student's and the teacher's logits, float [N, V], and gives float32 [N]. In all
+formulas p is the teacher's distribution and q the student's, both the softmax of the logits over V at
+temperature 1. Gradients reach the student's logits only, and only once (no second derivatives).
+
+Everything is computed in float32 from log-softmax. A probability of exactly zero (a logit of minus infinity)
+is given the logarithm -10,000: where the formula has 0 log 0 it contributes nothing, and where it is infinite
+the value is large but finite, as is its gradient.
+
+The formulas at the end give each value with its gradient with respect to the student's logits z: for a
+divergence D with derivative g = dD/dq, that is q (g - sum q g), in which a constant added to g makes no
+difference.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from kdzoo.methods.closed_form import Formula
+
+
+def forward_kl(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    """KL(p‖q) = sum p (log p - log q). Hinton et al. 2015; the FKD of the KID paper."""
+    return _evaluate(_forward_kl, student_logits, teacher_logits)
+
+
+def reverse_kl(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    """KL(q‖p) = sum q (log q - log p). Gu et al. 2023 (MiniLLM), here per token; the RKD of the KID paper."""
+    return _evaluate(_reverse_kl, student_logits, teacher_logits)
+
+
+def jensen_shannon(student_logits: Tensor, teacher_logits: Tensor, beta: float = 0.5) -> Tensor:
+    """Generalised Jensen-Shannon divergence: beta KL(p‖m) + (1 - beta) KL(q‖m), m = beta p + (1 - beta) q.
+
+    Agarwal et al. 2024 (GKD); ``beta`` 0.5 is equation 4 of the KID paper. Lies between 0 and log 2. The
+    formula itself vanishes at ``beta`` 0 and 1; there, as in TRL, it stands for `forward_kl` and
+    `reverse_kl`: the limits of the divergence over beta and over 1 - beta.
+
+    Raises:
+        ValueError: ``beta`` is not between 0 and 1.
+    """
+    if not 0 <= beta <= 1:
+        raise ValueError(f"beta must lie between 0 and 1, not {beta}")
+    if beta == 0:
+        return forward_kl(student_logits, teacher_logits)
+    if beta == 1:
+        return reverse_kl(student_logits, teacher_logits)
+    return _evaluate(partial(_jensen_shannon, beta=beta), student_logits, teacher_logits)
+
+
+def teacher_to_mixture_kl(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    """KL(p‖m) with m = p/2 + q/2, from 0 to log 2. Wen et al. 2023: JS on the teacher's sequences."""
+    return _evaluate(_teacher_to_mixture_kl, student_logits, teacher_logits)
+
+
+def student_to_mixture_kl(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    """KL(q‖m) with m = p/2 + q/2, from 0 to log 2. Wen et al. 2023: JS on the student's sequences."""
+    return _evaluate(_student_to_mixture_kl, student_logits, teacher_logits)
+
+
+def total_variation(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    """Total variation distance 1/2 sum abs(p - q), 0 to 1. Wen et al. 2023; the KID paper, equation 5."""
+    return _evaluate(_total_variation, student_logits, teacher_logits)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Entropy -sum q log q of the softmax of logits [N, V]: float32 [N], between 0 and log V."""
+    log_q = logits.float().log_softmax(-1)
+    q = log_q.exp()
+    return -(q * log_q.masked_fill(q == 0, 0)).sum(-1)
+
+
+def _evaluate(formula: Formula, student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    from kdzoo.methods import closed_form  # here, because it imports torch
+
+    return closed_form.evaluate(formula, student_logits, teacher_logits)
+
+
+def _forward_kl(log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
+    p = log_p.exp()
+    value = log_p.sub_(log_q).mul_(p).sum(-1)
+    return value, log_q.exp_().sub_(p)
+
+
+def _reverse_kl(log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
+    q = log_q.exp()
+    terms = log_q.sub_(log_p).mul_(q)
+    value = terms.sum(-1)
+    return value, terms.sub_(q.mul_(value[..., None]))
+
+
+def _jensen_shannon(log_p: Tensor, log_q: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    p, q = log_p.exp(), log_q.exp()
+    log_m = _log_mixture(p, q, beta)
+    of_teacher = log_p.sub_(log_m).mul_(p).sum(-1)
+    terms = log_q.sub_(log_m).mul_(q)
+    of_student = terms.sum(-1)
+    value = beta * of_teacher + (1 - beta) * of_student
+    # two small terms of opposite rounding may end just below zero
+    return value.clamp_min_(0), terms.sub_(q.mul_(of_student[..., None])).mul_(1 - beta)
+
+
+def _teacher_to_mixture_kl(log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
+    p, q = log_p.exp(), log_q.exp_()
+    log_m = _log_mixture(p, q, 0.5)
+    value = log_p.sub_(log_m).mul_(p).sum(-1)
+    # g = -p / 2m, and p / m is safe as a quotient of float32: m is at least p / 2
+    terms = p.div_(log_m.exp_()).mul_(-0.5).mul_(q)
+    return value.clamp_min_(0), terms.sub_(q.mul_(terms.sum(-1, keepdim=True)))
+
+
+def _student_to_mixture_kl(log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
+    p, q = log_p.exp_(), log_q.exp()
+    log_m = _log_mixture(p, q, 0.5)
+    difference = log_q.sub_(log_m)
+    value = (q * difference).sum(-1)
+    # g = log(q / m) - q / 2m
+    terms = difference.sub_(log_m.exp_().reciprocal_().mul_(0.5).mul_(q)).mul_(q)
+    return value.clamp_min_(0), terms.sub_(q.mul_(terms.sum(-1, keepdim=True)))
+
+
+def _total_variation(log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
+    q = log_q.exp_()
+    difference = q - log_p.exp_()
+    value = 0.5 * difference.abs().sum(-1)
+    terms = difference.sign_().mul_(0.5).mul_(q)
+    return value, terms.sub_(q.mul_(terms.sum(-1, keepdim=True)))
+
+
+def _log_mixture(p: Tensor, q: Tensor, beta: float) -> Tensor:
+    """log(beta p + (1 - beta) q), at least the logarithm of float32's smallest normal number."""
+    return q.lerp(p, beta).clamp_min_(1.1754944e-38).log_()

@@ -1,0 +1,69 @@
+"""The four hooks of a method. A plugin implements those in which it differs from the defaults.
+
+An implementation declares only the arguments that it uses: ``def divergence(student_logits, teacher_logits)``
+is enough for most. Tensors are described by shape: N scored tokens, V vocabulary entries, R sequences, T
+tokens.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from kdzoo.methods.method import Method, Options
+    from kdzoo.methods.sequences import ScoredTokens, Sequences
+    from kdzoo.methods.step import Step
+
+PROJECT = "kdzoo"
+
+_Hook = TypeVar("_Hook", bound="Callable[..., object]")
+
+_hookspec = pluggy.HookspecMarker(PROJECT)
+_hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+def hookimpl(function: _Hook) -> _Hook:
+    """Mark a function of a plugin as the implementation of the hook that has its name."""
+    return _hookimpl(function)
+
+
+@_hookspec(firstresult=True)
+def register_method() -> Method:  # type: ignore[empty-body]
+    """Describe the method. Every plugin implements this hook, and it must not import torch."""
+
+
+@_hookspec(firstresult=True)
+def make_training_sequence(step: Step, options: Options) -> Sequences:  # type: ignore[empty-body]
+    """Give the sequences that teacher and student are both scored on.
+
+    Called without gradients. Default: the ground truth, ``step.target``. Randomness comes from
+    ``step.generator``.
+    """
+
+
+@_hookspec(firstresult=True)
+def divergence(  # type: ignore[empty-body]
+    student_logits: Tensor, teacher_logits: Tensor, tokens: ScoredTokens, step: Step, options: Options
+) -> Tensor:
+    """Give the KD loss of each scored token, in nats: float [N], with gradients to the student.
+
+    Both logits have shape [N, V], are conditioned on the training sequence and predict ``tokens``; no
+    padding, no prompt, no shift is left to handle. The hook may be called several times in a step, on parts
+    of the scored tokens, so that a token's loss must not depend on the other tokens. The core averages over
+    all scored tokens of the step. A method without this hook has no KD loss.
+    """
+
+
+@_hookspec(firstresult=True)
+def aux_loss(step: Step, options: Options) -> Tensor | None:
+    """Give a scalar that is added to the KD loss, or None (the default).
+
+    It is taken to be a mean over the ground truth's tokens, and is weighted by their number where a batch is
+    split (gradient accumulation, processes), so that the split does not change the result.
+    """

@@ -1,0 +1,138 @@
+"""Finds the installed methods and selects one of them with the core's defaults."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+
+import pluggy
+from pydantic import ValidationError
+
+from kdzoo.errors import UserError
+from kdzoo.methods import defaults, hookspecs
+from kdzoo.methods.method import Method, Options
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One installed method, the module that implements it, and the package that brought it."""
+
+    method: Method
+    module: ModuleType
+    package: str
+    version: str
+
+
+@dataclass(frozen=True)
+class BrokenPlugin:
+    """An entry point that could not be used, and why."""
+
+    name: str
+    package: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Zoo:
+    """Everything found in the entry-point group ``kdzoo``, by name."""
+
+    plugins: dict[str, Plugin]
+    broken: list[BrokenPlugin]
+
+
+@cache
+def discover() -> Zoo:
+    """Load every entry point of the group ``kdzoo``. One that fails stands in ``Zoo.broken``."""
+    plugins: dict[str, Plugin] = {}
+    broken: list[BrokenPlugin] = []
+    for entry in sorted(entry_points(group=hookspecs.PROJECT), key=lambda entry: (entry.name, entry.value)):
+        package = entry.dist.name if entry.dist else "unknown"
+        try:
+            plugin = _load(entry, plugins)
+        except (Exception, SystemExit) as error:  # a third party's module may raise anything
+            broken.append(BrokenPlugin(entry.name, package, f"{type(error).__name__}: {error}"))
+        else:
+            plugins[plugin.method.name] = plugin
+    return Zoo(plugins, broken)
+
+
+def find(name: str) -> Plugin:
+    """Give the method of that name.
+
+    Raises:
+        UserError: no such method is installed, or its plugin is broken.
+    """
+    zoo = discover()
+    if name in zoo.plugins:
+        return zoo.plugins[name]
+    for plugin in zoo.broken:
+        if plugin.name == name:
+            raise UserError(f"method {name!r} (package {plugin.package}) cannot be loaded: {plugin.reason}")
+    close = difflib.get_close_matches(name, zoo.plugins, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    raise UserError(f"no method {name!r} is installed; {hint}there are {', '.join(sorted(zoo.plugins))}")
+
+
+def plugin_of(module: ModuleType, package: str = "unknown", version: str = "unknown") -> Plugin:
+    """Read the method that a module implements.
+
+    Raises:
+        pluggy.PluginValidationError: a hook has an unknown name or argument.
+        TypeError: ``register_method`` is missing or does not give a Method, or its options cannot be had by default.
+    """
+    manager = _manager()
+    manager.register(module)
+    manager.check_pending()
+    method = manager.hook.register_method()
+    if not isinstance(method, Method):
+        name = getattr(module, "__name__", module)
+        raise TypeError(f"register_method of {name} must give a kdzoo.Method, not {method!r}")
+    _check_options(method)
+    return Plugin(method, module, package, version)
+
+
+def hooks_of(plugin: Plugin) -> pluggy.HookRelay:
+    """Give the hooks of one method over the core's defaults. No other plugin takes part."""
+    manager = _manager()
+    manager.register(defaults)
+    manager.register(plugin.module)
+    return manager.hook
+
+
+def implements(plugin: Plugin, hook: str) -> bool:
+    """Say whether the method has an implementation of its own of that hook, marked as one by ``hookimpl``."""
+    return hasattr(getattr(plugin.module, hook, None), f"{hookspecs.PROJECT}_impl")
+
+
+def _manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def _check_options(method: Method) -> None:
+    if not (isinstance(method.options, type) and issubclass(method.options, Options)):
+        raise TypeError(
+            f"method {method.name!r}: options must derive from kdzoo.Options, not {method.options!r}"
+        )
+    try:
+        method.options()
+    except ValidationError as error:
+        names = ", ".join(str(problem["loc"][0]) for problem in error.errors() if problem["loc"])
+        raise TypeError(
+            f"method {method.name!r}: every option needs a default that is right: {names}"
+        ) from None
+
+
+def _load(entry: EntryPoint, known: dict[str, Plugin]) -> Plugin:
+    dist = entry.dist
+    plugin = plugin_of(entry.load(), dist.name if dist else "unknown", dist.version if dist else "unknown")
+    name = plugin.method.name
+    if name != entry.name:
+        raise ValueError(f"the entry point is named {entry.name!r}, its method {name!r}; they must agree")
+    if name in known:
+        raise ValueError(f"the package {known[name].package} has already registered a method of that name")
+    return plugin

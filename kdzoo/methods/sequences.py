@@ -1,0 +1,111 @@
+"""Target-shaped token sequences, and the tokens of them that are scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kdzoo.methods.source import Kind
+
+__all__ = ["Kind", "ScoredTokens", "Sequences"]
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredTokens:
+    """N scored tokens in row-major order: each one's id and the kind of sequence that it stands in.
+
+    ``ids`` and ``kinds`` are int64 tensors of shape [N]; ``kinds`` holds values of `Kind`.
+    """
+
+    ids: Tensor
+    kinds: Tensor
+
+    def __len__(self) -> int:
+        return self.ids.shape[0]
+
+    def __getitem__(self, part: slice) -> ScoredTokens:
+        return ScoredTokens(self.ids[part], self.kinds[part])
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """A batch of R sequences over a batch of B prompts, right-padded to T tokens.
+
+    ``tokens`` is int64 [R, T], ``lengths`` int64 [R] (0 is allowed: nothing is scored), ``kinds`` int64 [R]
+    with values of `Kind`. R is B times ``per_prompt``, and row r belongs to prompt r // per_prompt. What
+    stands in the padding does not matter. A sequence's end-of-sequence token is part of it.
+    """
+
+    tokens: Tensor
+    lengths: Tensor
+    kinds: Tensor
+    per_prompt: int = 1
+
+    @staticmethod
+    def of(rows: list[list[int]], kind: Kind, pad: int = 0) -> Sequences:
+        """Make sequences of one kind from lists of token ids, one list per prompt."""
+        width = max((len(row) for row in rows), default=0)
+        padded = [row + [pad] * (width - len(row)) for row in rows]
+        return Sequences(
+            torch.tensor(padded, dtype=torch.long).reshape(len(rows), width),
+            torch.tensor([len(row) for row in rows], dtype=torch.long),
+            torch.full((len(rows),), int(kind), dtype=torch.long),
+        )
+
+    def beside(self, other: Sequences) -> Sequences:
+        """Put another batch over the same prompts beside this one: a prompt keeps the sequences of both."""
+        first, second = self._padded_like(other), other._padded_like(self)
+        prompts = first.tokens.shape[0] // first.per_prompt
+
+        def interleave(a: Tensor, b: Tensor) -> Tensor:
+            of_first = a.reshape(prompts, first.per_prompt, *a.shape[1:])
+            of_second = b.reshape(prompts, second.per_prompt, *b.shape[1:])
+            return torch.cat([of_first, of_second], dim=1).flatten(0, 1)
+
+        return Sequences(
+            interleave(first.tokens, second.tokens),
+            interleave(first.lengths, second.lengths),
+            interleave(first.kinds, second.kinds),
+            first.per_prompt + second.per_prompt,
+        )
+
+    @property
+    def mask(self) -> Tensor:
+        """Bool [R, T]: True where a token is part of its sequence."""
+        positions = torch.arange(self.tokens.shape[1], device=self.tokens.device)
+        return positions < self.lengths[:, None]
+
+    @property
+    def scored(self) -> ScoredTokens:
+        """All tokens of all sequences, row by row."""
+        mask = self.mask
+        return ScoredTokens(self.tokens[mask], self.kinds[:, None].expand_as(mask)[mask])
+
+    def rewritten(self, tokens: Tensor, kind: Kind) -> Sequences:
+        """The same shape with other tokens (int64 [R, T])."""
+        return Sequences(tokens, self.lengths, torch.full_like(self.kinds, int(kind)), self.per_prompt)
+
+    def where(self, rows: Tensor, other: Sequences) -> Sequences:
+        """Take the rows marked in ``rows`` (bool [R]) from this batch and all others from ``other``."""
+        mine, theirs = self._padded_like(other), other._padded_like(self)
+        return Sequences(
+            mine.tokens.where(rows[:, None], theirs.tokens),
+            mine.lengths.where(rows, theirs.lengths),
+            mine.kinds.where(rows, theirs.kinds),
+            self.per_prompt,
+        )
+
+    def to(self, device: torch.device | str) -> Sequences:
+        """The same sequences on another device."""
+        return Sequences(
+            self.tokens.to(device), self.lengths.to(device), self.kinds.to(device), self.per_prompt
+        )
+
+    def _padded_like(self, other: Sequences) -> Sequences:
+        missing = other.tokens.shape[1] - self.tokens.shape[1]
+        if missing <= 0:
+            return self
+        tokens = torch.nn.functional.pad(self.tokens, (0, missing))
+        return Sequences(tokens, self.lengths, self.kinds, self.per_prompt)

@@ -1,0 +1,1 @@
+"""What a recipe's run does: stages, directory, fingerprints, checks, dry run."""

@@ -1,0 +1,59 @@
+"""The checks before a run, in the order of what they cost. A dry run does the same."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from kdzoo.errors import RunError
+from kdzoo.files import why_not_writable
+from kdzoo.recipe import missing_data
+from kdzoo.recipe.problems import Problems
+from kdzoo.runs.checks.data import check_data
+from kdzoo.runs.checks.lengths import check_lengths
+from kdzoo.runs.checks.loggers import check_loggers
+from kdzoo.runs.checks.models import check_models
+from kdzoo.runs.checks.positions import check_positions
+from kdzoo.runs.checks.tokenizers import check_tokenizers, known_tokenizer
+from kdzoo.runs.checks.trained import check_trained
+from kdzoo.runs.context import RunContext
+
+
+def check(context: RunContext, finished: Mapping[str, Path], tables: Collection[str]) -> list[str]:
+    """Look at all that the stages still to be done need, and give what is worth telling, one line each.
+
+    ``finished`` are the folders of the other stages by their names. ``tables`` are those of "tokenizer", "teacher"
+    and "student" whose files may be looked for. Weights are opened and compared with the model that they are for, and
+    not read. Nothing is written but the data's cache.
+
+    Raises:
+        UserError: something cannot be found, or does not fit the rest; a line for each that is the recipe's.
+        RunError: the run's directory cannot be written.
+    """
+    recipe = context.recipe
+    to_do = [stage for stage in recipe.stages if stage.name not in finished]
+    if not to_do:
+        return []
+    _check_writable(context.directory.path)
+    problems, notices = Problems.of(recipe), Problems.of(recipe)
+    configs = check_models(recipe, tables, problems, notices)
+    check_tokenizers(recipe, configs, tables, problems)
+    check_positions(recipe, to_do, configs, problems)
+    check_loggers(recipe, to_do, problems)
+    problems.raise_if_any()
+    check_trained(recipe, to_do, finished)
+    if missing_data(recipe) is None:
+        check_data(recipe, to_do, context.splits, problems, notices)
+        problems.raise_if_any()
+        # a rehearsal has other limits and tokens than its recipe
+        tokenizer = None if recipe.is_rehearsal else known_tokenizer(context, tables)
+        if tokenizer is not None:
+            check_lengths(recipe, to_do, context.splits, tokenizer, problems, notices)
+            problems.raise_if_any()
+    return notices.texts
+
+
+def _check_writable(directory: Path) -> None:
+    reason = why_not_writable(directory)
+    if reason is not None:
+        raise RunError(f"cannot write below {directory}: {reason}")

@@ -1,0 +1,70 @@
+"""Data before a run: there are some for every stage, and what they lack is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kdzoo.errors import UserError
+from kdzoo.recipe import EvaluateStage, Recipe, Stage
+from kdzoo.recipe.lines import Key
+from kdzoo.recipe.places import place_of
+from kdzoo.recipe.problems import Problems
+from kdzoo.tasks.example import Splits
+from kdzoo.tasks.sql.suite import suite_of
+
+
+def check_data(
+    recipe: Recipe, to_do: Sequence[Stage], splits: Splits, problems: Problems, notices: Problems
+) -> None:
+    """Note what the stages cannot do with the data, and where scores would not mean what they seem to.
+
+    Raises:
+        UserError: there is no example for a stage at all.
+    """
+    for stage in to_do:
+        is_evaluation = isinstance(stage, EvaluateStage)
+        if not (splits.evaluation if is_evaluation else splits.train):
+            wanted = "evaluate" if is_evaluation else "train on"
+            raise UserError(f"stage {stage.name!r}: the data hold no example to {wanted}")
+        if not isinstance(stage, EvaluateStage) and recipe.training_of(stage).group_by != "none":
+            _check_groups(place_of(recipe, stage, "group_by"), splits, problems, notices)
+        if isinstance(stage, EvaluateStage) and "ts" in recipe.evaluation_of(stage).metrics:
+            _tell_of_suites_of_one(place_of(recipe, stage, "metrics"), splits, notices)
+    if any(isinstance(stage, EvaluateStage) for stage in to_do):
+        _tell_of_trained_examples(recipe, splits, notices)
+
+
+def _check_groups(key: Key, splits: Splits, problems: Problems, notices: Problems) -> None:
+    alone = sum(example.group is None for example in splits.train)
+    if alone == len(splits.train):
+        problems.add(
+            key,
+            'no training example belongs to a group; leave it out, or give the examples a "group" each',
+        )
+    elif alone:
+        notices.add(
+            key, f"{alone} of {len(splits.train)} training examples belong to no group and are drawn alone"
+        )
+
+
+def _tell_of_suites_of_one(key: Key, splits: Splits, notices: Problems) -> None:
+    databases = {example.database for example in splits.evaluation if example.database is not None}
+    alone = sum(len(suite_of(database)) == 1 for database in databases)
+    if alone:
+        notices.add(
+            key,
+            f'{alone} of {len(databases)} databases have no other beside them, so that "ts" judges as "ex" does; '
+            "kdzoo data fuzz makes a test suite",
+        )
+
+
+def _tell_of_trained_examples(recipe: Recipe, splits: Splits, notices: Problems) -> None:
+    trained = {(example.prompt, example.target) for example in splits.train}
+    known = sum((example.prompt, example.target) in trained for example in splits.evaluation)
+    if known:
+        key = ("data",) if recipe.data.kind == "embedded" else ("data", "evaluation")
+        notices.add(
+            key,
+            f"{known} of {len(splits.evaluation)} evaluation examples are training examples too; scores on them say "
+            "what was learnt by heart",
+        )

@@ -1,0 +1,110 @@
+"""Limits before a run: how many prompts and targets of the data are longer, in the run's own tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from transformers import PreTrainedTokenizerBase
+
+from kdzoo.engine.prompts.encoding import count_prompt_tokens, encode_target
+from kdzoo.recipe import EvaluateStage, Recipe, Stage
+from kdzoo.recipe.lines import Key
+from kdzoo.recipe.places import place_of
+from kdzoo.recipe.problems import Problems
+from kdzoo.tasks.example import Example, Splits
+from kdzoo.tasks.text_to_sql.shorten import surely_fits
+
+
+def check_lengths(
+    recipe: Recipe,
+    to_do: Sequence[Stage],
+    splits: Splits,
+    tokenizer: PreTrainedTokenizerBase,
+    problems: Problems,
+    notices: Problems,
+) -> None:
+    """Note a training for which no target is short enough, and tell what else limits leave out or shorten."""
+    lengths = _Lengths(tokenizer)
+    for stage in to_do:
+        of_input, of_output = (place_of(recipe, stage, name) for name in ("input_limit", "output_limit"))
+        if isinstance(stage, EvaluateStage):
+            evaluation = recipe.evaluation_of(stage)
+            examples = splits.evaluation[: evaluation.max_examples]
+            _tell_of_prompts("evaluation", examples, lengths, evaluation.input_limit, of_input, notices)
+            _tell_of_gold(examples, lengths, evaluation.output_limit, of_output, notices)
+        else:
+            training = recipe.training_of(stage)
+            _tell_of_prompts("training", splits.train, lengths, training.input_limit, of_input, notices)
+            _check_targets(splits.train, lengths, training.output_limit, of_output, problems, notices)
+
+
+class _Lengths:
+    """The tokens of texts, each counted once, and only of those that may have more than a limit."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        self._prompts: dict[str, int] = {}
+        self._targets: dict[str, int] = {}
+
+    def prompts_over(self, limit: int, examples: Sequence[Example]) -> list[int]:
+        """The tokens of each prompt that has more than ``limit``."""
+        counted = self._prompts
+        for example in examples:
+            if not surely_fits(example.prompt, limit) and example.prompt not in counted:
+                counted[example.prompt] = count_prompt_tokens(self._tokenizer, example.prompt)
+        return [n for e in examples if (n := counted.get(e.prompt, 0)) > limit]
+
+    def targets_over(self, limit: int, examples: Sequence[Example]) -> list[int]:
+        """The tokens of each target that has more than ``limit``, the end of sequence included."""
+        counted = self._targets
+        for example in examples:
+            if not surely_fits(example.target, limit) and example.target not in counted:
+                counted[example.target] = len(encode_target(self._tokenizer, example.target))
+        return [n for e in examples if (n := counted.get(e.target, 0)) > limit]
+
+
+def _tell_of_prompts(
+    what: str, examples: Sequence[Example], lengths: _Lengths, limit: int, key: Key, notices: Problems
+) -> None:
+    longer = lengths.prompts_over(limit, examples)
+    if longer:
+        what_happens = "cut in the middle" if examples[0].shorten is None else "shortened"
+        notices.add(
+            key,
+            f"{len(longer)} of {len(examples)} {what} prompts are longer than {limit} tokens and are {what_happens}",
+        )
+
+
+def _tell_of_gold(
+    examples: Sequence[Example], lengths: _Lengths, limit: int, key: Key, notices: Problems
+) -> None:
+    longer = lengths.targets_over(limit, examples)
+    if longer:
+        notices.add(
+            key,
+            f"{len(longer)} of {len(examples)} evaluation targets are longer than {limit} tokens, where predictions "
+            f"end; the longest has {max(longer)}",
+        )
+
+
+def _check_targets(
+    examples: Sequence[Example],
+    lengths: _Lengths,
+    limit: int,
+    key: Key,
+    problems: Problems,
+    notices: Problems,
+) -> None:
+    longer = lengths.targets_over(limit, examples)
+    if len(longer) == len(examples):
+        problems.add(
+            key,
+            f"all {len(longer)} training targets are longer than {limit} tokens, so that none is left to train on; the "
+            f"shortest has {min(longer)}",
+        )
+    elif longer:
+        notices.add(
+            key,
+            f"{len(longer)} of {len(examples)} training targets are longer than {limit} tokens and are left out; the "
+            f"longest has {max(longer)}",
+        )

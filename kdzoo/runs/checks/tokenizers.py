@@ -1,0 +1,98 @@
+"""Tokenizers before a run: each can be read, and token ids mean the same to all models."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+from kdzoo.engine.models.tokenizers import check_same_vocabulary, load_tokenizer
+from kdzoo.errors import UserError
+from kdzoo.recipe import Recipe, missing_data
+from kdzoo.recipe.problems import Problems
+from kdzoo.runs.context import RunContext
+
+
+def check_tokenizers(
+    recipe: Recipe, configs: Mapping[str, PretrainedConfig], tables: Collection[str], problems: Problems
+) -> None:
+    """Token ids must mean the same to all models, and each pretrained model must know all of them.
+
+    ``configs`` are those of the models that can be had, by role; ``tables`` tell whether a named tokenizer can be.
+    """
+    named = recipe.tokenizer
+    if named is not None and named.train is not None:
+        return
+    own: dict[str, PreTrainedTokenizerBase] = {}
+    for role, path, revision in _pretrained(recipe, configs):
+        try:
+            own[role] = load_tokenizer(path, revision)
+        except UserError as error:
+            if named is None:  # otherwise that may be why a tokenizer is named
+                problems.add((role, "path"), str(error))
+    if len(own) > 1:
+        try:
+            check_same_vocabulary(own["student"], own["teacher"])
+        except UserError as error:
+            problems.add(("student", "path"), str(error), ("teacher", "path"))
+    shared = None
+    if named is not None and named.path is not None and "tokenizer" in tables:
+        try:
+            shared = load_tokenizer(named.path)
+        except UserError as error:
+            problems.add(("tokenizer", "path"), str(error))
+    for role, _, _ in _pretrained(recipe, configs):
+        tokenizer = own.get(role) if named is None else shared
+        if tokenizer is None:
+            continue
+        if role in own and tokenizer.get_vocab() != own[role].get_vocab():
+            problems.add(
+                ("tokenizer", "path"),
+                f"names another vocabulary than the {role}'s own; leave [tokenizer] out, or name the tokenizer that "
+                f"the {role} was trained with",
+                (role, "path"),
+            )
+        else:
+            _check_size(role, tokenizer, configs[role], problems)
+
+
+def known_tokenizer(context: RunContext, tables: Collection[str]) -> PreTrainedTokenizerBase | None:
+    """The tokenizer that the run will use, as far as it can be had now: data to train it on may not be there.
+
+    ``tables`` are those whose files may be looked for. Nothing is written.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    recipe = context.recipe
+    named = recipe.tokenizer
+    if named is not None and named.train is not None:
+        return None if missing_data(recipe) is not None else context.trained_tokenizer
+    role = "tokenizer" if named is not None else "teacher" if recipe.student.path is None else "student"
+    return context.tokenizer if role in tables else None
+
+
+def _pretrained(recipe: Recipe, roles: Collection[str]) -> list[tuple[str, str, str | None]]:
+    """Role, path and revision of each model that is not from scratch."""
+    models = (("teacher", recipe.teacher), ("student", recipe.student))
+    return [
+        (role, model.path, model.revision)
+        for role, model in models
+        if role in roles and model is not None and model.path is not None
+    ]
+
+
+def _check_size(
+    role: str, tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, problems: Problems
+) -> None:
+    unseen = set(tokenizer.all_special_tokens) - {
+        tokenizer.bos_token,
+        tokenizer.eos_token,
+    }  # padding, and such
+    highest = max(number for token, number in tokenizer.get_vocab().items() if token not in unseen)
+    known = config.get_text_config().vocab_size
+    if highest >= known:
+        problems.add(
+            (role, "path"),
+            f"the tokenizer has token ids up to {highest}, and the {role} knows only {known} tokens",
+        )

@@ -1,0 +1,222 @@
+"""What the stages of a run have in common: the recipe, its data, its tokenizer, its models."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from kdzoo.engine.models.adapter_folder import is_adapter
+from kdzoo.engine.models.end_tokens import end_ids
+from kdzoo.engine.models.loading import (
+    Lora,
+    ModelSource,
+    add_lora,
+    build_model,
+    load_pretrained,
+    load_trained,
+    make_config,
+)
+from kdzoo.engine.models.tokenizers import as_read_beside, load_tokenizer, special_ids, train_tokenizer
+from kdzoo.engine.prompts.encoding import count_prompt_tokens
+from kdzoo.errors import UserError
+from kdzoo.files import new_folder
+from kdzoo.recipe import ModelConfig, Recipe
+from kdzoo.recipe.tables import LoraConfig
+from kdzoo.report.progress import Reporter
+from kdzoo.runs.interruption import Interruption
+from kdzoo.runs.run_directory import RunDirectory
+from kdzoo.tasks.example import Splits
+from kdzoo.tasks.load import load as load_data
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """A model of the run: the recipe's ``teacher`` or ``student``, as it is or as a stage left it in ``folder``."""
+
+    role: str
+    folder: Path | None = None
+
+
+class RunContext:
+    """Loads what stages need when they need it, and keeps it."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        directory: RunDirectory,
+        cache: Path,
+        reporter: Reporter,
+        interruption: Interruption | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.directory = directory
+        self.cache = cache
+        self.reporter = reporter
+        self.interruption = interruption or Interruption()
+        self.device = _device()
+        self._told: set[str] = set()
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The recipe's examples."""
+        splits = load_data(self.recipe.data, cache=self.cache)
+        for what, count in splits.report.items():
+            if count:
+                self.reporter.say(f"data: {count} {what}")
+        return splits
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer that all models of the run share."""
+        config = self.recipe.tokenizer
+        if config is not None and config.train is not None:
+            folder = self._tokenizer_folder
+            if not folder.is_dir():
+                with new_folder(folder) as temporary:
+                    self.trained_tokenizer.save_pretrained(str(temporary))
+            return load_tokenizer(str(folder))
+        if config is not None and config.path is not None:
+            return load_tokenizer(config.path)
+        models = (self.recipe.student, self.recipe.teacher)
+        source = next(m for m in models if m is not None and m.path is not None)
+        assert source.path is not None
+        return load_tokenizer(source.path, source.revision)
+
+    @cached_property
+    def trained_tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer of a recipe that trains one on its data. Nothing is written."""
+        config = self.recipe.tokenizer
+        assert config is not None
+        assert config.train is not None
+        if self._tokenizer_folder.is_dir():
+            return load_tokenizer(str(self._tokenizer_folder))
+        texts = (text for e in self.splits.train for text in (e.prompt, e.target))
+        trained = train_tokenizer(texts, config.train.vocab_size)
+        models = (self.recipe.student, self.recipe.teacher)
+        built = [dict(m.from_scratch) for m in models if m is not None and m.from_scratch is not None]
+        configs = (make_config(settings, len(trained), special_ids(trained)) for settings in built)
+        return as_read_beside(trained, configs)
+
+    @property
+    def _tokenizer_folder(self) -> Path:
+        return self.directory.path / "tokenizer"
+
+    def untrained_model(self, role: str) -> tuple[PreTrainedModel, ModelSource]:
+        """Load or build one of the recipe's models without its LoRA."""
+        config = self._config(role)
+        source = source_of(config)
+        special = special_ids(self.tokenizer)
+        # teacher and student of one architecture must not start from the same numbers
+        seed = self.recipe.seed * 2 + (role == "teacher")
+        return build_model(source, len(self.tokenizer), special, seed), source
+
+    def model_to_train(self, ref: ModelRef, folder: Path) -> PreTrainedModel | PeftModel:
+        """Give the model in a state to be trained: from the recipe or a finished stage, with LoRA if it has it.
+
+        A base built here is kept in ``folder`` if only an adapter on it will be saved, so that the stage's result needs
+        no other stage.
+        """
+        config = self._config(ref.role)
+        model: PreTrainedModel | PeftModel
+        if ref.folder is None:
+            model, source = self.untrained_model(ref.role)
+            if config.lora is not None:
+                model = self._with_adapter(model, source, config, config.lora, folder / "base")
+        else:
+            model = load_trained(ref.folder / "model", source_of(config), config.dtype, trainable=True)
+            if isinstance(model, PeftModel) and (ref.folder / "base").is_dir():
+                _take_base_along(model, ref.folder / "base", folder / "base")
+        if config.gradient_checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+            if isinstance(model, PeftModel):
+                model.enable_input_require_grads()
+        return model.to(self.device)
+
+    def _with_adapter(
+        self, model: PreTrainedModel, source: ModelSource, config: ModelConfig, lora: LoraConfig, base: Path
+    ) -> PeftModel:
+        is_kept_elsewhere = source.path is not None and not is_adapter(Path(source.path))
+        if not is_kept_elsewhere:
+            if not base.is_dir():
+                with new_folder(base) as temporary:
+                    model.save_pretrained(str(temporary))
+                    self.tokenizer.save_pretrained(str(temporary))
+            model = load_pretrained(str(base.resolve()), None, config.dtype, config.attention)
+        settings = Lora(lora.rank, lora.alpha, lora.dropout, lora.target_modules)
+        return add_lora(model, settings, self.recipe.seed)
+
+    def model_to_use(self, ref: ModelRef) -> PreTrainedModel | PeftModel:
+        """Give the model in eval mode, without gradients: a teacher, or one to evaluate."""
+        config = self._config(ref.role)
+        model: PreTrainedModel | PeftModel
+        if ref.folder is None:
+            model, _ = self.untrained_model(ref.role)
+        else:
+            model = load_trained(ref.folder / "model", source_of(config), config.dtype, trainable=False)
+        return model.to(self.device).eval().requires_grad_(False)
+
+    def end_ids(
+        self, student: PreTrainedModel | PeftModel, teacher: PreTrainedModel | PeftModel | None
+    ) -> tuple[int, ...]:
+        """The tokens that end what either model generates. Says once that the two end differently, if they do."""
+        models = [model for model in (student, teacher) if model is not None]
+        ends = [set(end_ids(self.tokenizer, model)) for model in models]
+        if ends[0] != ends[-1]:
+            names = [", ".join(self.tokenizer.convert_ids_to_tokens(sorted(ids))) for ids in ends]
+            self._say_once(
+                f"the student ends with {names[0]}, the teacher with {names[1]}: either ends a sequence"
+            )
+        return end_ids(self.tokenizer, *models)
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self.reporter.say(text)
+
+    def prompt_tokens(self, prompt: str) -> int:
+        """The number of tokens of a prompt."""
+        return count_prompt_tokens(self.tokenizer, prompt)
+
+    def _config(self, role: str) -> ModelConfig:
+        config = self.recipe.teacher if role == "teacher" else self.recipe.student
+        if config is None:
+            raise UserError(f"the recipe has no [{role}], and a stage needs it")
+        return config
+
+
+def _take_base_along(model: PeftModel, base: Path, own: Path) -> None:
+    if not own.is_dir():
+        with new_folder(own) as temporary:
+            shutil.copytree(base, temporary, dirs_exist_ok=True)
+    for adapter in model.peft_config.values():
+        adapter.base_model_name_or_path = str(own.resolve())
+
+
+def source_of(config: ModelConfig) -> ModelSource:
+    """The recipe's words for a model, as the engine takes them."""
+    return ModelSource(
+        path=config.path,
+        revision=config.revision,
+        architecture=None if config.from_scratch is None else dict(config.from_scratch),
+        dtype=config.dtype,
+        attention=config.attention,
+    )
+
+
+def gpu_count() -> int:
+    """The GPUs of this machine, of which a run uses the first."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _device() -> torch.device:
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")

@@ -1,0 +1,213 @@
+"""What a run would do, without doing it: ``kdzoo run --dry-run``."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from kdzoo.recipe import (
+    DistillStage,
+    EvaluateStage,
+    FinetuneStage,
+    ModelConfig,
+    Recipe,
+    Stage,
+    check_paths,
+    missing_data,
+)
+from kdzoo.recipe.tables import TokenizerConfig
+from kdzoo.recipe.toml_text import toml_value
+from kdzoo.runs import fingerprints
+from kdzoo.runs.run_directory import RunDirectory
+
+
+def print_plan(recipe: Recipe, out: Path, console: Console) -> None:
+    """Print the resolved stages, models, steps and options, and what would be reused. Writes nothing below ``out``.
+
+    The checks are those of a run; where data are missing, what can be said without them is printed before that is told.
+
+    Raises:
+        UserError: something is missing or does not fit, that can be seen without a model hub.
+        RunError: the run's directory could not be written.
+    """
+    prints = fingerprints.of_stages(recipe)
+    directory = RunDirectory(out / fingerprints.run_name(recipe, prints))
+    finished = {}
+    for name, fingerprint in prints.items():
+        found = directory.find_finished(name, fingerprint)
+        if found is not None:
+            finished[name] = found[0]
+    with tempfile.TemporaryDirectory() as cache:
+        seen = _look(recipe, directory, finished, Path(cache))
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    say(f"recipe   {recipe.name} (seed {recipe.seed})")
+    say(f"run      {directory.path}")
+    say(f"data     {_data_text(recipe, seen.counts)}")
+    for role, model in (("teacher", recipe.teacher), ("student", recipe.student)):
+        if model is not None:
+            say(f"{role:9}{_model_text(model, seen.parameters.get(role))}")
+    if seen.elsewhere:
+        say(f"         whether {' and '.join(seen.elsewhere)} fit is seen when they are loaded")
+    for notice in seen.notices:
+        say(notice)
+    for number, stage in enumerate(recipe.stages, start=1):
+        say(f"\n{number}. {stage.name} ({stage.kind})")
+        for line in _stage_lines(recipe, stage, seen.counts):
+            say(f"   {line}")
+        say(f"   {_what_is_there(recipe, stage, directory, finished, prints[stage.name])}")
+    check_paths(recipe)
+
+
+def _what_is_there(
+    recipe: Recipe, stage: Stage, directory: RunDirectory, finished: dict[str, Path], fingerprint: str
+) -> str:
+    if stage.name in finished:
+        return f"reused: {finished[stage.name]}"
+    begun = directory.begun(stage.name, fingerprint)
+    if begun is None:
+        return "to do"
+    from kdzoo.runs.unfinished import where_it_continues
+
+    continues = where_it_continues(recipe, stage, begun)
+    return "to do" if continues is None else f"to do: {continues}"
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What there is on this machine of the data and models that a recipe names.
+
+    ``counts`` are training and evaluation questions; ``parameters`` say how many each model from scratch has;
+    ``elsewhere`` are the tables whose files only a model hub has; ``notices`` are the checks'.
+    """
+
+    counts: tuple[int, int] | None
+    parameters: dict[str, str]
+    elsewhere: list[str]
+    notices: list[str]
+
+
+def _look(recipe: Recipe, directory: RunDirectory, finished: dict[str, Path], cache: Path) -> _Seen:
+    """Do a run's checks with what is on this machine. What is made of the data is kept below ``cache``."""
+    named = {"tokenizer": recipe.tokenizer, "teacher": recipe.teacher, "student": recipe.student}
+    tables = {name: table for name, table in named.items() if table is not None}
+    elsewhere = [name for name, table in tables.items() if not _is_here(table)]
+    here = [name for name in tables if name not in elsewhere]
+    without_data = missing_data(recipe) is not None
+    if without_data and not here:
+        return _Seen(None, {}, elsewhere, [])
+    # a look at models and data needs torch, which takes seconds to import
+    from kdzoo.report.progress import Reporter
+    from kdzoo.runs import checks as preflight
+    from kdzoo.runs.context import RunContext
+
+    context = RunContext(recipe, directory, cache, Reporter(quiet=True))
+    notices = preflight.check(context, finished, here)
+    counts = None if without_data else (len(context.splits.train), len(context.splits.evaluation))
+    left_out = [] if without_data else [f"data: {n} {what}" for what, n in context.splits.report.items() if n]
+    tokenizer = preflight.known_tokenizer(context, here)
+    at_most = "" if tokenizer is not None else "at most "  # it is still to be trained
+    parameters = {
+        role: f"{at_most}{count:,} parameters"
+        for role, count in preflight.count_from_scratch(recipe, tokenizer).items()
+    }
+    return _Seen(counts, parameters, elsewhere, [*left_out, *notices])
+
+
+def _is_here(table: ModelConfig | TokenizerConfig) -> bool:
+    """Whether what a table names needs no model hub: it is made by the run, a folder, or in the hub's cache."""
+    if table.path is None or Path(table.path).is_dir():
+        return True
+    from huggingface_hub import try_to_load_from_cache
+
+    files = ["tokenizer_config.json"]
+    revision = None
+    if isinstance(table, ModelConfig):
+        files.append("config.json")
+        revision = table.revision
+    return all(isinstance(try_to_load_from_cache(table.path, file, revision=revision), str) for file in files)
+
+
+def _data_text(recipe: Recipe, counts: tuple[int, int] | None) -> str:
+    if counts is None:
+        missing = missing_data(recipe)
+        assert missing is not None
+        return f"{recipe.data.kind}: {missing[1]} is not there; --rehearse runs without it"
+    return f"{recipe.data.kind}: {counts[0]} training and {counts[1]} evaluation questions"
+
+
+def _model_text(config: ModelConfig, parameters: str | None) -> str:
+    parts = []
+    if config.path is not None:
+        here = Path(config.path).is_dir()
+        parts.append(config.path + (f" ({config.revision})" if config.revision else ""))
+        parts.append("local folder" if here else "from the model hub, or its cache on this machine")
+    else:
+        assert config.from_scratch is not None
+        parts.append(f"{config.from_scratch['architecture']} from scratch")
+        parts.append(parameters or "parameters are counted when the tokenizer is loaded")
+    if config.lora is not None:
+        parts.append(
+            f"LoRA rank {config.lora.rank}, alpha {config.lora.alpha:g} on {config.lora.target_modules}"
+        )
+    else:
+        parts.append("all weights trained")
+    parts.append(config.dtype)
+    return ", ".join(parts)
+
+
+def _stage_lines(recipe: Recipe, stage: Stage, counts: tuple[int, int] | None) -> list[str]:
+    if isinstance(stage, EvaluateStage):
+        evaluation = recipe.evaluation_of(stage)
+        questions = "all" if counts is None else str(min(counts[1], evaluation.max_examples or counts[1]))
+        return [
+            f"models {', '.join(recipe.models_of(stage))}; {questions} questions; greedy decoding",
+            f"metrics {', '.join(evaluation.metrics)}",
+        ]
+    return _training_lines(recipe, stage, counts)
+
+
+def _training_lines(
+    recipe: Recipe, stage: FinetuneStage | DistillStage, counts: tuple[int, int] | None
+) -> list[str]:
+    training = recipe.training_of(stage)
+    lines = [f"method {stage.method}" + _options_text(stage.options)]
+    if isinstance(stage, DistillStage):
+        teacher = recipe.teacher_stage_of(stage)
+        lines.append(
+            f"student from {stage.student_from or '[student]'}, teacher from {teacher or '[teacher]'}"
+            if recipe.teacher
+            else f"student from {stage.student_from or '[student]'}"
+        )
+    else:
+        lines.append(f"trains the {stage.model}")
+    micro = training.micro_batch_size or training.batch_size
+    parts = f" in parts of {micro}" if micro != training.batch_size else ""
+    lines.append(
+        f"{_steps_text(training.max_steps, training.epochs, training.batch_size, counts)}, batch {training.batch_size}{parts}, "
+        f"learning rate {training.learning_rate:g} ({training.schedule}, warm-up {training.warmup:g}), {training.precision}"
+    )
+    lines.append(
+        f"prompts up to {training.input_limit} tokens, targets up to {training.output_limit}, sharing {training.sharing}"
+    )
+    return lines
+
+
+def _steps_text(max_steps: int | None, epochs: float, batch: int, counts: tuple[int, int] | None) -> str:
+    if max_steps is not None:
+        return f"{max_steps} steps"
+    if counts is None:
+        return f"{epochs:g} epochs"
+    return f"{math.ceil(epochs * math.ceil(counts[0] / batch))} steps ({epochs:g} epochs)"
+
+
+def _options_text(options: dict[str, Any]) -> str:
+    shown = ", ".join(f"{name} = {toml_value(value)}" for name, value in options.items())
+    return f" ({shown})" if shown else ""

@@ -1,0 +1,172 @@
+"""Hashes that say when a finished stage may stand for one that is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from kdzoo.engine.models.adapter_folder import base_of, is_adapter
+from kdzoo.methods import registry
+from kdzoo.recipe import DistillStage, EvaluateStage, FinetuneStage, ModelConfig, Recipe
+from kdzoo.tasks.load import fingerprint as fingerprint_of_data
+from kdzoo.tasks.load import training_fingerprint
+
+# Settings that change how a stage is computed or watched, not what it gives.
+_WATCHING = {"sharing", "logging_steps", "save_steps", "loggers"}
+_COMPUTING = {"attention", "gradient_checkpointing"}
+
+# What numbers depend on beside our own code.
+_PACKAGES = ("kdzoo", "torch", "transformers", "peft", "tokenizers")
+
+# The rooms of our code that shape what a stage leaves: the version alone would not tell of a change in a working copy.
+_TRAINING_CODE = ("methods", "engine", "runs/context.py", "runs/training")
+_EVALUATION_CODE = (*_TRAINING_CODE, "tasks", "runs/evaluation")
+
+
+def run_name(recipe: Recipe, prints: dict[str, str]) -> str:
+    """The name of the directory that a recipe fills; ``prints`` are its stages' fingerprints.
+
+    The same recipe under other versions, code or data is another run, so that none destroys what another made. With
+    other threads it is the same: what was begun with too many continues with fewer.
+    """
+    described = recipe.model_dump(mode="json", exclude={"threads"})
+    return f"{recipe.name}-{_digest([described, prints])[:8]}"
+
+
+def of_stages(recipe: Recipe) -> dict[str, str]:
+    """The fingerprint of everything that shapes each stage's result, the stages that it builds on included."""
+    prints: dict[str, str] = {}
+    for stage in recipe.stages:
+        shaping = {
+            "kind": stage.kind,
+            "seed": recipe.seed,
+            "tokenizer": _tokenizer(recipe),
+            "versions": [version(package) for package in _PACKAGES],
+        }
+        if isinstance(stage, EvaluateStage):
+            shaping |= _evaluation(recipe, stage, prints)
+        else:
+            shaping |= _training(recipe, stage, prints)
+        prints[stage.name] = _digest(shaping)
+    return prints
+
+
+def _training(recipe: Recipe, stage: FinetuneStage | DistillStage, prints: dict[str, str]) -> dict[str, Any]:
+    plugin = registry.find(stage.method)
+    shaping = {
+        "data": training_fingerprint(recipe.data),
+        "code": _code(_TRAINING_CODE),
+        "method": [stage.method, plugin.package, plugin.version, _code_of(plugin.module)],
+        "options": stage.method_options().model_dump(mode="json"),
+        "training": _training_settings(recipe, stage),
+    }
+    if isinstance(stage, FinetuneStage):
+        model = recipe.teacher if stage.model == "teacher" else recipe.student
+        return {**shaping, "role": stage.model, "model": _model(model)}
+    teacher: Any = None
+    # a method that learns without the teacher gives the same whoever the teacher is
+    if plugin.method.uses_teacher:
+        teacher_stage = recipe.teacher_stage_of(stage)
+        teacher = prints[teacher_stage] if teacher_stage else _model(recipe.teacher)
+    student = prints[stage.student_from] if stage.student_from else _model(recipe.student)
+    return {**shaping, "teacher": teacher, "student": student}
+
+
+def _training_settings(recipe: Recipe, stage: FinetuneStage | DistillStage) -> dict[str, Any]:
+    """The settings that shape what training gives, without those that others of them put out of force."""
+    training = recipe.training_of(stage)
+    unused = set(_WATCHING)
+    if training.max_steps is not None:
+        unused.add("epochs")
+    if training.group_by == "none":
+        unused.add("group_size")
+    return {
+        **training.model_dump(mode="json", exclude=unused),
+        "micro_batch_size": training.micro_batch_size or training.batch_size,
+    }
+
+
+def _evaluation(recipe: Recipe, stage: EvaluateStage, prints: dict[str, str]) -> dict[str, Any]:
+    def print_of(name: str) -> Any:
+        trained = recipe.training_stage(name, before=stage)
+        return prints[trained.name] if trained else _model(getattr(recipe, name))
+
+    evaluation = recipe.evaluation_of(stage)
+    compares = "exaccerr" in evaluation.metrics
+    unused = {"batch_size"} if compares else {"batch_size", "exaccerr_samples", "exaccerr_prefix"}
+    return {
+        "data": fingerprint_of_data(recipe.data),
+        "code": _code(_EVALUATION_CODE),
+        "models": {name: print_of(name) for name in recipe.models_of(stage)},
+        "evaluation": evaluation.model_dump(mode="json", exclude=unused),
+        # other metrics give the same whoever the teacher is
+        "teacher": print_of("teacher") if compares else None,
+    }
+
+
+def _model(config: ModelConfig | None) -> Any:
+    if config is None:
+        return None
+    described = config.model_dump(mode="json", exclude=_COMPUTING)
+    return {**described, "files": _files(config.path)}
+
+
+def _tokenizer(recipe: Recipe) -> Any:
+    """The tokenizer of all models: trained on the data, or found where the recipe or a model says."""
+    if recipe.tokenizer is not None:
+        return [recipe.tokenizer.model_dump(mode="json"), _files(recipe.tokenizer.path)]
+    source = next(m for m in (recipe.student, recipe.teacher) if m is not None and m.path is not None)
+    return [source.path, source.revision, _files(source.path)]
+
+
+def _files(path: str | None) -> Any:
+    """A local folder can change under its name, and so can the base of an adapter; hub names come with a revision."""
+    if path is None or not Path(path).is_dir():
+        return None
+    folder = Path(path)
+    files = sorted(file for file in folder.glob("*") if file.is_file())
+    states = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    if not is_adapter(folder):
+        return states
+    base = base_of(folder)
+    return [states, _files(base.path) or [base.path, base.revision]]
+
+
+@cache
+def _code(rooms: tuple[str, ...]) -> str:
+    root = Path(__file__).parents[1]
+    places = [root / room for room in rooms]
+    files = [file for place in places for file in (place.rglob("*.py") if place.is_dir() else [place])]
+    return _digest_of_files(sorted(files), root)
+
+
+def _code_of(plugin: ModuleType) -> str | None:
+    """The code of a plugin that is a file of its own, or of the whole package that it belongs to.
+
+    A method that is being worked on changes without its version; what lies outside its package is not seen.
+    """
+    top = sys.modules.get(plugin.__name__.partition(".")[0])
+    for module in (top, plugin):  # a namespace package has no file
+        file = getattr(module, "__file__", None)
+        if file is not None and Path(file).is_file():
+            folder = Path(file).parent
+            in_package = Path(file).name == "__init__.py"
+            return _digest_of_files(sorted(folder.rglob("*.py")) if in_package else [Path(file)], folder)
+    return None
+
+
+def _digest_of_files(files: list[Path], root: Path) -> str:
+    return _digest(
+        [[str(file.relative_to(root)), hashlib.sha256(file.read_bytes()).hexdigest()] for file in files]
+    )
+
+
+def _digest(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

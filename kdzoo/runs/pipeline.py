@@ -1,0 +1,191 @@
+"""Runs the stages of a recipe in order, reusing those that are finished."""
+
+from __future__ import annotations
+
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kdzoo.errors import RunError, UserError
+from kdzoo.files import why_not_written
+from kdzoo.recipe import DistillStage, EvaluateStage, FinetuneStage, Recipe, Stage, resolved_toml
+from kdzoo.report.progress import Reporter
+from kdzoo.report.rows import model_rows
+from kdzoo.report.table import model_table, print_table
+from kdzoo.runs import checks as preflight
+from kdzoo.runs import fingerprints
+from kdzoo.runs.context import ModelRef, RunContext, gpu_count
+from kdzoo.runs.evaluation import evaluate
+from kdzoo.runs.interruption import Interruption
+from kdzoo.runs.run_directory import RunDirectory, StageRecord
+from kdzoo.runs.training import distill, finetune
+from kdzoo.runs.unfinished import where_it_continues
+
+_REHEARSAL = "rehearsal: scores of tiny random models"
+
+
+def run(
+    recipe: Recipe, out: Path, reporter: Reporter, interruption: Interruption | None = None
+) -> RunDirectory:
+    """Run every stage of a recipe below ``out`` and print the table of its models.
+
+    ``interruption`` says when the run is to end before its time; the same call then continues it.
+
+    Raises:
+        Interrupted: a signal has ended the run.
+        UserError: the recipe asks for what cannot be had; nothing but the data's cache is written then.
+        RunError: a stage failed for a reason outside the program, or another process is at work in the directory.
+    """
+    prints = fingerprints.of_stages(recipe)
+    directory = RunDirectory(out / fingerprints.run_name(recipe, prints))
+    context = RunContext(recipe, directory, out / ".cache", reporter, interruption)
+    try:
+        _check(context, prints)
+        _tell_of_others(context)
+        with directory.locked():
+            records = _run_stages(context, prints)
+    except UserError:
+        raise
+    except Exception as error:
+        reason = _reason(error, directory)
+        if reason is None:
+            raise
+        kept = "; what is finished is kept, and the same command continues" if directory.path.is_dir() else ""
+        raise RunError(f"{reason}{kept}") from error
+    finally:
+        reporter.stop()
+    rows = model_rows(recipe, {name: record.results for name, record in records.items()})
+    if rows:
+        print_table(reporter.console, model_table(rows, _REHEARSAL if recipe.is_rehearsal else None))
+    reporter.say(f"results: {directory.path}")
+    return directory
+
+
+def _check(context: RunContext, prints: dict[str, str]) -> None:
+    """Look at models and data if a stage is left to do, so that what is wrong is told before anything is written.
+
+    Raises:
+        UserError: models do not fit, the data are wrong, or there are none to train on or to evaluate.
+    """
+    found = {name: context.directory.find_finished(name, fingerprint) for name, fingerprint in prints.items()}
+    finished = {name: stage[0] for name, stage in found.items() if stage is not None}
+    for notice in preflight.check(context, finished, tables=("tokenizer", "teacher", "student")):
+        context.reporter.say(notice)
+    if len(finished) < len(found):
+        _tell_of_devices(context.reporter)
+
+
+def _tell_of_devices(reporter: Reporter) -> None:
+    count = gpu_count()
+    if count > 1:
+        reporter.say(f"one of {count} GPUs is used, the first; CUDA_VISIBLE_DEVICES=1 takes the second")
+
+
+def _tell_of_others(context: RunContext) -> None:
+    directory = context.directory
+    if directory.path.exists():
+        return
+    for other in directory.others_of(resolved_toml(context.recipe)):
+        context.reporter.say(f"{other} is this recipe under other versions, code or data, and stays as it is")
+
+
+def _run_stages(context: RunContext, prints: dict[str, str]) -> dict[str, StageRecord]:
+    directory = context.directory
+    description = _description(context.recipe)
+    directory.begin(resolved_toml(context.recipe), description)
+    records: dict[str, StageRecord] = {}
+    try:
+        for stage in context.recipe.stages:
+            records[stage.name] = _run_stage(context, stage, prints[stage.name], records)
+            description["stages"][stage.name] = {"fingerprint": prints[stage.name], "status": "finished"}
+            directory.describe({**description, "status": "running"})
+    except Exception:
+        _leave(directory, description, "failed")
+        raise
+    except BaseException:
+        _leave(directory, description, "interrupted")
+        raise
+    directory.describe({**description, "status": "finished"})
+    return records
+
+
+def _leave(directory: RunDirectory, description: dict[str, Any], status: str) -> None:
+    """Write the run's status; a disk that cannot be written at all must not hide the error that is being raised."""
+    try:
+        directory.describe_in_place({**description, "status": status})
+    except OSError:
+        return
+
+
+def _reason(error: Exception, directory: RunDirectory) -> str | None:
+    """Say why a run failed, if the reason lies outside the program."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
+        return "out of memory: a smaller training.micro_batch_size or evaluation.batch_size needs less"
+    reason = why_not_written(error, directory.path)
+    return None if reason is None else f"cannot write below {directory.path}: {reason}"
+
+
+def _run_stage(
+    context: RunContext, stage: Stage, fingerprint: str, records: dict[str, StageRecord]
+) -> StageRecord:
+    directory = context.directory
+    found = directory.find_finished(stage.name, fingerprint)
+    if found is not None:
+        folder, record = found
+        directory.reuse(stage.name, folder)
+        context.reporter.say(f"{stage.name}: finished before, reused from {folder}")
+        return record
+    begun = directory.begun(stage.name, fingerprint)
+    continues = None if begun is None else where_it_continues(context.recipe, stage, begun)
+    if continues is not None:
+        context.reporter.say(f"{stage.name}: {continues}")
+    folder = directory.begin_stage(stage.name, fingerprint)
+    begin = time.monotonic()
+    results = _results(context, stage, folder)
+    context.reporter.say(f"{stage.name}: finished in {time.monotonic() - begin:.0f} s")
+    record = StageRecord(stage.name, stage.kind, fingerprint, time.monotonic() - begin, results)
+    directory.finish_stage(record)
+    return record
+
+
+def _results(context: RunContext, stage: Stage, folder: Path) -> dict[str, Any]:
+    recipe = context.recipe
+    if isinstance(stage, FinetuneStage):
+        return finetune.run(context, stage, folder)
+    if isinstance(stage, DistillStage):
+        student = _ref(context, stage.student_from, "student")
+        teacher = None
+        if recipe.teacher is not None:
+            teacher = _ref(context, recipe.teacher_stage_of(stage), "teacher")
+        return distill.run(context, stage, folder, student=student, teacher=teacher)
+    models = {name: _evaluated(context, name, stage) for name in recipe.models_of(stage)}
+    return evaluate.run(context, stage, folder, models, teacher=_evaluated(context, "teacher", stage))
+
+
+def _ref(context: RunContext, stage_name: str | None, role: str) -> ModelRef:
+    return ModelRef(role, None if stage_name is None else context.directory.stage(stage_name))
+
+
+def _evaluated(context: RunContext, name: str, stage: EvaluateStage) -> ModelRef:
+    """A model to evaluate: ``teacher`` and ``student`` are the recipe's, unless trained before; else a stage's."""
+    recipe = context.recipe
+    trained = recipe.training_stage(name, before=stage)
+    if trained is None:
+        return ModelRef(name)
+    role = trained.model if isinstance(trained, FinetuneStage) else "student"
+    return _ref(context, trained.name, role)
+
+
+def _description(recipe: Recipe) -> dict[str, Any]:
+    packages = ("kdzoo", "torch", "transformers", "peft", "accelerate", "tokenizers")
+    return {
+        "recipe": recipe.name,
+        "seed": recipe.seed,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+        "machine": {"system": platform.platform(), "processor": platform.machine()},
+        "stages": {},
+    }

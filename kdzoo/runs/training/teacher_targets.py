@@ -1,0 +1,61 @@
+"""The targets that a teacher generates before a training starts, kept as they come."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from kdzoo.engine.measure.generation import generate_all
+from kdzoo.engine.prompts.batches import EncodedExample
+from kdzoo.engine.prompts.sampling import SamplingLimits
+from kdzoo.methods.sequences import Kind
+from kdzoo.recipe import Training
+from kdzoo.runs.context import RunContext
+
+_FILE = "teacher_targets.jsonl"
+
+
+def kept_targets(folder: Path) -> dict[int, list[int]]:
+    """The token ids that earlier starts of the stage in ``folder`` have generated, by the examples' numbers."""
+    kept: dict[int, list[int]] = {}
+    if (folder / _FILE).is_file():
+        for line in (folder / _FILE).read_text(encoding="utf-8").splitlines():
+            try:
+                index, ids = json.loads(line)
+            except ValueError:
+                continue  # the line that was being written when the run was stopped
+            kept[index] = ids
+    return kept
+
+
+def teacher_targets(
+    context: RunContext,
+    name: str,
+    folder: Path,
+    teacher: Any,
+    examples: list[EncodedExample],
+    limits: SamplingLimits,
+    training: Training,
+) -> dict[int, list[int]]:
+    """Let the teacher generate one target per prompt, or continue where an interrupted start stopped."""
+    done = kept_targets(folder)
+    missing = [example for example in examples if example.index not in done]
+    context.reporter.start(f"{name}: teacher generates", len(examples), len(done))
+    with (folder / _FILE).open("a", encoding="utf-8") as file:
+        file.write("\n")
+        for index, ids in generate_all(
+            teacher,
+            missing,
+            limits,
+            kind=Kind.TEACHER,
+            batch_size=training.batch_size * 2,
+            temperature=1.0,
+            seed=context.recipe.seed,
+            sharing=training.sharing != "off",
+        ):
+            done[index] = ids
+            file.write(json.dumps([index, ids]) + "\n")
+            context.reporter.advance(len(done))
+    context.reporter.stop()
+    return done

@@ -1,0 +1,233 @@
+"""Training one model of the run by one method; `finetune` and `distill` differ only in what they hand in."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kdzoo.engine.models.decoder_and_head import shared_vocabulary
+from kdzoo.engine.models.loading import count_parameters, save_trained
+from kdzoo.engine.prompts.batches import EncodedExample
+from kdzoo.engine.prompts.encoding import Encoded, Text, encode_for_training, with_teacher_targets
+from kdzoo.engine.prompts.sampling import SamplingLimits
+from kdzoo.engine.training.checkpoints import CHECKPOINTS, last_complete_checkpoint
+from kdzoo.engine.training.distillation_module import Learner
+from kdzoo.engine.training.step import ChosenMethod
+from kdzoo.engine.training.train import Trained, TrainingSettings, train
+from kdzoo.engine.training.trainer import DivergedError
+from kdzoo.errors import RunError, UserError
+from kdzoo.files import new_folder, write_text
+from kdzoo.methods import registry
+from kdzoo.methods.method import Options
+from kdzoo.methods.used_options import watched
+from kdzoo.recipe import Training
+from kdzoo.runs.context import ModelRef, RunContext
+from kdzoo.runs.threads import threads_for
+from kdzoo.runs.training.pace import Pace
+from kdzoo.runs.training.teacher_targets import teacher_targets
+from kdzoo.runs.training.unused_options import UnusedOptions
+from kdzoo.tasks.text_to_sql.shorten import fit
+
+_CLOCK_INTERVAL_SECONDS = 10.0
+
+
+def train_by(
+    context: RunContext,
+    name: str,
+    folder: Path,
+    *,
+    method_name: str,
+    options: Options,
+    training: Training,
+    model: ModelRef,
+    teacher: ModelRef | None,
+) -> dict[str, Any]:
+    """Train ``model`` by a method and leave it in ``folder/model`` in Hugging Face format.
+
+    Continues from what an interrupted start left in ``folder``. Gives the numbers that the report shows; ``seconds``
+    is the time of the training steps over all starts, without loading and preparing.
+
+    Raises:
+        UserError: the method needs a teacher, and there is none.
+        RunError: no example is left to train on, or the training diverged.
+    """
+    noted, read = watched(options)
+    chosen = choose_method(method_name, noted)
+    tokenizer = context.tokenizer
+    student = context.model_to_train(model, folder)
+    uses_teacher = registry.find(method_name).method.uses_teacher
+    teacher_model = context.model_to_use(teacher) if uses_teacher and teacher is not None else None
+    limits = SamplingLimits(training.output_limit, context.end_ids(student, teacher_model))
+    encoded = encode_training_examples(context, training)
+    if not encoded.examples:
+        raise RunError(
+            f"stage {name!r}: no example is left to train on; output_limit is {training.output_limit}"
+        )
+    for count, what in (
+        (encoded.prompts_cut, f"prompts cut to {training.input_limit} tokens"),
+        (encoded.targets_too_long, f"targets longer than {training.output_limit} tokens left out"),
+        (encoded.special_spelled, "examples spell special tokens, which are read as plain text"),
+    ):
+        if count:
+            context.reporter.say(f"{name}: {count} {what}")
+    examples = encoded.examples
+    before = time.monotonic()
+    with threads_for(student, context.recipe.threads):
+        if options.needs_teacher_target:
+            if teacher_model is None:
+                raise UserError(
+                    f"stage {name!r}: its method needs a teacher's generations, and there is no teacher"
+                )
+            readable = replace(limits, vocabulary=shared_vocabulary(student, teacher_model))
+            generated = teacher_targets(context, name, folder, teacher_model, examples, readable, training)
+            examples = with_teacher_targets(examples, generated)
+        learner = Learner(
+            student,
+            teacher_model,
+            chosen,
+            tokenizer,
+            limits,
+            seed=context.recipe.seed,
+            sharing=training.sharing,
+            prompt_limit=max(len(example.prompt) for example in examples),
+        )
+        unused = UnusedOptions(options, read)
+        result, seconds = _train(context, name, folder, learner, examples, training, unused, before)
+    with new_folder(folder / "model") as temporary:
+        save_trained(student, tokenizer, limits.end_ids, temporary)
+    trainable = sum(p.numel() for p in student.parameters() if p.requires_grad)
+    return {
+        "method": method_name,
+        "parameters": count_parameters(student),
+        "trainable_parameters": trainable,
+        "examples": len(examples),
+        "steps": result.steps,
+        "loss": result.loss,
+        "tokens_per_second": result.tokens_per_second,
+        "training_seconds": seconds,
+    }
+
+
+def _train(
+    context: RunContext,
+    name: str,
+    folder: Path,
+    learner: Learner,
+    examples: list[EncodedExample],
+    training: Training,
+    unused: UnusedOptions,
+    begin: float,
+) -> tuple[Trained, float]:
+    """Train and tell how it goes. Gives the seconds of all starts too, of which this one's count from ``begin``."""
+    reporter = context.reporter
+    clock = _Clock(folder / "seconds", begin)
+    pace = Pace()
+
+    def watch(step: int, steps: int, numbers: dict[str, float]) -> None:
+        clock.keep()
+        reporter.advance(step, f"loss {numbers['loss']:.4f}  {numbers['tokens_per_second']:.0f} tokens/s")
+        note = unused.after(step - done, last=step == steps)
+        if note is not None:
+            reporter.say(f"{name}: {note}")
+        collapse = pace.seen(numbers["tokens_seen"])
+        if collapse is not None:
+            advice = "; threads = 1 in the recipe loses least by that" if torch.get_num_threads() > 1 else ""
+            reporter.say(
+                f"{name}: {collapse.now:.0f} tokens/s where {collapse.usual:.0f} were usual: "
+                f"other programs use the processor{advice}"
+            )
+
+    total = _steps(training, len(examples))
+    earlier = last_complete_checkpoint(folder / CHECKPOINTS)
+    done = 0 if earlier is None else earlier.step
+    reporter.start(name, total, done)
+    settings = _settings(training, context.recipe.seed, len(examples))
+    try:
+        with context.interruption.deferred() as stops:
+            result = train(learner, examples, folder, settings, watch, stops)
+            if stops():
+                reporter.stop()
+                reporter.say(f"{name}: ended after step {result.steps} of {total}, with a checkpoint of it")
+    except DivergedError as error:
+        raise RunError(
+            f"stage {name!r}: the training diverged {error}: its numbers are no longer finite; a lower learning_rate, "
+            "a longer warmup or a max_gradient_norm may help"
+        ) from None
+    finally:
+        reporter.stop()
+        seconds = clock.stop()
+    return result, seconds
+
+
+def choose_method(name: str, options: Options) -> ChosenMethod:
+    """Find a method and put its hooks over the core's defaults."""
+    plugin = registry.find(name)
+    return ChosenMethod(
+        name,
+        registry.hooks_of(plugin),
+        options,
+        has_divergence=registry.implements(plugin, "divergence"),
+        makes_sequences=registry.implements(plugin, "make_training_sequence"),
+    )
+
+
+def encode_training_examples(context: RunContext, training: Training) -> Encoded:
+    """Shorten the training prompts to the input limit and encode them with their targets."""
+    fitting = fit(context.splits.train, training.input_limit, context.prompt_tokens, training=True)
+    texts = [Text(e.prompt, e.target, e.group) for e in fitting]
+    return encode_for_training(texts, context.tokenizer, training.input_limit, training.output_limit)
+
+
+def _steps(training: Training, examples: int) -> int:
+    """The optimizer steps of a stage: an epoch's last one may have fewer rows, and epochs may be a fraction."""
+    return training.max_steps or math.ceil(training.epochs * math.ceil(examples / training.batch_size))
+
+
+def _settings(training: Training, seed: int, examples: int) -> TrainingSettings:
+    total = _steps(training, examples)
+    return TrainingSettings(
+        batch_size=training.batch_size,
+        micro_batch_size=training.micro_batch_size or training.batch_size,
+        epochs=training.epochs,
+        max_steps=training.max_steps,
+        learning_rate=training.learning_rate,
+        schedule=training.schedule,
+        warmup=training.warmup,
+        weight_decay=training.weight_decay,
+        max_gradient_norm=training.max_gradient_norm,
+        precision=training.precision,
+        seed=seed,
+        group_size=training.group_size if training.group_by != "none" else None,
+        logging_steps=training.logging_steps or max(1, min(10, total // 20)),
+        save_steps=training.save_steps,
+        loggers=training.loggers,
+    )
+
+
+class _Clock:
+    """Adds up the seconds that a stage trained, over all its starts, however they ended."""
+
+    def __init__(self, path: Path, begin: float) -> None:
+        self._path = path
+        self._begin = self._kept = begin
+        try:
+            self._earlier = float(path.read_text())
+        except (OSError, ValueError):
+            self._earlier = 0.0
+
+    def keep(self) -> None:
+        """Write the seconds up to now from time to time, for a start that is killed."""
+        if time.monotonic() - self._kept >= _CLOCK_INTERVAL_SECONDS:
+            self.stop()
+
+    def stop(self) -> float:
+        """Write and give the seconds up to now."""
+        self._kept = time.monotonic()
+        total = self._earlier + self._kept - self._begin
+        write_text(self._path, f"{total}\n")
+        return total

@@ -1,0 +1,23 @@
+"""What an interrupted start has left of a stage: where the next one continues."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kdzoo.engine.training.checkpoints import CHECKPOINTS, last_complete_checkpoint
+from kdzoo.recipe import EvaluateStage, Recipe, Stage
+from kdzoo.runs.evaluation.evaluate import is_evaluated
+from kdzoo.runs.training.teacher_targets import kept_targets
+
+
+def where_it_continues(recipe: Recipe, stage: Stage, folder: Path) -> str | None:
+    """Say where a stage continues that was begun in ``folder``; None if it begins anew."""
+    if isinstance(stage, EvaluateStage):
+        models = recipe.models_of(stage)
+        left = [model for model in models if not is_evaluated(folder, model)]
+        return None if len(left) == len(models) else f"continues with {', '.join(left) or 'its table'}"
+    checkpoint = last_complete_checkpoint(folder / CHECKPOINTS)
+    if checkpoint is not None:
+        return f"continues after step {checkpoint.step} of {checkpoint.steps}"
+    generated = len(kept_targets(folder))
+    return f"continues after {generated} of the teacher's generations" if generated else None

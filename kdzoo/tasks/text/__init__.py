@@ -1,0 +1,1 @@
+"""Tasks of prompts and targets that are judged by their text."""

@@ -1,0 +1,1 @@
+"""Text-to-SQL: datasets, prompts made of schemas, shortening."""

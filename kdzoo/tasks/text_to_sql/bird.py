@@ -1,0 +1,72 @@
+"""BIRD (Li et al. 2023) in its official layout.
+
+The question files stand beside their databases: dev.json, dev_tables.json and dev_databases/NAME/NAME.sqlite,
+with database_description/TABLE.csv in each database's folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from kdzoo.tasks.config import BirdData
+from kdzoo.tasks.example import Example, Splits
+from kdzoo.tasks.text_to_sql.bird_descriptions import read_descriptions
+from kdzoo.tasks.text_to_sql.database_files import DatabaseFiles, read_column_names
+from kdzoo.tasks.text_to_sql.prompt import PromptStyle
+from kdzoo.tasks.text_to_sql.questions import BIRD, Problems, Question, read_questions
+from kdzoo.tasks.text_to_sql.sampling import sample
+from kdzoo.tasks.text_to_sql.sql_examples import make_examples
+
+
+def load_bird(config: BirdData, cache: Path) -> Splits:
+    """Read BIRD's questions and make their prompts, with or without the external knowledge.
+
+    Raises:
+        UserError: a file is missing, or an entry is wrong and must not be skipped.
+    """
+    folder = Path(config.path).expanduser()
+    problems = Problems(config.on_error)
+    style = PromptStyle(details=config.details, values=config.values, matches=config.matching)
+
+    def examples(names: Sequence[str], most: int | None) -> list[Example]:
+        files = [folder / name for name in names]
+        questions = [question for file in files for question in read_bird_questions(file, problems)]
+        questions = sample(questions, most, config.seed)
+        if not config.evidence:
+            questions = [replace(question, evidence="") for question in questions]
+        return make_examples(questions, style, read_comments(files, questions), cache)
+
+    return Splits(
+        train=examples(config.train, config.max_train),
+        evaluation=examples((config.evaluation,), config.max_evaluation),
+        task="sql",
+        metric="bird",
+        report=problems.report,
+    )
+
+
+def read_bird_questions(file: Path, problems: Problems) -> list[Question]:
+    """Read one of BIRD's question files; its databases are in the folders named "...databases" beside it.
+
+    Raises:
+        UserError: the file cannot be read, or an entry is wrong and must not be skipped.
+    """
+    folders = [folder for folder in sorted(file.parent.glob("*databases*")) if folder.is_dir()]
+    return read_questions(file, BIRD, DatabaseFiles(folders).find, problems)
+
+
+def read_comments(
+    files: Sequence[Path], questions: Sequence[Question]
+) -> dict[str, dict[tuple[str, str], str]]:
+    """What the columns of the questions' databases mean, by database.
+
+    The databases' own description files come first, then the tables files beside the question files.
+    """
+    folders = dict.fromkeys(file.parent for file in files)
+    comments = read_column_names(file for folder in folders for file in sorted(folder.glob("*tables*.json")))
+    for db_id, database in {q.db_id: q.database for q in questions}.items():
+        described = read_descriptions(database.parent / "database_description")
+        comments[db_id] = {**comments.get(db_id, {}), **described}
+    return comments

@@ -1,0 +1,126 @@
+"""The embedded benchmark as examples: databases on disk, questions split by their SQL."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+
+from kdzoo.errors import UserError
+from kdzoo.tasks.config import EmbeddedData
+from kdzoo.tasks.example import Example, Splits
+from kdzoo.tasks.text_to_sql.embedded.databases import write_database
+from kdzoo.tasks.text_to_sql.embedded.domains import Domain, domains
+from kdzoo.tasks.text_to_sql.embedded.questions import Asked, ask
+from kdzoo.tasks.text_to_sql.prompt import PromptStyle, question_text, schema_text
+from kdzoo.tasks.text_to_sql.schema import open_read_only, read_schema
+
+# The databases are small and always the same: their names are all that a model needs to be told.
+_COMPACT = PromptStyle(details=False, values=False, keys=False, matches=False)
+
+# Some wording is drawn again and again; this many draws for one new question mean that there are no more.
+_PATIENCE = 200
+
+
+def build(config: EmbeddedData, cache: Path) -> Splits:
+    """Make the benchmark: the same databases, questions and split for the same settings, on every machine.
+
+    No (database, SQL) pair and no (database, question) pair of the test is in training. Every gold query gives at
+    least one value that is neither NULL nor 0.
+
+    Raises:
+        UserError: more questions are asked for than the families can give.
+    """
+    chosen = domains()[: config.databases]
+    folder = cache / f"embedded-{config.seed}-{_version()}"
+    files = {domain.name: folder / domain.name / f"{domain.name}.sqlite" for domain in chosen}
+    for domain in chosen:
+        if not files[domain.name].is_file():
+            write_database(domain, config.seed, files[domain.name])
+    train, test = _questions(config, chosen, files)
+    beginnings = {name: schema_text(read_schema(file), _COMPACT) for name, file in files.items()}
+    return Splits(
+        train=list(_examples("train", train, beginnings, files)),
+        evaluation=list(_examples("test", test, beginnings, files)),
+        task="sql",
+        metric="spider",
+    )
+
+
+def _questions(
+    config: EmbeddedData, chosen: tuple[Domain, ...], files: Mapping[str, Path]
+) -> tuple[list[tuple[str, Asked]], list[tuple[str, Asked]]]:
+    source = random.Random(f"questions:{config.seed}")
+    answers = _Answers(files)
+    seen: set[tuple[str, str]] = set()
+    train: list[tuple[str, Asked]] = []
+    test: list[tuple[str, Asked]] = []
+    wanted = config.questions + config.test_questions
+    held_out = config.test_questions / wanted
+    draws = 0
+    with closing(answers):
+        while len(train) < config.questions or len(test) < config.test_questions:
+            domain = chosen[draws % len(chosen)]
+            draws += 1
+            if draws > _PATIENCE * wanted:
+                raise UserError(
+                    f"data: the embedded benchmark cannot give {config.questions} + {config.test_questions} "
+                    f"different questions of these {len(config.families)} families on {len(chosen)} databases; "
+                    "ask for fewer questions, or more databases or families"
+                )
+            asked = ask(domain, source, config.families)
+            # the side depends on the SQL alone, so that all its paraphrases stay together
+            is_test = _share(f"{config.seed}:{domain.name}:{asked.sql}") < held_out
+            side, most = (test, config.test_questions) if is_test else (train, config.questions)
+            key = (domain.name, asked.question)
+            if len(side) < most and key not in seen and answers.any(domain.name, asked.sql):
+                seen.add(key)
+                side.append((domain.name, asked))
+    return train, test
+
+
+class _Answers:
+    """Runs gold queries on the databases."""
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._connections = {name: open_read_only(file) for name, file in files.items()}
+        self._known: dict[tuple[str, str], bool] = {}
+
+    def any(self, name: str, sql: str) -> bool:
+        """Whether a query gives anything but nothing, NULL and 0, which too many wrong queries give as well."""
+        if (name, sql) not in self._known:
+            rows: Iterable[tuple[object, ...]] = self._connections[name].execute(sql)
+            self._known[name, sql] = any(value not in (None, 0) for row in rows for value in row)
+        return self._known[name, sql]
+
+    def close(self) -> None:
+        for connection in self._connections.values():
+            connection.close()
+
+
+def _examples(
+    split: str, asked: list[tuple[str, Asked]], beginnings: Mapping[str, str], files: Mapping[str, Path]
+) -> Iterable[Example]:
+    for number, (name, one) in enumerate(asked):
+        yield Example(
+            id=f"{split}-{number}",
+            prompt=beginnings[name] + question_text(one.question, _COMPACT),
+            target=one.sql,
+            question=one.question,
+            group=name,
+            database=files[name],
+            difficulty=one.family,
+        )
+
+
+def _share(text: str) -> float:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+
+
+def _version() -> str:
+    """Changes with what makes the databases, so that an old cache is not taken for a new one."""
+    here = Path(__file__).parent
+    names = ("databases.py", "domains.py", "domains.toml")
+    return hashlib.sha256(b"".join((here / name).read_bytes() for name in names)).hexdigest()[:8]

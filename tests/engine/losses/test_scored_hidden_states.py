@@ -1,0 +1,86 @@
+"""A loss over chunks of logits equals the loss over all logits, in value and gradient."""
+
+import pytest
+import torch
+
+from kdzoo import divergences
+from kdzoo.engine.losses import scored_hidden_states as features_module
+from kdzoo.engine.losses.scored_hidden_states import Features, map_tokens, sum_over_tokens
+from kdzoo.methods.closed_form import cross_entropy
+
+TOKENS, HIDDEN, VOCABULARY = 37, 16, 50
+
+
+def setup(dtype):
+    torch.manual_seed(0)
+    head = torch.nn.Linear(HIDDEN, VOCABULARY).to(dtype)
+    rows = torch.randn(TOKENS, HIDDEN, dtype=dtype, requires_grad=True)
+    teacher = torch.randn(TOKENS, VOCABULARY, dtype=dtype) * 3
+    return head, rows, teacher
+
+
+def value_and_gradients(loss, head, rows, teacher, limit, monkeypatch):
+    monkeypatch.setattr(features_module, "CHUNK_ELEMENTS", limit)
+    rows.grad = None
+    head.zero_grad()
+    features = Features(rows, head, VOCABULARY, list(head.parameters()))
+    total = sum_over_tokens(features, lambda logits, part: loss(logits, teacher[part])) / 3
+    total.backward()
+    return total.detach(), rows.grad.clone(), head.weight.grad.clone(), head.bias.grad.clone()
+
+
+LOSSES = {
+    "fkl": divergences.forward_kl,
+    "rkl": divergences.reverse_kl,
+    "jsd": lambda q, p: divergences.jensen_shannon(q, p, beta=0.3),
+    "tvd": divergences.total_variation,
+    "mle": lambda q, p: cross_entropy(q, p.argmax(-1)),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
+def test_chunks_change_nothing(loss, dtype, tolerance, monkeypatch):
+    head, rows, teacher = setup(dtype)
+    whole = value_and_gradients(loss, head, rows, teacher, TOKENS * VOCABULARY, monkeypatch)
+    chunked = value_and_gradients(loss, head, rows, teacher, 5 * VOCABULARY, monkeypatch)
+    for expected, given in zip(whole, chunked, strict=True):
+        assert (given.float() - expected.float()).norm() <= tolerance * expected.float().norm()
+
+
+def test_a_frozen_projection_gets_no_gradient(monkeypatch):
+    head, rows, teacher = setup(torch.float32)
+    head.requires_grad_(False)
+    monkeypatch.setattr(features_module, "CHUNK_ELEMENTS", 5 * VOCABULARY)
+    features = Features(rows, head, VOCABULARY, [])
+    sum_over_tokens(features, lambda logits, part: divergences.reverse_kl(logits, teacher[part])).backward()
+    assert head.weight.grad is None
+    assert rows.grad.norm() > 0
+
+
+def test_only_one_chunk_of_logits_exists_at_a_time(monkeypatch):
+    head, rows, _ = setup(torch.float32)
+    monkeypatch.setattr(features_module, "CHUNK_ELEMENTS", 5 * VOCABULARY)
+    sizes = []
+
+    def loss(logits, part):
+        sizes.append(logits.shape[0])
+        return logits.sum(-1)
+
+    sum_over_tokens(Features(rows, head, VOCABULARY, list(head.parameters())), loss)
+    assert sizes == [5] * 7 + [2]
+
+
+def test_no_tokens_give_zero():
+    head, rows, _ = setup(torch.float32)
+    total = sum_over_tokens(Features(rows[:0], head, VOCABULARY), lambda logits, part: logits.sum(-1))
+    assert total.item() == 0
+    total.backward()
+
+
+def test_mapping_tokens_gives_a_value_for_each(monkeypatch):
+    head, rows, _ = setup(torch.float32)
+    monkeypatch.setattr(features_module, "CHUNK_ELEMENTS", 5 * VOCABULARY)
+    with torch.no_grad():
+        mapped = map_tokens(Features(rows, head, VOCABULARY), lambda logits, part: logits.argmax(-1))
+        assert torch.equal(mapped, head(rows).argmax(-1))

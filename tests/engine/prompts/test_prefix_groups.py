@@ -1,0 +1,94 @@
+"""Prompts are grouped by what they share, and nothing of them is lost."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdzoo.engine.prompts.prefix_groups import lay_out, lay_out_groups, order_for_sharing
+
+
+def rebuilt(layout):
+    """Put every prompt together again from the pieces of its layout."""
+    prompts, row = [], 0
+    for group, size in enumerate(layout.sizes):
+        beginning = layout.beginning[group, : layout.beginning_lengths[group]].tolist()
+        for _ in range(size):
+            rest = layout.rest[row, : layout.rest_lengths[row]].tolist()
+            prompts.append([*beginning, *rest, int(layout.last[row])])
+            row += 1
+    return prompts
+
+
+token = st.integers(1, 3)
+shared = st.lists(token, min_size=0, max_size=40)
+
+
+@st.composite
+def batches(draw):
+    beginnings = draw(st.lists(shared, min_size=1, max_size=3))
+    return draw(
+        st.lists(
+            st.builds(
+                lambda beginning, own, last: [*beginning, *own, last],
+                st.sampled_from(beginnings),
+                st.lists(token, max_size=6),
+                token,
+            ),
+            min_size=1,
+            max_size=9,
+        )
+    )
+
+
+@given(batches(), st.booleans())
+def test_the_pieces_make_up_the_prompts(prompts, share):
+    prompts = [prompts[i] for i in order_for_sharing(prompts)]
+    assert rebuilt(lay_out(prompts, share_beginnings=share)) == prompts
+
+
+@given(batches())
+def test_sharing_never_computes_more_tokens(prompts):
+    prompts = [prompts[i] for i in order_for_sharing(prompts)]
+    layout = lay_out(prompts, share_beginnings=True)
+    computed = int(layout.beginning_lengths.sum() + layout.rest_lengths.sum())
+    assert computed <= sum(len(prompt) - 1 for prompt in prompts)
+
+
+def test_prompts_with_a_common_beginning_form_one_group():
+    beginning = list(range(20))
+    prompts = [[*beginning, 100], [*beginning, 101, 102], [*beginning, 101, 103, 104], [7] * 20]
+    layout = lay_out(prompts, share_beginnings=True)
+    assert layout.sizes == (3, 1)
+    assert layout.beginning_lengths.tolist() == [20, 19]
+    assert layout.rest_lengths.tolist() == [0, 1, 2, 0]
+
+
+def test_a_short_common_beginning_is_not_worth_a_group():
+    prompts = [[1, 2, 3, *range(10, 60)], [1, 2, 3, *range(60, 110)]]
+    assert lay_out(prompts, share_beginnings=True).sizes == (1, 1)
+
+
+def test_groups_that_are_asked_for_are_made_whatever_they_share():
+    prompts = [[1, 2, 3], [1, 2, 4, 5], [6]]
+    layout = lay_out_groups(prompts, (2, 1))
+    assert rebuilt(layout) == prompts
+    assert (layout.sizes, layout.width) == ((2, 1), 2 + 1)
+    assert layout.beginning_lengths.tolist() == [2, 0]
+
+
+def test_an_empty_prompt_is_refused():
+    with pytest.raises(ValueError, match="at least one token"):
+        lay_out([[1], []], share_beginnings=False)
+
+
+def test_rows_of_groups_get_their_groups_values_and_gradients_sum_back():
+    layout = lay_out(
+        [[*range(20), i] for i in range(2)] + [[*range(5, 30), i] for i in range(3)], share_beginnings=True
+    )
+    assert layout.sizes == (2, 3)
+    grouped = torch.tensor([[1.0], [2.0]], requires_grad=True)
+    rows = layout.per_row(grouped)
+    assert rows.flatten().tolist() == [1, 1, 2, 2, 2]
+    rows.sum().backward()
+    assert grouped.grad.flatten().tolist() == [2, 3]

@@ -1,0 +1,157 @@
+"""What the stages of a run share: one tokenizer, and models as the recipe or an earlier stage gives them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from rich.console import Console
+from transformers import AutoTokenizer
+
+from kdzoo.engine.prompts.encoding import prompt_ids
+from kdzoo.errors import UserError
+from kdzoo.recipe import load_recipe
+from kdzoo.report.progress import Reporter
+from kdzoo.runs.context import ModelRef, RunContext
+from kdzoo.runs.run_directory import RunDirectory
+
+RECIPE = """\
+[data]
+kind = "jsonl"
+train = "train.jsonl"
+evaluation = "train.jsonl"
+[tokenizer]
+train = { vocab_size = 320 }
+[teacher]
+from_scratch = { architecture = "llama", hidden_size = 16, intermediate_size = 32, num_hidden_layers = 1, num_attention_heads = 2 }
+[student]
+from_scratch = { architecture = "llama", hidden_size = 16, intermediate_size = 32, num_hidden_layers = 1, num_attention_heads = 2 }
+[[stage]]
+kind = "distill"
+method = "sft"
+"""
+
+Make = Callable[..., RunContext]
+
+
+@pytest.fixture
+def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    monkeypatch.chdir(tmp_path)
+    Path("train.jsonl").write_text(json.dumps({"prompt": "count 1:", "target": "1 2"}) + "\n")
+
+    def context(*overrides: str) -> RunContext:
+        Path("r.toml").write_text(RECIPE)
+        recipe = load_recipe(Path("r.toml"), overrides)
+        return RunContext(
+            recipe, RunDirectory(Path("run")), Path(".cache"), Reporter(Console(file=StringIO()))
+        )
+
+    return context
+
+
+def weights(model: torch.nn.Module) -> list[torch.Tensor]:
+    return [weight.detach() for weight in model.parameters()]
+
+
+def equal(ours: torch.nn.Module, theirs: torch.nn.Module) -> bool:
+    return all(a.equal(b) for a, b in zip(weights(ours), weights(theirs), strict=True))
+
+
+class TestModelsFromScratch:
+    def test_they_depend_on_the_seed_and_the_role_alone(self, context: Make) -> None:
+        torch.manual_seed(1)
+        first = context().model_to_use(ModelRef("student"))
+        torch.manual_seed(2)
+        assert equal(first, context().model_to_use(ModelRef("student")))
+        assert not equal(first, context("seed=1").model_to_use(ModelRef("student")))
+        # a teacher of the same size must not start as its own student
+        assert not equal(first, context().model_to_use(ModelRef("teacher")))
+
+    def test_they_know_the_tokenizer_s_tokens(self, context: Make) -> None:
+        made = context()
+        model = made.model_to_use(ModelRef("student"))
+        assert model.config.vocab_size == len(made.tokenizer)
+        assert model.config.eos_token_id == made.tokenizer.eos_token_id
+
+    def test_they_leave_the_global_generator_alone(self, context: Make) -> None:
+        made = context()
+        assert made.tokenizer is not None
+        before = torch.get_rng_state()
+        made.model_to_train(ModelRef("student"), Path("stage"))
+        assert torch.get_rng_state().equal(before)
+
+
+class TestUse:
+    def test_a_model_to_use_is_not_trained(self, context: Make) -> None:
+        model = context().model_to_use(ModelRef("teacher"))
+        assert not model.training
+        assert not any(weight.requires_grad for weight in model.parameters())
+
+    def test_a_model_to_train_has_all_its_weights_trained(self, context: Make) -> None:
+        model = context().model_to_train(ModelRef("student"), Path("stage"))
+        assert all(weight.requires_grad for weight in model.parameters())
+        assert not Path("stage").exists()
+
+    def test_or_its_adapter_alone_on_a_base_that_is_kept(self, context: Make) -> None:
+        model = context("student.lora={rank=2, alpha=4}").model_to_train(ModelRef("student"), Path("stage"))
+        assert isinstance(model, PeftModel)
+        assert {"lora_" in name for name, w in model.named_parameters() if w.requires_grad} == {True}
+        assert {"lora_" in name for name, w in model.named_parameters() if not w.requires_grad} == {False}
+        assert (model.peft_config["default"].r, model.peft_config["default"].lora_alpha) == (2, 4)
+        base = context().model_to_use(ModelRef("student"))
+        with model.disable_adapter():
+            tokens = torch.tensor([[1, 5, 9]])
+            torch.testing.assert_close(model(tokens).logits, base(tokens).logits)
+        assert (Path("stage") / "base/model.safetensors").is_file()
+
+    @pytest.mark.parametrize("modules", ["'all-linear'", "['q_proj', 'embed_tokens']"])
+    def test_adapters_on_weights_in_bfloat16_are_float32_wherever_they_come_from(
+        self, context: Make, modules: str
+    ) -> None:
+        made = context(f"student.lora={{rank=2, target_modules={modules}}}", "student.dtype=bfloat16")
+        first = made.model_to_train(ModelRef("student"), Path("stage"))
+        assert isinstance(first, PeftModel)
+        for name, weight in first.named_parameters():
+            if weight.requires_grad:  # numbers that bfloat16 does not have
+                weight.data.normal_(generator=torch.Generator().manual_seed(len(name)))
+        first.save_pretrained("stage/model")
+        again = made.model_to_train(ModelRef("student", Path("stage")), Path("next"))
+        for model in (first, again):
+            types = {weight.requires_grad: weight.dtype for weight in model.parameters()}
+            assert types == {True: torch.float32, False: torch.bfloat16}
+        assert equal(again, first)
+
+    def test_a_teacher_that_the_recipe_does_not_have(self, context: Make) -> None:
+        made = context()
+        made.recipe = made.recipe.model_copy(update={"teacher": None})
+        with pytest.raises(UserError, match=r"the recipe has no \[teacher\], and a stage needs it"):
+            made.model_to_use(ModelRef("teacher"))
+
+
+class TestTokenizer:
+    def test_it_is_trained_once_and_kept(self, context: Make) -> None:
+        first = context().tokenizer
+        Path("train.jsonl").unlink()
+        assert context().tokenizer.get_vocab() == first.get_vocab()
+
+    def test_it_is_what_plain_transformers_reads_beside_the_models(self, context: Make) -> None:
+        decomposed = "Cafe\N{COMBINING ACUTE ACCENT} </s>"
+        made = context("student.from_scratch.architecture=qwen2")
+        for role in ("student", "teacher"):
+            folder = Path(role)
+            made.model_to_use(ModelRef(role)).save_pretrained(folder)
+            made.tokenizer.save_pretrained(folder)
+            theirs = AutoTokenizer.from_pretrained(folder)(decomposed)["input_ids"]
+            assert theirs == prompt_ids(made.tokenizer, decomposed)
+
+    def test_it_encodes_the_data(self, context: Make) -> None:
+        tokenizer = context().tokenizer
+        assert tokenizer.decode(tokenizer.encode("count 1:", add_special_tokens=False)) == "count 1:"
+        assert context().prompt_tokens("count 1:") == 1 + len(
+            tokenizer.encode("count 1:", add_special_tokens=False)
+        )

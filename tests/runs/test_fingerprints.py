@@ -1,0 +1,407 @@
+"""A stage's fingerprint changes with everything that shapes its result, and with nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kdzoo.recipe import Recipe, load_recipe
+from kdzoo.runs import fingerprints
+
+STAGES = """\
+[[stage]]
+kind = "finetune"
+
+[[stage]]
+kind = "distill"
+method = "sft"
+
+[[stage]]
+kind = "distill"
+method = "kid"
+
+[[stage]]
+kind = "distill"
+method = "rkd"
+name = "more"
+student_from = "kid"
+
+[[stage]]
+kind = "evaluate"
+models = ["teacher", "kid"]
+"""
+SETTINGS = """\
+[training]
+batch_size = 8
+max_steps = 5
+
+"""
+RECIPE = (
+    """\
+[data]
+kind = "embedded"
+
+[tokenizer]
+train = { vocab_size = 500 }
+
+[teacher]
+from_scratch = { architecture = "llama", hidden_size = 64 }
+
+[student]
+from_scratch = { architecture = "llama", hidden_size = 32 }
+
+"""
+    + SETTINGS
+    + STAGES
+)
+
+ALL = {"finetune", "sft", "kid", "more", "evaluate"}
+TRAINED = ALL
+SHAPING = {
+    "seed=1": ALL,
+    "data.seed=1": ALL,
+    "data.questions=100": ALL,
+    "tokenizer.train.vocab_size=501": ALL,
+    "teacher.from_scratch.hidden_size=128": ALL - {"sft"},
+    "teacher.lora={rank=2}": ALL - {"sft"},
+    "student.from_scratch.num_hidden_layers=1": ALL - {"finetune"},
+    "student.lora={rank=2}": ALL - {"finetune"},
+    "training.learning_rate=1e-3": TRAINED,
+    "training.output_limit=64": ALL,
+    "training.micro_batch_size=4": TRAINED,
+    "training.group_by=database": TRAINED,
+    "finetune.max_steps=6": ALL - {"sft"},
+    "sft.max_steps=6": {"sft"},
+    "kid.options.alpha=0.3": {"kid", "more", "evaluate"},
+    "kid.warmup=0.5": {"kid", "more", "evaluate"},
+    "more.options.kd_weight=0.5": {"more"},
+    "evaluation.max_examples=5": {"evaluate"},
+    "evaluate.time_limit=3": {"evaluate"},
+    "evaluation.metrics=['ex', 'ts']": {"evaluate"},
+}
+NOT_SHAPING = {
+    "name=other": set[str](),
+    "threads=1": set[str](),
+    "training.sharing=off": set[str](),
+    "kid.sharing=prompt": set[str](),
+    "training.logging_steps=1": set[str](),
+    "training.save_steps=7": set[str](),
+    "training.loggers=['tensorboard']": set[str](),
+    "evaluation.batch_size=3": set[str](),
+    "evaluation.exaccerr_samples=3": set[str](),
+    "student.attention=eager": set[str](),
+    "teacher.gradient_checkpointing=true": set[str](),
+    # settings that others put out of force
+    "sft.micro_batch_size=8": set[str](),
+    "training.epochs=7": set[str](),
+}
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Recipe]:
+    path = tmp_path_factory.mktemp("recipe") / "r.toml"
+
+    def recipe(*overrides: str, text: str = RECIPE) -> Recipe:
+        path.write_text(text)
+        return load_recipe(path, overrides)
+
+    return recipe
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {name for name, fingerprint in before.items() if after[name] != fingerprint}
+
+
+class TestSettings:
+    @pytest.mark.parametrize(("override", "stages"), [*SHAPING.items(), *NOT_SHAPING.items()])
+    def test_each_changes_the_stages_that_it_shapes(
+        self, recipe: Callable[..., Recipe], override: str, stages: set[str]
+    ) -> None:
+        assert changed(fingerprints.of_stages(recipe()), fingerprints.of_stages(recipe(override))) == stages
+
+    # sft.micro_batch_size = 8 would take back what training.micro_batch_size sets
+    @settings(deadline=None, max_examples=25)
+    @given(
+        st.sets(st.sampled_from(sorted({*SHAPING, *NOT_SHAPING} - {"sft.micro_batch_size=8"})), max_size=5)
+    )
+    def test_several_change_what_any_of_them_shapes(
+        self, recipe: Callable[..., Recipe], overrides: set[str]
+    ) -> None:
+        found = changed(fingerprints.of_stages(recipe()), fingerprints.of_stages(recipe(*sorted(overrides))))
+        assert found == set[str]().union(*((SHAPING | NOT_SHAPING)[override] for override in overrides))
+
+    def test_the_type_of_weights_shapes_what_is_trained_on_them(self, recipe: Callable[..., Recipe]) -> None:
+        adapted, narrow = "teacher.lora={rank=2}", "teacher.dtype=bfloat16"
+        of = fingerprints.of_stages
+        assert changed(of(recipe(adapted)), of(recipe(adapted, narrow))) == ALL - {"sft"}
+
+    def test_what_was_begun_with_other_threads_is_the_same_run(self, recipe: Callable[..., Recipe]) -> None:
+        names = [fingerprints.run_name(r, fingerprints.of_stages(r)) for r in (recipe(), recipe("threads=2"))]
+        assert names[0] == names[1]
+
+    def test_epochs_count_where_no_number_of_steps_is_given(self, recipe: Callable[..., Recipe]) -> None:
+        text = RECIPE.replace("max_steps = 5\n", "")
+        before, after = (fingerprints.of_stages(recipe(*o, text=text)) for o in ((), ("training.epochs=7",)))
+        assert changed(before, after) == ALL
+
+    def test_groups_have_a_size_only_where_there_are_groups(self, recipe: Callable[..., Recipe]) -> None:
+        size, grouped = "training.group_size=2", "training.group_by=database"
+        of = fingerprints.of_stages
+        assert changed(of(recipe()), of(recipe(size))) == set()
+        assert changed(of(recipe(grouped)), of(recipe(grouped, size))) == ALL
+
+    def test_what_exaccerr_needs_counts_where_it_is_measured(self, recipe: Callable[..., Recipe]) -> None:
+        metric = "evaluation.metrics=['exaccerr']"
+        text = RECIPE.replace('models = ["teacher", "kid"]', 'models = ["sft"]')
+        of = fingerprints.of_stages
+
+        def changes(*overrides: str, first: tuple[str, ...] = ()) -> set[str]:
+            return changed(of(recipe(*first, text=text)), of(recipe(*first, *overrides, text=text)))
+
+        assert changes("evaluation.exaccerr_samples=3", first=(metric,)) == {"evaluate"}
+        # the teacher is part of the measure, and of nothing else that is said of a student trained without it
+        assert "evaluate" in changes("finetune.max_steps=6", first=(metric,))
+        assert "evaluate" not in changes("finetune.max_steps=6")
+
+    def test_the_name_of_a_stage_does_not_count(self, recipe: Callable[..., Recipe]) -> None:
+        before = fingerprints.of_stages(recipe())
+        after = fingerprints.of_stages(recipe(text=RECIPE.replace('name = "more"', 'name = "again"')))
+        assert after["again"] == before["more"]
+
+    def test_stages_that_do_the_same_have_one_fingerprint(self, recipe: Callable[..., Recipe]) -> None:
+        twice = RECIPE + '[[stage]]\nkind = "distill"\nmethod = "sft"\nname = "sft2"\n'
+        prints = fingerprints.of_stages(recipe(text=twice))
+        assert prints["sft2"] == prints["sft"]
+        assert len(set(prints.values())) == len(ALL)
+
+
+class TestRuns:
+    def test_the_same_recipe_is_the_same_run(self, recipe: Callable[..., Recipe]) -> None:
+        first, second = (fingerprints.run_name(r, fingerprints.of_stages(r)) for r in (recipe(), recipe()))
+        assert first == second
+        assert re.fullmatch(r"r-[0-9a-f]{8}", first)
+
+    @pytest.mark.parametrize("override", ["kid.options.alpha=0.3", "training.sharing=off"])
+    def test_a_recipe_that_says_otherwise_is_another(
+        self, recipe: Callable[..., Recipe], override: str
+    ) -> None:
+        first, second = (
+            fingerprints.run_name(r, fingerprints.of_stages(r)) for r in (recipe(), recipe(override))
+        )
+        assert first != second
+
+    def test_so_is_the_same_recipe_where_a_stage_would_give_something_else(
+        self, recipe: Callable[..., Recipe]
+    ) -> None:
+        prints = fingerprints.of_stages(recipe())
+        assert fingerprints.run_name(recipe(), prints) != fingerprints.run_name(
+            recipe(), {**prints, "kid": "0"}
+        )
+
+
+class TestVersionsAndCode:
+    @pytest.mark.parametrize("package", ["kdzoo", "torch", "transformers", "peft", "tokenizers"])
+    def test_another_version_shapes_everything(
+        self, recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch, package: str
+    ) -> None:
+        before = fingerprints.of_stages(recipe())
+        version = fingerprints.version
+        monkeypatch.setattr(
+            fingerprints, "version", lambda name: version(name) + ("+1" if name == package else "")
+        )
+        assert changed(before, fingerprints.of_stages(recipe())) == ALL
+
+    @pytest.fixture
+    def copy(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+        """A copy of our code, which the fingerprints are taken of."""
+        package = Path(fingerprints.__file__).parent
+        copy = tmp_path / "kdzoo"
+        shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        monkeypatch.setattr(fingerprints, "__file__", str(copy / "fingerprints.py"))
+        fingerprints._code.cache_clear()
+        yield copy
+        fingerprints._code.cache_clear()
+
+    @pytest.mark.parametrize(
+        ("file", "stages"),
+        [
+            ("engine/training_step.py", ALL),
+            ("divergences.py", ALL),
+            ("stages/train.py", ALL),
+            ("sql/compare.py", {"evaluate"}),
+            ("stages/judging.py", {"evaluate"}),
+            ("report/table.py", set()),
+            ("commands/run.py", set()),
+        ],
+    )
+    def test_a_change_of_our_code_shapes_what_it_computes(
+        self, recipe: Callable[..., Recipe], copy: Path, file: str, stages: set[str]
+    ) -> None:
+        before = fingerprints.of_stages(recipe())
+        with (copy / file).open("a") as code:
+            code.write("# changed\n")
+        fingerprints._code.cache_clear()
+        assert changed(before, fingerprints.of_stages(recipe())) == stages
+
+    def test_all_code_that_is_named_is_there(self) -> None:
+        package = Path(fingerprints.__file__).parent
+        assert [p for p in fingerprints._EVALUATION_CODE if not list(package.glob(p))] == []
+
+
+class TestModelsInFolders:
+    @pytest.fixture
+    def text(self, tmp_path: Path) -> str:
+        for name in ("teacher", "student", "tokenizer"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "config.json").write_text("{}")
+        models = f'[teacher]\npath = "{tmp_path / "teacher"}"\n[student]\npath = "{tmp_path / "student"}"\n'
+        return '[data]\nkind = "embedded"\n' + models + SETTINGS + STAGES
+
+    def touch(self, file: Path) -> None:
+        file.write_text(file.read_text() + " ")
+
+    def test_one_that_changes_under_its_name_shapes_what_is_made_of_it(
+        self, recipe: Callable[..., Recipe], text: str, tmp_path: Path
+    ) -> None:
+        before = fingerprints.of_stages(recipe(text=text))
+        self.touch(tmp_path / "teacher/config.json")
+        assert changed(before, fingerprints.of_stages(recipe(text=text))) == ALL - {"sft"}
+
+    def test_the_student_s_brings_the_tokenizer_of_all(
+        self, recipe: Callable[..., Recipe], text: str, tmp_path: Path
+    ) -> None:
+        before = fingerprints.of_stages(recipe(text=text))
+        self.touch(tmp_path / "student/config.json")
+        assert changed(before, fingerprints.of_stages(recipe(text=text))) == ALL
+
+    def test_how_the_student_is_adapted_does_not_shape_the_teacher(
+        self, recipe: Callable[..., Recipe], text: str
+    ) -> None:
+        before = fingerprints.of_stages(recipe(text=text))
+        after = fingerprints.of_stages(recipe("student.lora={rank=8}", text=text))
+        assert changed(before, after) == ALL - {"finetune"}
+
+    def test_a_tokenizer_s_folder_counts(
+        self, recipe: Callable[..., Recipe], text: str, tmp_path: Path
+    ) -> None:
+        text += f'[tokenizer]\npath = "{tmp_path / "tokenizer"}"\n'
+        before = fingerprints.of_stages(recipe(text=text))
+        self.touch(tmp_path / "tokenizer/config.json")
+        assert changed(before, fingerprints.of_stages(recipe(text=text))) == ALL
+
+    @pytest.mark.parametrize("changes", ["base", "adapter", "below"])
+    def test_so_does_the_base_of_an_adapter_and_what_that_is_made_of(
+        self, recipe: Callable[..., Recipe], text: str, tmp_path: Path, changes: str
+    ) -> None:
+        for name, base in (("teacher", "adapter"), ("adapter", "below")):
+            (tmp_path / name).mkdir(exist_ok=True)
+            content = json.dumps({"base_model_name_or_path": str(tmp_path / base)})
+            (tmp_path / name / "adapter_config.json").write_text(content)
+        if changes == "base":  # the folder beside stands in for one that was moved
+            (tmp_path / "adapter/adapter_config.json").write_text('{"base_model_name_or_path": "gone"}')
+        for name in ("below", "base"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "config.json").write_text("{}")
+        before = fingerprints.of_stages(recipe(text=text))
+        file = "adapter_config.json" if changes == "adapter" else "config.json"
+        self.touch(tmp_path / changes / file)
+        assert changed(before, fingerprints.of_stages(recipe(text=text))) == ALL - {"sft"}
+
+    def test_a_base_s_revision_on_the_hub_counts(
+        self, recipe: Callable[..., Recipe], text: str, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "teacher/adapter_config.json"
+        prints = []
+        for revision in ("one", "two"):
+            file.write_text(json.dumps({"base_model_name_or_path": "some/model", "revision": revision}))
+            os.utime(file, ns=(1, 1))
+            prints.append(fingerprints.of_stages(recipe(text=text)))
+        assert changed(*prints) == ALL - {"sft"}
+
+
+class TestData:
+    """What only evaluation reads does not shape what is trained."""
+
+    def later(self, file: Path, text: str = "") -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        os.utime(file, ns=(1, file.stat().st_mtime_ns + 1_000_000_000))
+
+    def prints(self, recipe: Callable[..., Recipe], data: str, *overrides: str) -> dict[str, str]:
+        text = RECIPE.replace('kind = "embedded"', data).replace(
+            'models = ["teacher", "kid"]', 'models = ["kid"]'
+        )
+        return fingerprints.of_stages(recipe(*overrides, text=text))
+
+    def test_jsonl(self, recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+        train, evaluation = tmp_path / "train.jsonl", tmp_path / "evaluation.jsonl"
+        data = f'kind = "jsonl"\ntrain = "{train}"\nevaluation = "{evaluation}"'
+        for file in (train, evaluation):
+            self.later(file)
+        before = self.prints(recipe, data)
+        self.later(evaluation, "other")
+        after = self.prints(recipe, data)
+        assert changed(before, after) == {"evaluate"}
+        assert changed(after, self.prints(recipe, data, f"data.evaluation={train}")) == {"evaluate"}
+        self.later(train, "other")
+        assert changed(after, self.prints(recipe, data)) == ALL
+
+    def test_spider(self, recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+        data = f'kind = "spider"\npath = "{tmp_path}"'
+        for name in ("train.json", "dev.json", "tables.json", "database/pets/pets.sqlite"):
+            self.later(tmp_path / name)
+        before = self.prints(recipe, data)
+        for override in ("data.evaluation=spider_dk.json", "data.max_evaluation=5", "data.held_out=0.2"):
+            assert changed(before, self.prints(recipe, data, override)) == {"evaluate"}
+        for override in ("data.values=false", "data.max_train=5", "data.split=question"):
+            assert changed(before, self.prints(recipe, data, override)) == ALL
+        # another file of questions, a test suite beside a database
+        for name in ("spider_dk.json", "database/pets/suite-1.sqlite", "dev.json"):
+            self.later(tmp_path / name, "other")
+            after = self.prints(recipe, data)
+            assert changed(before, after) == {"evaluate"}
+            before = after
+        for name in ("train.json", "tables.json", "database/pets/pets.sqlite", "train_spider.json"):
+            self.later(tmp_path / name, "other")
+            after = self.prints(recipe, data)
+            assert changed(before, after) == ALL
+            before = after
+
+    def test_how_many_questions_a_split_holds_out_shapes_what_is_left(
+        self, recipe: Callable[..., Recipe], tmp_path: Path
+    ) -> None:
+        data = f'kind = "spider"\npath = "{tmp_path}"\nsplit = "question"'
+        self.later(tmp_path / "train.json")
+        before = self.prints(recipe, data)
+        assert changed(before, self.prints(recipe, data, "data.held_out=0.2")) == ALL
+        assert changed(before, self.prints(recipe, data, "data.max_evaluation=5")) == {"evaluate"}
+
+    def test_bird(self, recipe: Callable[..., Recipe], tmp_path: Path) -> None:
+        data = f'kind = "bird"\npath = "{tmp_path}"'
+        databases = {split: f"{split}/{split}_databases/{split}_db" for split in ("train", "dev")}
+        for split, folder in databases.items():
+            self.later(tmp_path / f"{split}/{split}.json")
+            self.later(tmp_path / f"{split}/{split}_tables.json")
+            self.later(tmp_path / folder / f"{split}_db.sqlite")
+            self.later(tmp_path / folder / "database_description/t.csv")
+        before = self.prints(recipe, data)
+        for split, stages in (("dev", {"evaluate"}), ("train", ALL)):
+            folder = databases[split]
+            for name in (
+                f"{split}/{split}.json",
+                f"{split}/{split}_tables.json",
+                f"{folder}/{split}_db.sqlite",
+                f"{folder}/database_description/t.csv",
+            ):
+                self.later(tmp_path / name, "other")
+                after = self.prints(recipe, data)
+                assert changed(before, after) == stages, name
+                before = after

@@ -1,0 +1,243 @@
+"""Training one model of a run: its steps, its clock, what a stopped start leaves behind, and when it gives up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+
+from kdzoo.errors import RunError, UserError
+from kdzoo.recipe import load_recipe
+from kdzoo.report.progress import Reporter
+from kdzoo.runs import pipeline
+from kdzoo.runs.training.pace import Collapse
+
+RECIPE = """\
+name = "small"
+[data]
+kind = "jsonl"
+train = "train.jsonl"
+evaluation = "train.jsonl"
+[tokenizer]
+train = { vocab_size = 320 }
+[teacher]
+from_scratch = { architecture = "llama", hidden_size = 32, intermediate_size = 64, num_hidden_layers = 2, num_attention_heads = 4 }
+[student]
+from_scratch = { architecture = "llama", hidden_size = 32, intermediate_size = 64, num_hidden_layers = 2, num_attention_heads = 4 }
+[training]
+epochs = 2
+batch_size = 4
+learning_rate = 5e-3
+input_limit = 64
+output_limit = 16
+logging_steps = 1
+[[stage]]
+kind = "distill"
+method = "METHOD"
+"""
+
+Run = Callable[..., Path]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run one distill stage on a few lines of text and give its folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(
+        method: str = "sft", *overrides: str, examples: int = 10, out: str = "runs", printed: Any = None
+    ) -> Path:
+        lines = [json.dumps({"prompt": f"count {i}:", "target": f"{i} {i + 1}"}) for i in range(examples)]
+        data = Path("train.jsonl")
+        if not data.exists():  # a file that is written anew is other data
+            data.write_text("".join(f"{line}\n" for line in lines))
+        Path("r.toml").write_text(RECIPE.replace("METHOD", method))
+        reporter = Reporter(Console(file=printed or StringIO(), width=100))
+        return pipeline.run(load_recipe(Path("r.toml"), overrides), Path(out), reporter).stage(method)
+
+    return run
+
+
+def metrics(stage: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (stage / "metrics.jsonl").read_text().splitlines()]
+
+
+def results(stage: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((stage / "stage.json").read_text())["results"]
+    return content
+
+
+class TestSteps:
+    @pytest.mark.parametrize(
+        ("overrides", "examples", "steps"),
+        [
+            ([], 10, 6),  # 10 examples in batches of 4: 3 steps an epoch, the last of 2 rows
+            (["training.micro_batch_size=2"], 10, 6),
+            (["training.micro_batch_size=1"], 9, 6),  # the last step has one part of four
+            (["training.epochs=0.5"], 10, 2),
+            (["training.max_steps=7"], 10, 7),
+            ([], 1, 2),
+        ],
+    )
+    def test_the_last_batch_of_an_epoch_may_have_fewer_rows(
+        self, run: Run, overrides: list[str], examples: int, steps: int
+    ) -> None:
+        printed = StringIO()
+        stage = run("sft", *overrides, examples=examples, printed=printed)
+        assert results(stage)["steps"] == steps == len(metrics(stage))
+        assert results(stage)["examples"] == examples
+        assert f"sft: 0/{steps}\n" in printed.getvalue()
+
+    def test_a_step_in_parts_is_the_same_step(self, run: Run) -> None:
+        whole = run("fkd", out="whole")
+        parts = run("fkd", "training.micro_batch_size=1", out="parts")
+        for ours, theirs in zip(metrics(parts), metrics(whole), strict=True):
+            assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
+
+    def test_targets_that_cannot_be_learnt_whole_are_left_out_and_told(self, run: Run) -> None:
+        printed = StringIO()
+        stage = run("sft", "training.output_limit=4", examples=20, printed=printed)
+        left_out = 20 - results(stage)["examples"]
+        assert 0 < left_out < 20
+        assert f"sft: {left_out} targets longer than 4 tokens left out" in printed.getvalue()
+
+    def test_none_left_is_refused_before_anything_is_written(self, run: Run) -> None:
+        with pytest.raises(UserError, match="all 10 training targets are longer than 2 tokens") as caught:
+            run("sft", "training.output_limit=2")
+        assert caught.value.exit_code == 2
+        assert not Path("runs").exists()
+
+    def test_none_left_by_limits_that_were_not_looked_at_is_a_failure(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("kdzoo.runs.checks.check.check_lengths", lambda *_: None)  # as in a rehearsal
+        with pytest.raises(RunError, match="stage 'sft': no example is left to train on; output_limit is 2"):
+            run("sft", "training.output_limit=2")
+
+
+class TestContinuing:
+    def stop_at(self, monkeypatch: pytest.MonkeyPatch, name: str, done: int) -> None:
+        """Let Ctrl-C be pressed when the reporter is told of that much."""
+        advance = Reporter.advance
+
+        def stop(self: Reporter, now: int, numbers: str = "") -> None:
+            advance(self, now, numbers)
+            if self._name == name and now == done:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Reporter, "advance", stop)
+
+    def test_the_teacher_s_generations_are_kept(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        whole = run("fdistill", out="whole")
+        with monkeypatch.context() as patch:
+            self.stop_at(patch, "fdistill: teacher generates", 8)
+            with pytest.raises(KeyboardInterrupt):
+                run("fdistill", out="stopped")
+        (file,) = Path("stopped").glob("small-*/fdistill/teacher_targets.jsonl")
+        before = [json.loads(line) for line in file.read_text().splitlines() if line]
+        assert len(before) == 8
+        with file.open("a") as half:
+            half.write("[9,[1,")  # what a killed process was writing
+        stage = run("fdistill", out="stopped")
+        lines = file.read_text().splitlines()
+        assert [json.loads(line) for line in lines[1 : 1 + len(before)]] == before
+        generated = [json.loads(line)[0] for line in lines if line.endswith("]]")]
+        assert sorted(generated) == list(range(10))
+        ours, theirs = (load_file(folder / "model/model.safetensors") for folder in (stage, whole))
+        assert all(weights.equal(theirs[name]) for name, weights in ours.items())
+
+    def test_the_time_of_all_starts_is_added_up(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        with monkeypatch.context() as patch:
+            self.stop_at(patch, "sft", 2)
+            with pytest.raises(KeyboardInterrupt):
+                run("sft")
+        (kept,) = Path("runs").glob("small-*/sft/seconds")
+        assert 0 < float(kept.read_text()) < 60
+        kept.write_text("1000.0\n")
+        assert 1000 < results(run("sft"))["training_seconds"] < 1060
+
+    def test_a_start_that_is_killed_has_kept_its_time(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from kdzoo.runs.training import train
+
+        monkeypatch.setattr(train, "_CLOCK_INTERVAL_SECONDS", 0.0)
+        seen: list[float] = []
+        advance = Reporter.advance
+
+        def look(self: Reporter, now: int, numbers: str = "") -> None:
+            advance(self, now, numbers)
+            seen.extend(float(file.read_text()) for file in Path("runs").glob("small-*/sft/seconds"))
+
+        monkeypatch.setattr(Reporter, "advance", look)
+        run("sft")
+        assert len(seen) == 6
+        assert seen == sorted(seen)
+
+
+class TestThreads:
+    @pytest.fixture
+    def seen(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, set[int]]:
+        """The numbers of threads that each part of a run was at work with."""
+        seen: dict[str, set[int]] = {}
+        advance = Reporter.advance
+
+        def look(self: Reporter, now: int, numbers: str = "") -> None:
+            advance(self, now, numbers)
+            seen.setdefault(self._name, set()).add(torch.get_num_threads())
+
+        monkeypatch.setattr(Reporter, "advance", look)
+        return seen
+
+    @pytest.mark.parametrize(("overrides", "expected"), [([], 1), (["threads=2"], 2)])
+    def test_are_the_recipe_s_or_suit_the_model_in_every_part(
+        self, run: Run, seen: dict[str, set[int]], overrides: list[str], expected: int
+    ) -> None:
+        before = torch.get_num_threads()
+        torch.set_num_threads(3)
+        try:
+            run("fdistill", "training.max_steps=2", *overrides)
+            assert torch.get_num_threads() == 3
+        finally:
+            torch.set_num_threads(before)
+        assert seen == {"fdistill: teacher generates": {expected}, "fdistill": {expected}}
+
+
+def test_a_collapse_of_the_speed_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kdzoo.runs.training.pace.Pace.seen", lambda *_: Collapse(310.4, 1900.2))
+    printed = StringIO()
+    run("sft", "training.max_steps=1", printed=printed)
+    assert "sft: 310 tokens/s where 1900 were usual: other programs use the processor" in printed.getvalue()
+
+
+class TestDivergence:
+    @pytest.mark.parametrize("overrides", [[], ["training.max_gradient_norm=0"]])
+    def test_numbers_that_are_no_longer_finite_end_it(self, run: Run, overrides: list[str]) -> None:
+        with pytest.raises(RunError, match=r"stage 'sft': the training diverged at step [3-6]: ") as caught:
+            run("sft", "training.weight_decay=1e30", *overrides)
+        assert caught.value.exit_code == 1
+        (stage,) = Path("runs").glob("small-*/sft")
+        assert not (stage / "model").exists()
+        assert not (stage / "stage.json").exists()
+
+    def test_the_last_step_is_not_overlooked(self, run: Run) -> None:
+        with pytest.raises(RunError, match="the training diverged at step 1: "):
+            run("sft", "training.weight_decay=1e60", "training.max_steps=1", "training.warmup=0")
+
+
+def test_what_a_stage_says_of_itself(run: Run) -> None:
+    stage = run("kid")
+    found = results(stage)
+    assert found["method"] == "kid"
+    assert found["parameters"] == found["trainable_parameters"]
+    assert found["loss"] == metrics(stage)[-1]["loss"]
+    adapted = results(run("kid", "student.lora={rank=2}"))
+    assert found["parameters"] < adapted["parameters"]
+    assert adapted["trainable_parameters"] == adapted["parameters"] - found["parameters"]

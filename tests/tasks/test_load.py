@@ -1,0 +1,63 @@
+"""The fingerprint of a dataset follows all that shapes its examples."""
+
+import os
+import shutil
+
+import pytest
+
+from kdzoo.tasks.config import EmbeddedData, JsonlData, SpiderData
+from kdzoo.tasks.load import fingerprint
+
+
+def spider(folder, **settings):
+    return fingerprint(SpiderData(kind="spider", path=str(folder.path), **settings))
+
+
+def test_settings_count():
+    assert fingerprint(EmbeddedData(kind="embedded")) == fingerprint(EmbeddedData(kind="embedded", seed=0))
+    assert fingerprint(EmbeddedData(kind="embedded")) != fingerprint(EmbeddedData(kind="embedded", seed=1))
+
+
+@pytest.mark.parametrize("change", [{"values": False}, {"max_train": 5}, {"evaluation": "other.json"}])
+def test_settings_of_a_dataset_on_disk_count(folder, change):
+    assert spider(folder) == spider(folder)
+    assert spider(folder) != spider(folder, **change)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dev.json",
+        "tables.json",
+        "database/concerts/concerts.sqlite",
+        "database/concerts/database_description/a.csv",
+    ],
+)
+def test_files_count(folder, name):
+    before = spider(folder)
+    file = folder.path / name
+    file.parent.mkdir(exist_ok=True)
+    with file.open("ab") as out:
+        out.write(b" ")
+    changed = spider(folder)
+    assert changed != before
+    os.utime(file, (1, 1))
+    assert spider(folder) not in (before, changed)
+
+
+def test_other_files_do_not(folder):
+    before = spider(folder)
+    (folder.path / "README.txt").write_text("read me", encoding="utf-8")
+    assert spider(folder) == before
+
+
+def test_files_of_jsonl(tmp_path):
+    train = tmp_path / "train.jsonl"
+    config = JsonlData(kind="jsonl", train=str(train), evaluation=str(train))
+    absent = fingerprint(config)
+    train.write_text("{}", encoding="utf-8")
+    assert fingerprint(config) != absent
+    shutil.copy(train, tmp_path / "other.jsonl")
+    assert fingerprint(
+        config.model_copy(update={"evaluation": str(tmp_path / "other.jsonl")})
+    ) != fingerprint(config)

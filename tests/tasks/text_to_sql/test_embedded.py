@@ -1,0 +1,102 @@
+"""The embedded benchmark: the same everywhere, honest in its split, every query runs and tells apart."""
+
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+
+from kdzoo.errors import UserError
+from kdzoo.tasks.config import EmbeddedData
+from kdzoo.tasks.load import fingerprint, load
+from kdzoo.tasks.sql import Item, Judge
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def splits(cache):
+    return load(EmbeddedData(kind="embedded", questions=2000, test_questions=200), cache=cache)
+
+
+def test_sizes_and_groups(splits):
+    assert len(splits.train) == 2000
+    assert len(splits.evaluation) == 200
+    assert len({e.group for e in splits.train}) == 6
+
+
+def test_no_query_and_no_question_of_the_test_is_in_training(splits):
+    trained = {(e.group, e.target) for e in splits.train}
+    asked = {(e.group, e.question) for e in splits.train}
+    assert not any(
+        (e.group, e.target) in trained or (e.group, e.question) in asked for e in splits.evaluation
+    )
+
+
+def test_all_kinds_of_questions_are_trained_and_tested(splits):
+    kinds = Counter(e.difficulty for e in splits.train)
+    assert len(kinds) == 20
+    assert len({e.difficulty for e in splits.evaluation}) >= 15
+
+
+def test_every_gold_query_runs_and_most_give_rows(splits):
+    with_rows = 0
+    for example in splits.train + splits.evaluation:
+        connection = sqlite3.connect(f"file:{example.database}?mode=ro", uri=True)
+        with_rows += bool(connection.execute(example.target).fetchall())
+        connection.close()
+    assert with_rows >= 0.95 * (len(splits.train) + len(splits.evaluation))
+
+
+def test_execution_tells_different_queries_apart(splits):
+    """Another question's query on the same database is seldom right."""
+    by_group = {}
+    for example in splits.evaluation:
+        by_group.setdefault(example.group, []).append(example)
+    items = [Item(a.target, b.target, a.database) for group in by_group.values() for a, b in pairwise(group)]
+    with Judge() as judge:
+        right = sum(verdict.right for verdict in judge.judge(items, "ex"))
+    assert right <= 0.03 * len(items)
+
+
+def test_the_same_on_every_machine_and_in_every_process(tmp_path):
+    program = (
+        "import hashlib, sys; from pathlib import Path\n"
+        "from kdzoo.tasks.config import EmbeddedData; from kdzoo.tasks.load import load\n"
+        "s = load(EmbeddedData(kind='embedded', questions=200, test_questions=20), cache=Path(sys.argv[1]))\n"
+        "print(hashlib.sha256(repr([(e.id, e.prompt, e.target) for e in s.train + s.evaluation]).encode()).hexdigest())"
+    )
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path / seed)],
+            env={"PYTHONHASHSEED": seed, "PATH": ""},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(printed) == 1
+
+
+def test_another_seed_gives_other_questions(cache, splits):
+    other = load(EmbeddedData(kind="embedded", seed=1, questions=2000, test_questions=200), cache=cache)
+    assert {e.question for e in other.train} != {e.question for e in splits.train}
+
+
+def test_more_questions_than_there_are_is_an_error(cache):
+    config = EmbeddedData(
+        kind="embedded", questions=1000, test_questions=10, databases=1, families=("columns",)
+    )
+    with pytest.raises(UserError, match="fewer"):
+        load(config, cache=cache)
+
+
+def test_the_fingerprint_follows_the_settings():
+    prints = {fingerprint(EmbeddedData(kind="embedded", seed=seed)) for seed in (0, 0, 1)}
+    assert len(prints) == 2
