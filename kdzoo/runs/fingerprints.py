@@ -24,6 +24,7 @@ _COMPUTING = {"attention", "gradient_checkpointing"}
 # What numbers depend on beside our own code.
 _PACKAGES = ("kdzoo", "torch", "transformers", "peft", "tokenizers")
 
+_ROOT = Path(__file__).parents[1]
 # The rooms of our code that shape what a stage leaves: the version alone would not tell of a change in a working copy.
 _TRAINING_CODE = ("methods", "engine", "runs/context.py", "runs/training")
 _EVALUATION_CODE = (*_TRAINING_CODE, "tasks", "runs/evaluation")
@@ -140,10 +141,9 @@ def _files(path: str | None) -> Any:
 
 @cache
 def _code(rooms: tuple[str, ...]) -> str:
-    root = Path(__file__).parents[1]
-    places = [root / room for room in rooms]
+    places = [_ROOT / room for room in rooms]
     files = [file for place in places for file in (place.rglob("*.py") if place.is_dir() else [place])]
-    return _digest_of_files(sorted(files), root)
+    return _digest_of_files(sorted(files), _ROOT)
 
 
 def _code_of(plugin: ModuleType) -> str | None:
