@@ -23,7 +23,7 @@ from workload import SHAPES, Shape, as_text, make_examples, make_model, make_tok
 
 from kdzoo.engine.prompts.batches import EncodedExample, EncodedExamples
 from kdzoo.engine.prompts.sampling import SamplingLimits
-from kdzoo.engine.training.distillation_module import Learner
+from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.engine.training.trainer import KDTrainer
 from kdzoo.methods import registry
 from kdzoo.runs.training.train import choose_method
@@ -83,11 +83,11 @@ def _common(folder: str, shape: Shape, steps: int) -> dict[str, Any]:
     }
 
 
-def make_learner(shape: Shape, method: str, sharing: Any) -> Learner:
-    """A learner of one of kdzoo's methods, over the shape's models."""
+def make_module(shape: Shape, method: str, sharing: Any) -> DistillationModule:
+    """A module of one of kdzoo's methods, over the shape's models."""
     student, teacher = _models(shape)
     described = registry.find(method).method
-    return Learner(
+    return DistillationModule(
         student,
         teacher if described.uses_teacher else None,
         choose_method(method, described.options()),
@@ -101,7 +101,7 @@ def make_learner(shape: Shape, method: str, sharing: Any) -> Learner:
 
 def run_ours(shape: Shape, steps: int, method: str, sharing: str) -> list[float]:
     """A step of one of kdzoo's methods."""
-    learner = make_learner(shape, method, sharing)
+    module = make_module(shape, method, sharing)
     examples = [
         EncodedExample(i, prompt, target, str(i // shape.group))
         for i, (prompt, target) in enumerate(make_examples(shape, steps))
@@ -110,7 +110,7 @@ def run_ours(shape: Shape, steps: int, method: str, sharing: str) -> list[float]
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(**_common(folder, shape, steps), remove_unused_columns=False)
         trainer = KDTrainer(
-            learner, EncodedExamples(examples), arguments, group_size=shape.group, callbacks=[clock]
+            module, EncodedExamples(examples), arguments, group_size=shape.group, callbacks=[clock]
         )
         trainer.train()
     return clock.seconds

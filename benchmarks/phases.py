@@ -20,17 +20,17 @@ from typing import Any
 
 import click
 import torch
-from contenders import make_learner, now
+from contenders import make_module, now
 from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 from workload import SHAPES, Shape, make_examples, reduced
 
-from kdzoo.engine.losses import scored_hidden_states as features
+from kdzoo.engine.losses import scored_hidden_states as states
 from kdzoo.engine.prompts import conditioned
 from kdzoo.engine.prompts import prefix_cached as shared
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
-from kdzoo.engine.training.distillation_module import Learner
+from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.engine.training.train import step as training_step
 
 METHODS = ("sft", "rkd", "kid", "gkd")
@@ -89,7 +89,7 @@ def watch(stopwatch: Stopwatch) -> None:
     def of_model(what: str) -> Callable[..., str]:
         return lambda model, *_: f"{model._kind.name.lower()} {what}"
 
-    prompt = shared.SharedPrompt
+    prompt = shared.PrefixCachedForward
     prompt._read = stopwatch.around(prompt._read, of_model("prompt"))  # type: ignore[method-assign]
     for name in ("_run", "_run_packed"):
         setattr(prompt, name, stopwatch.around(getattr(prompt, name), of_model("branches")))
@@ -99,22 +99,22 @@ def watch(stopwatch: Stopwatch) -> None:
         (conditioned, "map_tokens"),
         (training_step, "sum_over_tokens"),
     ):
-        function = stopwatch.around(getattr(features, name), lambda *_: "projection and losses")
+        function = stopwatch.around(getattr(states, name), lambda *_: "projection and losses")
         setattr(module, name, function)
 
 
 def take_step(
-    learner: Learner, batch: Any, optimizer: torch.optim.Optimizer, stopwatch: Stopwatch | None
+    module: DistillationModule, batch: Any, optimizer: torch.optim.Optimizer, stopwatch: Stopwatch | None
 ) -> None:
     """One optimizer step."""
     if stopwatch is None:
         stopwatch = Stopwatch()
-    learner.train()
-    loss = learner(batch)
+    module.train()
+    loss = module(batch)
     with stopwatch.phase("backward"):
         loss.backward()
     with stopwatch.phase("optimizer"):
-        torch.nn.utils.clip_grad_norm_(learner.student.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(module.student.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
 
@@ -138,13 +138,13 @@ def rates(dtype: torch.dtype, device: str) -> tuple[float, float]:
     return 2 * _LARGE**3 / product, 8 * _COPIED / copy
 
 
-def least_bytes(learner: Learner, shape: Shape, method: str) -> int:
+def least_bytes(module: DistillationModule, shape: Shape, method: str) -> int:
     """What must be read and written beside the operands of products: optimizer states, and every logit's tensor.
 
     AdamW reads weights, gradients and two moments and writes all but the gradients. Logits are written and read by
     each model, and the gradient of the student's is written and read twice (for the hidden states and the weights).
     """
-    trained = sum(p.numel() for p in learner.student.parameters() if p.requires_grad)
+    trained = sum(p.numel() for p in module.student.parameters() if p.requires_grad)
     scored = shape.batch * shape.target * shape.vocabulary
     tensors = {"sft": 5, "rkd": 7, "kid": 12, "gkd": 7}[method]
     return 28 * trained + 4 * scored * tensors
@@ -162,16 +162,16 @@ def main(shape_name: str, steps: int, layers: int, batch: int, sharing: str, out
     shape = reduced(SHAPES[shape_name], layers, batch)
     stopwatch = Stopwatch()
     watch(stopwatch)
-    learners = {name: make_learner(shape, name, sharing) for name in METHODS}
+    modules = {name: make_module(shape, name, sharing) for name in METHODS}
     optimizers = {
         name: torch.optim.AdamW((p for p in one.student.parameters() if p.requires_grad), lr=1e-4)
-        for name, one in learners.items()
+        for name, one in modules.items()
     }
     rows = [
         EncodedExample(i, prompt, target)
         for i, (prompt, target) in enumerate(make_examples(shape, steps + 1))
     ]
-    device = next(learners["sft"].student.parameters()).device
+    device = next(modules["sft"].student.parameters()).device
     timed: dict[str, list[dict[str, float]]] = {name: [] for name in METHODS}
     totals: dict[str, list[float]] = {name: [] for name in METHODS}
     for step in range(steps + 1):
@@ -180,7 +180,7 @@ def main(shape_name: str, steps: int, layers: int, batch: int, sharing: str, out
         for name in METHODS:
             stopwatch.seconds.clear()
             begin = time.perf_counter()
-            take_step(learners[name], made, optimizers[name], stopwatch)
+            take_step(modules[name], made, optimizers[name], stopwatch)
             totals[name].append(time.perf_counter() - begin)
             timed[name].append(dict(stopwatch.seconds))
     product_rate, copy_rate = rates(getattr(torch, shape.dtype), str(device))
@@ -194,9 +194,9 @@ def main(shape_name: str, steps: int, layers: int, batch: int, sharing: str, out
     }
     for name in METHODS:
         with FlopCounterMode(display=False) as counter:
-            take_step(learners[name], made, optimizers[name], None)
+            take_step(modules[name], made, optimizers[name], None)
         operations = counter.get_total_flops()
-        size = least_bytes(learners[name], shape, name)
+        size = least_bytes(modules[name], shape, name)
         report["methods"][name] = {
             "seconds": statistics.median(totals[name][1:]),
             "phases": {

@@ -7,7 +7,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from kdzoo.engine.prompts.prefix_groups import order_for_sharing
+from kdzoo.engine.prompts.prefix_groups import order_by_prefix
 from kdzoo.methods.sequences import Kind, Sequences
 
 VOCABULARY = 60
@@ -86,7 +86,7 @@ def prompts():
     draw = lambda count: [source.randrange(3, VOCABULARY) for _ in range(count)]  # noqa: E731
     beginnings = [draw(30), draw(25)]
     rows = [beginnings[i % 2] + draw(source.randrange(1, 9)) for i in range(6)] + [[5], draw(17)]
-    return [rows[i] for i in order_for_sharing(rows)]
+    return [rows[i] for i in order_by_prefix(rows)]
 
 
 @pytest.fixture

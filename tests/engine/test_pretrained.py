@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from kdzoo.engine.models.loading import load_pretrained
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
 from kdzoo.engine.prompts.sampling import SamplingLimits
-from kdzoo.engine.training.distillation_module import Learner
+from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.methods import registry
 from kdzoo.runs.training.train import choose_method
 
@@ -107,10 +107,10 @@ def examples(tokenizer):
     ]
 
 
-def learner_of(student, teacher, method, tokenizer, examples, sharing, **options):
+def module_of(student, teacher, method, tokenizer, examples, sharing, **options):
     described = registry.find(method).method
     longest = max(len(e.prompt) for e in examples)
-    return Learner(
+    return DistillationModule(
         student,
         teacher,
         choose_method(method, described.options(**options)),
@@ -152,9 +152,9 @@ def test_a_student_with_lora_on_its_tied_head_learns_as_by_peft_alone(
 ):
     student = with_lora(AutoModelForCausalLM.from_pretrained(folder, dtype=model.dtype))
     teacher = model.eval()
-    learner = learner_of(student, teacher, "rkd", tokenizer, examples, sharing)
-    batch = make_batch(examples, share_beginnings=learner.shares_beginnings)
-    loss = learner(batch)
+    module = module_of(student, teacher, "rkd", tokenizer, examples, sharing)
+    batch = make_batch(examples, share_beginnings=module.shares_beginnings)
+    loss = module(batch)
     loss.backward()
     ours, gradient = loss.item(), gradient_of(student)
     student.zero_grad()
@@ -198,10 +198,10 @@ def test_an_adapter_on_the_tied_head_given_as_a_path_answers_as_by_peft_alone(
 def generated(model, tokenizer, examples, sharing):
     """Our greedy continuations in the examples' order."""
     limits = SamplingLimits(OUTPUT, (tokenizer.eos_token_id,))
-    learner = learner_of(model, None, "sft", tokenizer, examples, sharing)
-    learner.limits = limits
-    batch = make_batch(examples, share_beginnings=learner.shares_beginnings)
-    sequences = learner.step(batch, trains=False).student.generate(temperature=0)
+    module = module_of(model, None, "sft", tokenizer, examples, sharing)
+    module.limits = limits
+    batch = make_batch(examples, share_beginnings=module.shares_beginnings)
+    sequences = module.step(batch, trains=False).student.generate(temperature=0)
     rows = zip(batch.examples, sequences.tokens.tolist(), sequences.lengths.tolist(), strict=True)
     by_index = {index: tokens[:length] for index, tokens, length in rows}
     return [by_index[example.index] for example in examples]

@@ -17,7 +17,7 @@ CHUNK_ELEMENTS = 1 << 24
 
 
 @dataclass(eq=False)
-class Features:
+class ScoredHiddenStates:
     """N scored tokens of one model: what its projection turns into logits.
 
     ``rows`` is float [N, hidden size], or [N, V] where the model gave logits at once and ``project`` does nothing.
@@ -46,9 +46,11 @@ class Features:
         """Whether all logits may be held at once."""
         return len(self) * self.vocabulary <= CHUNK_ELEMENTS
 
-    def only(self, tokens: Tensor) -> Features:
+    def only(self, tokens: Tensor) -> ScoredHiddenStates:
         """The tokens marked in ``tokens`` (bool [N])."""
-        return Features(self.rows[tokens], self.project, self.vocabulary, self.parameters, self.weight)
+        return ScoredHiddenStates(
+            self.rows[tokens], self.project, self.vocabulary, self.parameters, self.weight
+        )
 
     def logits(self, part: slice) -> Tensor:
         """Logits [n, V] of a part, without keeping them."""
@@ -65,43 +67,43 @@ TokenLoss = Callable[[Tensor, slice], Tensor]
 """Takes a chunk's student logits [n, V] and which tokens they are; gives the loss of each, [n]."""
 
 
-def sum_over_tokens(features: Features, token_loss: TokenLoss) -> Tensor:
+def sum_over_tokens(states: ScoredHiddenStates, token_loss: TokenLoss) -> Tensor:
     """Sum a per-token loss over all tokens of the student: a scalar with gradients, in float32.
 
     Where the logits do not fit in one chunk, each chunk's gradients are computed while its logits are at hand, so
     that no more than one chunk of logits ever exists. The result is the same.
     """
-    if len(features) == 0:
-        return features.rows.sum() * 0.0
-    if features.fits_one_chunk:
-        return token_loss(features.all_logits(), slice(0, len(features))).float().sum()
+    if len(states) == 0:
+        return states.rows.sum() * 0.0
+    if states.fits_one_chunk:
+        return token_loss(states.all_logits(), slice(0, len(states))).float().sum()
     if not torch.is_grad_enabled():
-        parts = [token_loss(features.logits(part), part).float().sum() for part in features.chunks()]
+        parts = [token_loss(states.logits(part), part).float().sum() for part in states.chunks()]
         return torch.stack(parts).sum()
-    total: Tensor = _ChunkedSum.apply(features, token_loss, features.rows, *features.parameters)  # type: ignore[no-untyped-call]
+    total: Tensor = _ChunkedSum.apply(states, token_loss, states.rows, *states.parameters)  # type: ignore[no-untyped-call]
     return total
 
 
-def sum_of_cross_entropies(features: Features, labels: Tensor) -> Tensor:
+def sum_of_cross_entropies(states: ScoredHiddenStates, labels: Tensor) -> Tensor:
     """Sum -log q(label) over all tokens; ``labels`` int64 [N]: a scalar with gradients, in float32."""
-    weight = features.weight
-    if weight is None or len(features) == 0 or not _is_computed_at_once(features):
-        return sum_over_tokens(features, lambda logits, part: cross_entropy(logits, labels[part]))
-    return linear_cross_entropy(features.rows, weight, labels)
+    weight = states.weight
+    if weight is None or len(states) == 0 or not _is_computed_at_once(states):
+        return sum_over_tokens(states, lambda logits, part: cross_entropy(logits, labels[part]))
+    return linear_cross_entropy(states.rows, weight, labels)
 
 
-def _is_computed_at_once(features: Features) -> bool:
+def _is_computed_at_once(states: ScoredHiddenStates) -> bool:
     """Whether cross entropy and its gradient are: in single precision, where no other loss has projected the tokens."""
-    lowered = torch.is_autocast_enabled(features.rows.device.type)
-    single = features.rows.dtype == torch.float32 and not lowered
-    return torch.is_grad_enabled() and single and features._logits is None
+    lowered = torch.is_autocast_enabled(states.rows.device.type)
+    single = states.rows.dtype == torch.float32 and not lowered
+    return torch.is_grad_enabled() and single and states._logits is None
 
 
-def map_tokens(features: Features, function: Callable[[Tensor, slice], Tensor]) -> Tensor:
+def map_tokens(states: ScoredHiddenStates, function: Callable[[Tensor, slice], Tensor]) -> Tensor:
     """Apply a function of logits to all tokens, a chunk at a time: [N]."""
     # without tokens the function still says of which type its values are
-    parts = list(features.chunks()) or [slice(0, 0)]
-    return torch.cat([function(features.logits(part), part) for part in parts])
+    parts = list(states.chunks()) or [slice(0, 0)]
+    return torch.cat([function(states.logits(part), part) for part in parts])
 
 
 class _ChunkedSum(torch.autograd.Function):
@@ -109,17 +111,17 @@ class _ChunkedSum(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, features: Features, token_loss: TokenLoss, rows: Tensor, *parameters: Tensor
+        ctx: Any, states: ScoredHiddenStates, token_loss: TokenLoss, rows: Tensor, *parameters: Tensor
     ) -> Tensor:
         total = rows.new_zeros((), dtype=torch.float32)
         rows_gradient = torch.zeros_like(rows) if rows.requires_grad else None
         # summed in float32: many small contributions would be lost in bfloat16
         sums = [torch.zeros_like(p, dtype=torch.float32) if p.requires_grad else None for p in parameters]
         wanted = [p for p in parameters if p.requires_grad]
-        for part in features.chunks():
+        for part in states.chunks():
             with torch.enable_grad():
                 chunk = rows[part].detach().requires_grad_(rows_gradient is not None)
-                loss = token_loss(features.project(chunk), part).float().sum()
+                loss = token_loss(states.project(chunk), part).float().sum()
             inputs = ([chunk] if rows_gradient is not None else []) + wanted
             gradients = list(torch.autograd.grad(loss, inputs, allow_unused=True))
             total += loss.detach()

@@ -27,9 +27,9 @@ from transformers import PreTrainedModel
 from kdzoo.engine.losses.scored_hidden_states import CHUNK_ELEMENTS, map_tokens
 from kdzoo.engine.models.decoder_and_head import shared_vocabulary, vocabulary_of
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
-from kdzoo.engine.prompts.conditioned import Conditioned
+from kdzoo.engine.prompts.conditioned import ModelOnPrompts
 from kdzoo.engine.prompts.conditioning import condition
-from kdzoo.engine.prompts.prefix_groups import order_for_sharing
+from kdzoo.engine.prompts.prefix_groups import order_by_prefix
 from kdzoo.engine.prompts.probe.choice import choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import Shared
@@ -128,7 +128,7 @@ def measure_errors(
     if not all(shares):
         elements = longest * max(vocabulary_of(student), vocabulary_of(teacher))
         batch_size = min(batch_size, max(1, _ORDINARY_ELEMENTS // elements))
-    order = order_for_sharing([row.prompt for row in rows])
+    order = order_by_prefix([row.prompt for row in rows])
     for start in range(0, len(order), batch_size):
         batch = make_batch(
             [rows[i] for i in order[start : start + batch_size]],
@@ -146,7 +146,9 @@ def measure_errors(
             yield PromptErrors(index, after_student, after_oracle)
 
 
-def _batch_errors(student: Conditioned, teacher: Conditioned, gold: Sequences | None, samples: int) -> Tensor:
+def _batch_errors(
+    student: ModelOnPrompts, teacher: ModelOnPrompts, gold: Sequences | None, samples: int
+) -> Tensor:
     """Float64 [B, 2]: the errors after the student's and the oracle's prefixes, one sequence per prompt at a time."""
     with torch.no_grad():
         own = [_summed_kl(student, teacher, student.generate()) for _ in range(samples)]
@@ -157,9 +159,9 @@ def _batch_errors(student: Conditioned, teacher: Conditioned, gold: Sequences | 
     return torch.stack([torch.stack(own).mean(0), torch.stack(oracle).mean(0)], dim=1)
 
 
-def _summed_kl(student: Conditioned, teacher: Conditioned, sequences: Sequences) -> Tensor:
+def _summed_kl(student: ModelOnPrompts, teacher: ModelOnPrompts, sequences: Sequences) -> Tensor:
     """Float64 [B] on the CPU: the sum of KL_t over the steps of each sequence."""
-    of_student, of_teacher = student.eval_features(sequences), teacher.eval_features(sequences)
+    of_student, of_teacher = student.eval_states(sequences), teacher.eval_states(sequences)
 
     known = slice(student.limits.vocabulary)
 

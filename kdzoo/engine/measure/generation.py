@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
 from kdzoo.engine.prompts.conditioning import condition
-from kdzoo.engine.prompts.prefix_groups import order_for_sharing
+from kdzoo.engine.prompts.prefix_groups import order_by_prefix
 from kdzoo.engine.prompts.probe.choice import choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import Shared
@@ -43,7 +43,7 @@ def generate_all(
         output=limits.output,
         sharing="on" if sharing else "off",
     )
-    order = order_for_sharing([example.prompt for example in examples])
+    order = order_by_prefix([example.prompt for example in examples])
     for start in range(0, len(order), batch_size):
         rows = [examples[i] for i in order[start : start + batch_size]]
         batch = make_batch(rows, share_beginnings=isinstance(way, Shared)).to(device)

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True, eq=False)
-class Anatomy:
+class DecoderAndHead:
     """A causal language model taken apart. The modules are called as modules, so that LoRA and hooks take part."""
 
     model: PreTrainedModel
@@ -20,7 +20,7 @@ class Anatomy:
     softcap: float | None
 
     @staticmethod
-    def of(model: PreTrainedModel | PeftModel) -> Anatomy:
+    def of(model: PreTrainedModel | PeftModel) -> DecoderAndHead:
         """Take a model apart.
 
         Raises:
@@ -32,7 +32,7 @@ class Anatomy:
         if decoder is None or decoder is inner or head is None:
             raise ValueError(f"{type(inner).__name__} has no separate decoder and output projection")
         softcap = getattr(inner.config.get_text_config(), "final_logit_softcapping", None)
-        return Anatomy(inner, decoder, head, softcap)
+        return DecoderAndHead(inner, decoder, head, softcap)
 
     @property
     def vocabulary(self) -> int:

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import embedding as look_up
 
 
-class Lookup:
+class DenseGradientEmbedding:
     """The lookups of one step in an embedding.
 
     By itself each would make a gradient as large as the embedding, nearly all zeros. Here they give sparse ones, and

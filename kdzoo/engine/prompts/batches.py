@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from kdzoo.engine.prompts.prefix_groups import PromptLayout, lay_out, order_for_sharing
+from kdzoo.engine.prompts.prefix_groups import PrefixGroups, group_prefixes, order_by_prefix
 from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Kind, Sequences
 
@@ -53,7 +53,7 @@ class Batch:
     """
 
     prompts: list[list[int]]
-    layout: PromptLayout
+    layout: PrefixGroups
     target: Sequences
     examples: list[int]
     teacher_target: Sequences | None = None
@@ -75,7 +75,7 @@ def make_batch(examples: Sequence[EncodedExample], *, share_beginnings: bool) ->
     """Put examples together. Rows that begin alike become neighbours where beginnings are shared."""
     rows = list(examples)
     if share_beginnings:
-        rows = [rows[i] for i in order_for_sharing([row.prompt for row in rows])]
+        rows = [rows[i] for i in order_by_prefix([row.prompt for row in rows])]
     teacher_rows = [row.teacher_target for row in rows]
     teacher_target = None
     if all(row is not None for row in teacher_rows):
@@ -83,7 +83,7 @@ def make_batch(examples: Sequence[EncodedExample], *, share_beginnings: bool) ->
     prompts = [row.prompt for row in rows]
     return Batch(
         prompts,
-        lay_out(prompts, share_beginnings=share_beginnings),
+        group_prefixes(prompts, share_beginnings=share_beginnings),
         Sequences.of([row.target for row in rows], Kind.GROUND_TRUTH),
         [row.index for row in rows],
         teacher_target,

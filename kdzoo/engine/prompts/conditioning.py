@@ -6,10 +6,10 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from kdzoo.engine.prompts.batches import Batch
-from kdzoo.engine.prompts.conditioned import Conditioned
-from kdzoo.engine.prompts.full_forward import OrdinaryPrompt
-from kdzoo.engine.prompts.prefix_cached import SharedPrompt
-from kdzoo.engine.prompts.prefix_groups import lay_out
+from kdzoo.engine.prompts.conditioned import ModelOnPrompts
+from kdzoo.engine.prompts.full_forward import FullForward
+from kdzoo.engine.prompts.prefix_cached import PrefixCachedForward
+from kdzoo.engine.prompts.prefix_groups import group_prefixes
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import Ordinary, Way
 from kdzoo.methods.randomness import StepGenerator
@@ -25,14 +25,14 @@ def condition(
     kind: Kind,
     way: Way,
     trains: bool = False,
-) -> Conditioned:
+) -> ModelOnPrompts:
     """Condition a model on a batch's prompts.
 
-    ``kind`` is that of the sequences which it generates; ``trains`` as in `SharedPrompt`.
+    ``kind`` is that of the sequences which it generates; ``trains`` as in `PrefixCachedForward`.
     """
     device = batch.target.tokens.device
     if isinstance(way, Ordinary):
-        return OrdinaryPrompt(
+        return FullForward(
             model,
             batch.prompts,
             limits,
@@ -44,8 +44,8 @@ def condition(
         )
     layout = batch.layout
     if not way.fits(layout, limits.output):
-        layout = lay_out(batch.prompts, share_beginnings=False).to(device)
-    return SharedPrompt(
+        layout = group_prefixes(batch.prompts, share_beginnings=False).to(device)
+    return PrefixCachedForward(
         model,
         layout,
         limits,

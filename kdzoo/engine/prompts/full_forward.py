@@ -10,19 +10,19 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
-from kdzoo.engine.losses.scored_hidden_states import Features
+from kdzoo.engine.losses.scored_hidden_states import ScoredHiddenStates
 from kdzoo.engine.models.decoder_and_head import vocabulary_of
 from kdzoo.engine.models.eval_mode import evaluating
-from kdzoo.engine.prompts.conditioned import Conditioned
+from kdzoo.engine.prompts.conditioned import ModelOnPrompts
 from kdzoo.engine.prompts.sampling import SamplingLimits, is_end, next_tokens
 from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Kind, Sequences
 
 
-class OrdinaryPrompt(Conditioned):
+class FullForward(ModelOnPrompts):
     """A model over prompts that is run through its own forward and generate, so many rows at once.
 
-    It is what `kdzoo.engine.prompts.prefix_cached.SharedPrompt` must equal, and the fallback where that cannot be used. Rows that
+    It is what `kdzoo.engine.prompts.prefix_cached.PrefixCachedForward` must equal, and the fallback where that cannot be used. Rows that
     are run together are padded: prompts on the left, sequences on the right. With ``rows_at_once`` 1 nothing is ever
     padded and no row meets another. Without ``caches`` every token that is generated takes a whole forward pass. Both
     together are right for every architecture.
@@ -48,7 +48,7 @@ class OrdinaryPrompt(Conditioned):
         self._rows_at_once = rows_at_once
         self._caches = caches
 
-    def _run(self, sequences: Sequences) -> Features:
+    def _run(self, sequences: Sequences) -> ScoredHiddenStates:
         lengths = sequences.lengths.tolist()
         rows = [row for row in range(len(lengths)) if lengths[row] > 0]
         parts = [
@@ -62,7 +62,7 @@ class OrdinaryPrompt(Conditioned):
             parameter = next(self._language_model.parameters())
             parts = [parameter.new_zeros(0, vocabulary_of(self._language_model))]
         scored = torch.cat(parts)
-        return Features(scored, lambda logits: logits, scored.shape[-1])
+        return ScoredHiddenStates(scored, lambda logits: logits, scored.shape[-1])
 
     def _parts(self, rows: Sequence[int]) -> Iterator[Sequence[int]]:
         size = self._rows_at_once or max(1, len(rows))

@@ -10,20 +10,20 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache
 
-from kdzoo.engine.losses.scored_hidden_states import Features
-from kdzoo.engine.models.decoder_and_head import Anatomy
-from kdzoo.engine.models.embedding_gradient import Lookup
-from kdzoo.engine.prompts.conditioned import Conditioned
+from kdzoo.engine.losses.scored_hidden_states import ScoredHiddenStates
+from kdzoo.engine.models.decoder_and_head import DecoderAndHead
+from kdzoo.engine.models.embedding_gradient import DenseGradientEmbedding
+from kdzoo.engine.prompts.conditioned import ModelOnPrompts
 from kdzoo.engine.prompts.key_value_cache import KeyValues, branch, growing_branch, keep_rows
 from kdzoo.engine.prompts.packing import Packing, pack
-from kdzoo.engine.prompts.prefix_groups import PromptLayout
+from kdzoo.engine.prompts.prefix_groups import PrefixGroups
 from kdzoo.engine.prompts.sampling import SamplingLimits, is_end, next_tokens
 from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Kind, Sequences
 
 
-class SharedPrompt(Conditioned):
-    """A model over a batch of prompts laid out by `kdzoo.engine.prompts.prefix_groups.lay_out`.
+class PrefixCachedForward(ModelOnPrompts):
+    """A model over a batch of prompts laid out by `kdzoo.engine.prompts.prefix_groups.group_prefixes`.
 
     The prompt is read at the first use, with gradients if ``trains``; generation and other uses without gradients
     continue from the same cache, detached, if ``repeatable``: if training mode gives what eval mode gives. If
@@ -34,7 +34,7 @@ class SharedPrompt(Conditioned):
     def __init__(
         self,
         model: PreTrainedModel | PeftModel,
-        layout: PromptLayout,
+        layout: PrefixGroups,
         limits: SamplingLimits,
         generator: StepGenerator,
         *,
@@ -45,9 +45,9 @@ class SharedPrompt(Conditioned):
         repeatable: bool = False,
     ) -> None:
         super().__init__(model, limits, generator)
-        self._anatomy = Anatomy.of(model)
-        embedding = self._anatomy.plain_embedding
-        self._lookup = None if embedding is None else Lookup(embedding)
+        self._parts = DecoderAndHead.of(model)
+        embedding = self._parts.plain_embedding
+        self._embed = None if embedding is None else DenseGradientEmbedding(embedding)
         self._layout = layout
         self._kind = kind
         self._trains = trains
@@ -59,13 +59,13 @@ class SharedPrompt(Conditioned):
         self._mask = _prompt_mask(layout)
         self._lengths = layout.lengths
 
-    def _run(self, sequences: Sequences) -> Features:
+    def _run(self, sequences: Sequences) -> ScoredHiddenStates:
         packing = self._packing((sequences,))
         return (
             self._run_repeated(sequences) if packing is None else self._run_packed((sequences,), packing)[0]
         )
 
-    def _run_all(self, group: Sequence[Sequences]) -> list[Features]:
+    def _run_all(self, group: Sequence[Sequences]) -> list[ScoredHiddenStates]:
         packing = self._packing(group)
         return super()._run_all(group) if packing is None else self._run_packed(group, packing)
 
@@ -77,7 +77,7 @@ class SharedPrompt(Conditioned):
         fits = self._widest is None or self._layout.width + packing.inputs.shape[1] <= self._widest
         return packing if fits else None
 
-    def _run_repeated(self, sequences: Sequences) -> Features:
+    def _run_repeated(self, sequences: Sequences) -> ScoredHiddenStates:
         first = self._layout.last.repeat_interleave(sequences.per_prompt)
         inputs = torch.cat([first[:, None], sequences.tokens[:, :-1]], dim=1)
         prompt, mask, lengths = self._prompt(), self._mask, self._lengths
@@ -93,26 +93,26 @@ class SharedPrompt(Conditioned):
             lengths[:, None] + steps.minimum(last),
             branch(prompt, inputs.shape[1]),
         )
-        return self._features(hidden[sequences.mask])
+        return self._states(hidden[sequences.mask])
 
-    def _run_packed(self, group: Sequence[Sequences], packing: Packing) -> list[Features]:
+    def _run_packed(self, group: Sequence[Sequences], packing: Packing) -> list[ScoredHiddenStates]:
         width = packing.inputs.shape[1]
         of_prompt = self._mask.bool()[:, None].expand(-1, width, -1)
         hidden = self._decode(
             packing.inputs,
-            self._anatomy.attention_mask(torch.cat([of_prompt, packing.visible], dim=2)),
+            self._parts.attention_mask(torch.cat([of_prompt, packing.visible], dim=2)),
             self._lengths[:, None] + packing.offsets,
             branch(self._prompt(), width),
         ).flatten(0, 1)
         return [
-            self._features(hidden.index_select(0, sources[sequences.mask]))
+            self._states(hidden.index_select(0, sources[sequences.mask]))
             for sequences, sources in zip(group, packing.sources, strict=True)
         ]
 
-    def _features(self, rows: Tensor) -> Features:
-        anatomy = self._anatomy
-        parameters: list[Tensor] = [p for p in anatomy.head.parameters() if p.requires_grad]
-        return Features(rows, anatomy.project, anatomy.vocabulary, parameters, anatomy.plain_weight)
+    def _states(self, rows: Tensor) -> ScoredHiddenStates:
+        parts = self._parts
+        parameters: list[Tensor] = [p for p in parts.head.parameters() if p.requires_grad]
+        return ScoredHiddenStates(rows, parts.project, parts.vocabulary, parameters, parts.plain_weight)
 
     def generate(self, *, temperature: float = 1.0, rows: Tensor | None = None) -> Sequences:
         """See `kdzoo.methods.step.ConditionedModel.generate`."""
@@ -145,7 +145,7 @@ class SharedPrompt(Conditioned):
                 tokens[:, None], mask[:, : prompt_width + step + 1], positions[:, None], cache
             )
             numbers = None if uniform is None else uniform[rows, step]
-            logits = self._anatomy.project(hidden[:, -1])[:, : self.limits.vocabulary]
+            logits = self._parts.project(hidden[:, -1])[:, : self.limits.vocabulary]
             tokens = next_tokens(logits, temperature, numbers)
             generated[rows, step] = tokens
             produced[rows] = step + 1
@@ -197,14 +197,14 @@ class SharedPrompt(Conditioned):
         return KeyValues.of(continued)
 
     def _decode(self, tokens: Tensor, mask: Tensor | None, positions: Tensor, cache: Cache) -> Tensor:
-        given = {"input_ids": tokens} if self._lookup is None else {"inputs_embeds": self._lookup(tokens)}
-        hidden: Tensor = self._anatomy.decoder(
+        given = {"input_ids": tokens} if self._embed is None else {"inputs_embeds": self._embed(tokens)}
+        hidden: Tensor = self._parts.decoder(
             **given, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True
         ).last_hidden_state
         return hidden
 
 
-def _prompt_mask(layout: PromptLayout) -> Tensor:
+def _prompt_mask(layout: PrefixGroups) -> Tensor:
     """Int64 [B, P + S]: 1 where a prompt's token stands, 0 in the padding."""
     device = layout.rest.device
     beginning = torch.arange(layout.beginning.shape[1], device=device) < layout.beginning_lengths[:, None]

@@ -19,7 +19,7 @@ _WORTHWHILE_SHARE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class PromptLayout:
+class PrefixGroups:
     """B prompts in G groups of neighbouring rows, right-padded piece by piece.
 
     ``beginning`` is int64 [G, P] and ``beginning_lengths`` int64 [G]; ``rest`` is int64 [B, S] and ``rest_lengths``
@@ -56,9 +56,9 @@ class PromptLayout:
         rows = [grouped[g : g + 1].expand(size, *grouped.shape[1:]) for g, size in enumerate(self.sizes)]
         return torch.cat(rows)
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> PromptLayout:
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> PrefixGroups:
         """The same layout on another device."""
-        return PromptLayout(
+        return PrefixGroups(
             self.beginning.to(device, non_blocking=non_blocking),
             self.beginning_lengths.to(device, non_blocking=non_blocking),
             self.rest.to(device, non_blocking=non_blocking),
@@ -68,12 +68,12 @@ class PromptLayout:
         )
 
 
-def order_for_sharing(prompts: Sequence[Sequence[int]]) -> list[int]:
+def order_by_prefix(prompts: Sequence[Sequence[int]]) -> list[int]:
     """Give the order of rows in which prompts that begin alike are neighbours (stable, lexicographic)."""
     return sorted(range(len(prompts)), key=lambda row: list(prompts[row]))
 
 
-def lay_out(prompts: Sequence[Sequence[int]], *, share_beginnings: bool) -> PromptLayout:
+def group_prefixes(prompts: Sequence[Sequence[int]], *, share_beginnings: bool) -> PrefixGroups:
     """Lay out prompts (token ids, each of at least one token) in the order given.
 
     Neighbouring rows are grouped so that the tokens to compute are fewest; rows that share too little stay alone.
@@ -84,10 +84,10 @@ def lay_out(prompts: Sequence[Sequence[int]], *, share_beginnings: bool) -> Prom
     if not prompts or any(len(prompt) == 0 for prompt in prompts):
         raise ValueError("every prompt needs at least one token, and a batch at least one prompt")
     bodies = [list(prompt[:-1]) for prompt in prompts]
-    return lay_out_groups(prompts, _best_groups(bodies) if share_beginnings else [1] * len(bodies))
+    return group_by_sizes(prompts, _best_groups(bodies) if share_beginnings else [1] * len(bodies))
 
 
-def lay_out_groups(prompts: Sequence[Sequence[int]], sizes: Sequence[int]) -> PromptLayout:
+def group_by_sizes(prompts: Sequence[Sequence[int]], sizes: Sequence[int]) -> PrefixGroups:
     """Lay out prompts of at least one token in groups of so many neighbours, whatever they share."""
     bodies = [list(prompt[:-1]) for prompt in prompts]
     beginnings: list[list[int]] = []
@@ -103,7 +103,7 @@ def lay_out_groups(prompts: Sequence[Sequence[int]], sizes: Sequence[int]) -> Pr
     beginning, beginning_lengths = _pad(beginnings, least=1)
     rest, rest_lengths = _pad(rests, least=0)
     last = torch.tensor([prompt[-1] for prompt in prompts], dtype=torch.long)
-    return PromptLayout(beginning, beginning_lengths, rest, rest_lengths, last, tuple(sizes))
+    return PrefixGroups(beginning, beginning_lengths, rest, rest_lengths, last, tuple(sizes))
 
 
 def _best_groups(bodies: list[list[int]]) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kdzoo.engine.prompts.prefix_groups import PromptLayout
+from kdzoo.engine.prompts.prefix_groups import PrefixGroups
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Shared:
     widest: int | None = None
     repeatable: bool = False
 
-    def fits(self, layout: PromptLayout, output: int) -> bool:
+    def fits(self, layout: PrefixGroups, output: int) -> bool:
         """Whether sequences of ``output`` tokens can follow prompts that are laid out so."""
         return self.widest is None or layout.width + output <= self.widest
 

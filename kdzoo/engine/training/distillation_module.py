@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kdzoo.engine.models.decoder_and_head import shared_vocabulary
 from kdzoo.engine.prompts.batches import Batch
-from kdzoo.engine.prompts.conditioned import Conditioned
+from kdzoo.engine.prompts.conditioned import ModelOnPrompts
 from kdzoo.engine.prompts.conditioning import condition
 from kdzoo.engine.prompts.probe.choice import Sharing, choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
@@ -28,7 +28,7 @@ from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Kind, Sequences
 
 
-class Learner(nn.Module):
+class DistillationModule(nn.Module):
     """A student, the method that trains it, and (not as a submodule: it is never trained or saved) its teacher.
 
     Everything that a step computes happens in ``forward``, so that the wrappers of distributed and mixed-precision
@@ -116,7 +116,7 @@ class Learner(nn.Module):
             generator=generator,
         )
 
-    def _conditioned_teacher(self, batch: Batch, generator: StepGenerator) -> Conditioned:
+    def _conditioned_teacher(self, batch: Batch, generator: StepGenerator) -> ModelOnPrompts:
         (teacher,) = self._teacher
         if teacher is None:
             raise ValueError(f"the method {self.method.name!r} needs a teacher, and the stage has none")

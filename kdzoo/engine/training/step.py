@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from kdzoo.engine.losses.scored_hidden_states import sum_over_tokens
-from kdzoo.engine.prompts.conditioned import Conditioned
+from kdzoo.engine.prompts.conditioned import ModelOnPrompts
 from kdzoo.errors import RunError
 from kdzoo.methods.method import Options
 from kdzoo.methods.randomness import StepGenerator
@@ -37,8 +37,8 @@ class TrainingStep:
         *,
         target: Sequences,
         teacher_target: Sequences | None,
-        student: Conditioned,
-        teacher: Callable[[], Conditioned],
+        student: ModelOnPrompts,
+        teacher: Callable[[], ModelOnPrompts],
         tokenizer: PreTrainedTokenizerBase,
         progress: float,
         generator: StepGenerator,
@@ -50,11 +50,11 @@ class TrainingStep:
         self.generator = generator
         self._teacher_target = teacher_target
         self._make_teacher = teacher
-        self._teacher: Conditioned | None = None
+        self._teacher: ModelOnPrompts | None = None
         self._training_sequence: Sequences | None = None
 
     @property
-    def teacher(self) -> Conditioned:
+    def teacher(self) -> ModelOnPrompts:
         """The teacher, conditioned on this batch's prompts."""
         if self._teacher is None:
             self._teacher = self._make_teacher()
@@ -138,9 +138,9 @@ def loss_of(method: ChosenMethod, step: TrainingStep, counts: TokenCounts) -> Lo
 def _divergence(method: ChosenMethod, step: TrainingStep) -> Tensor:
     sequences = step.training_sequence
     tokens = sequences.scored
-    student = step.student.features(sequences)
+    student = step.student.states(sequences)
     with torch.no_grad():
-        teacher = step.teacher.eval_features(sequences)
+        teacher = step.teacher.eval_states(sequences)
     vocabulary = min(student.vocabulary, teacher.vocabulary)
 
     def per_token(student_logits: Tensor, part: slice) -> Tensor:

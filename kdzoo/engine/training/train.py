@@ -1,4 +1,4 @@
-"""Training one model by one method: from a learner and its examples to a folder of checkpoints."""
+"""Training one model by one method: from a module and its examples to a folder of checkpoints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kdzoo.engine.training.checkpoints import (
     last_complete_checkpoint,
     remove_incomplete_checkpoints,
 )
-from kdzoo.engine.training.distillation_module import Learner
+from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.engine.training.recorder import Recorder, Watch
 from kdzoo.engine.training.trainer import KDTrainer
 
@@ -52,7 +52,7 @@ class Trained:
 
 
 def train(
-    learner: Learner,
+    module: DistillationModule,
     examples: list[EncodedExample],
     folder: Path,
     settings: TrainingSettings,
@@ -74,7 +74,7 @@ def train(
     recorder = Recorder(folder / "metrics.jsonl", watch)
     recorder.keep_until(0 if checkpoint is None else checkpoint.step)
     trainer = KDTrainer(
-        learner,
+        module,
         EncodedExamples(examples),
         _arguments(settings, checkpoints),
         group_size=settings.group_size,

@@ -23,7 +23,7 @@ from kdzoo.engine.prompts.batches import (
     SeededSampler,
     make_batch,
 )
-from kdzoo.engine.training.distillation_module import Learner, count_tokens
+from kdzoo.engine.training.distillation_module import DistillationModule, count_tokens
 from kdzoo.engine.training.step import TokenCounts
 
 
@@ -32,7 +32,7 @@ class DivergedError(Exception):
 
 
 class KDTrainer(Trainer):  # type: ignore[misc]
-    """Trains a `Learner`. Losses are sums over tokens divided by the number of tokens of the whole optimizer step.
+    """Trains a `DistillationModule`. Losses are sums over tokens divided by the number of tokens of the whole optimizer step.
 
     Everything else (mixed precision, accumulation, clipping, schedules, distribution, checkpoints, loggers) is
     transformers' own.
@@ -43,7 +43,7 @@ class KDTrainer(Trainer):  # type: ignore[misc]
 
     def __init__(
         self,
-        learner: Learner,
+        module: DistillationModule,
         examples: EncodedExamples,
         arguments: TrainingArguments,
         *,
@@ -51,13 +51,13 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
         super().__init__(
-            model=learner,
+            model=module,
             args=arguments,
             train_dataset=examples,
             data_collator=self._collate,
             callbacks=callbacks,
         )
-        self._learner = learner
+        self._module = module
         self._group_size = group_size
         self._counts: TokenCounts | None = None
         self._logged: dict[str, float] = defaultdict(float)
@@ -65,7 +65,7 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         self.tokens_seen = 0
 
     def _collate(self, examples: list[EncodedExample]) -> dict[str, Batch]:
-        return {"batch": make_batch(examples, share_beginnings=self._learner.shares_beginnings)}
+        return {"batch": make_batch(examples, share_beginnings=self._module.shares_beginnings)}
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         examples = self.train_dataset.examples
@@ -84,16 +84,16 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         them here. The parts share neither caches nor gradients, so memory does not grow with their number.
         """
         batches = [inputs for _, inputs in zip(range(num_batches), epoch_iterator, strict=False)]
-        self._learner.progress = self.state.global_step / max(1, self.state.max_steps)
-        self._learner.optimizer_step = self.state.global_step
+        self._module.progress = self.state.global_step / max(1, self.state.max_steps)
+        self._module.optimizer_step = self.state.global_step
         self._counts = None
         self._steps_logged += 1
         if len(batches) > 1:
-            self._learner.train()
-            if self._learner.method.makes_sequences:
+            self._module.train()
+            if self._module.method.makes_sequences:
                 with self.accelerator.autocast():
                     batches = [
-                        {"batch": self._learner.with_training_sequence(inputs["batch"])} for inputs in batches
+                        {"batch": self._module.with_training_sequence(inputs["batch"])} for inputs in batches
                     ]
             parts = [inputs["batch"] for inputs in batches]
             targets = [part.target for part in parts]
@@ -115,7 +115,7 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         """
         batch = inputs["batch"]
         loss: Tensor = model(batch, self._counts)
-        terms = self._learner.last_loss
+        terms = self._module.last_loss
         assert terms is not None
         kd_loss, aux_loss = float(terms.divergence), float(terms.auxiliary)
         if not math.isfinite(kd_loss + aux_loss):
@@ -147,7 +147,7 @@ class KDTrainer(Trainer):  # type: ignore[misc]
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         if not self.args.should_save:
             return
-        trained = (weights for weights in self._learner.student.parameters() if weights.requires_grad)
+        trained = (weights for weights in self._module.student.parameters() if weights.requires_grad)
         if not all(bool(weights.isfinite().all()) for weights in trained):
             # a checkpoint of it would let every later start diverge at once; the last step is saved too
             raise DivergedError(f"at step {self.state.global_step}")
@@ -159,11 +159,11 @@ class KDTrainer(Trainer):  # type: ignore[misc]
                 for name, value in state_dict.items()
                 if name.startswith(prefix)
             }
-        self._learner.student.save_pretrained(folder, state_dict=state_dict)
-        self._learner.tokenizer.save_pretrained(folder)
+        self._module.student.save_pretrained(folder, state_dict=state_dict)
+        self._module.tokenizer.save_pretrained(folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        student = self._learner.student
+        student = self._module.student
         if isinstance(student, PeftModel):
             set_peft_model_state_dict(student, load_peft_weights(resume_from_checkpoint, device="cpu"))
         else:

@@ -16,7 +16,7 @@ from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.engine.prompts.encoding import Encoded, Text, encode_for_training, with_teacher_targets
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.training.checkpoints import CHECKPOINTS, last_complete_checkpoint
-from kdzoo.engine.training.distillation_module import Learner
+from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.engine.training.step import ChosenMethod
 from kdzoo.engine.training.train import Trained, TrainingSettings, train
 from kdzoo.engine.training.trainer import DivergedError
@@ -86,7 +86,7 @@ def train_by(
             readable = replace(limits, vocabulary=shared_vocabulary(student, teacher_model))
             generated = teacher_targets(context, name, folder, teacher_model, examples, readable, training)
             examples = with_teacher_targets(examples, generated)
-        learner = Learner(
+        module = DistillationModule(
             student,
             teacher_model,
             chosen,
@@ -97,7 +97,7 @@ def train_by(
             prompt_limit=max(len(example.prompt) for example in examples),
         )
         unused = UnusedOptions(options, read)
-        result, seconds = _train(context, name, folder, learner, examples, training, unused, before)
+        result, seconds = _train(context, name, folder, module, examples, training, unused, before)
     with new_folder(folder / "model") as temporary:
         save_trained(student, tokenizer, limits.end_ids, temporary)
     trainable = sum(p.numel() for p in student.parameters() if p.requires_grad)
@@ -117,7 +117,7 @@ def _train(
     context: RunContext,
     name: str,
     folder: Path,
-    learner: Learner,
+    module: DistillationModule,
     examples: list[EncodedExample],
     training: Training,
     unused: UnusedOptions,
@@ -149,7 +149,7 @@ def _train(
     settings = _settings(training, context.recipe.seed, len(examples))
     try:
         with context.interruption.deferred() as stops:
-            result = train(learner, examples, folder, settings, watch, stops)
+            result = train(module, examples, folder, settings, watch, stops)
             if stops():
                 reporter.stop()
                 reporter.say(f"{name}: ended after step {result.steps} of {total}, with a checkpoint of it")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kdzoo.engine.losses import linear_cross_entropy as module
 from kdzoo.engine.losses.linear_cross_entropy import linear_cross_entropy
-from kdzoo.engine.losses.scored_hidden_states import Features, sum_of_cross_entropies
+from kdzoo.engine.losses.scored_hidden_states import ScoredHiddenStates, sum_of_cross_entropies
 
 HIDDEN = 6
 
@@ -82,38 +82,38 @@ class TestWithFeatures:
         monkeypatch.setattr("kdzoo.engine.losses.scored_hidden_states.linear_cross_entropy", watched)
         return calls
 
-    def features(self, dtype=torch.float32, weighted=True):
+    def states(self, dtype=torch.float32, weighted=True):
         torch.manual_seed(0)
         head = torch.nn.Linear(HIDDEN, 11, bias=False, dtype=dtype)
         rows = torch.randn(5, HIDDEN, dtype=dtype, requires_grad=True)
-        return Features(rows, head, 11, [head.weight], head.weight if weighted else None)
+        return ScoredHiddenStates(rows, head, 11, [head.weight], head.weight if weighted else None)
 
     labels = torch.tensor([1, 0, 10, 4, 4])
 
-    def loss_and_gradients(self, features):
-        total = sum_of_cross_entropies(features, self.labels)
-        return total, *torch.autograd.grad(total, [features.rows, *features.parameters])
+    def loss_and_gradients(self, states):
+        total = sum_of_cross_entropies(states, self.labels)
+        return total, *torch.autograd.grad(total, [states.rows, *states.parameters])
 
     def test_it_equals_the_loss_on_logits(self, used):
-        fused = self.loss_and_gradients(self.features())
-        recorded = self.loss_and_gradients(self.features(weighted=False))
+        fused = self.loss_and_gradients(self.states())
+        recorded = self.loss_and_gradients(self.states(weighted=False))
         assert len(used) == 1
         for one, other in zip(fused, recorded, strict=True):
             torch.testing.assert_close(one, other)
 
     def test_logits_that_another_loss_has_asked_for_are_used_again(self, used):
-        features = self.features()
-        features.all_logits()
-        self.loss_and_gradients(features)
+        states = self.states()
+        states.all_logits()
+        self.loss_and_gradients(states)
         assert not used
 
     def test_lower_precision_and_mixed_precision_go_by_the_logits(self, used):
-        self.loss_and_gradients(self.features(torch.bfloat16))
+        self.loss_and_gradients(self.states(torch.bfloat16))
         with torch.autocast("cpu", torch.bfloat16):
-            self.loss_and_gradients(self.features())
+            self.loss_and_gradients(self.states())
         assert not used
 
     def test_without_gradients_nothing_is_fused(self, used):
         with torch.no_grad():
-            sum_of_cross_entropies(self.features(), self.labels)
+            sum_of_cross_entropies(self.states(), self.labels)
         assert not used

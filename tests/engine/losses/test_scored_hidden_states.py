@@ -5,7 +5,7 @@ import torch
 
 from kdzoo import divergences
 from kdzoo.engine.losses import scored_hidden_states as features_module
-from kdzoo.engine.losses.scored_hidden_states import Features, map_tokens, sum_over_tokens
+from kdzoo.engine.losses.scored_hidden_states import ScoredHiddenStates, map_tokens, sum_over_tokens
 from kdzoo.methods.closed_form import cross_entropy
 
 TOKENS, HIDDEN, VOCABULARY = 37, 16, 50
@@ -23,8 +23,8 @@ def value_and_gradients(loss, head, rows, teacher, limit, monkeypatch):
     monkeypatch.setattr(features_module, "CHUNK_ELEMENTS", limit)
     rows.grad = None
     head.zero_grad()
-    features = Features(rows, head, VOCABULARY, list(head.parameters()))
-    total = sum_over_tokens(features, lambda logits, part: loss(logits, teacher[part])) / 3
+    states = ScoredHiddenStates(rows, head, VOCABULARY, list(head.parameters()))
+    total = sum_over_tokens(states, lambda logits, part: loss(logits, teacher[part])) / 3
     total.backward()
     return total.detach(), rows.grad.clone(), head.weight.grad.clone(), head.bias.grad.clone()
 
@@ -52,8 +52,8 @@ def test_a_frozen_projection_gets_no_gradient(monkeypatch):
     head, rows, teacher = setup(torch.float32)
     head.requires_grad_(False)
     monkeypatch.setattr(features_module, "CHUNK_ELEMENTS", 5 * VOCABULARY)
-    features = Features(rows, head, VOCABULARY, [])
-    sum_over_tokens(features, lambda logits, part: divergences.reverse_kl(logits, teacher[part])).backward()
+    states = ScoredHiddenStates(rows, head, VOCABULARY, [])
+    sum_over_tokens(states, lambda logits, part: divergences.reverse_kl(logits, teacher[part])).backward()
     assert head.weight.grad is None
     assert rows.grad.norm() > 0
 
@@ -67,13 +67,15 @@ def test_only_one_chunk_of_logits_exists_at_a_time(monkeypatch):
         sizes.append(logits.shape[0])
         return logits.sum(-1)
 
-    sum_over_tokens(Features(rows, head, VOCABULARY, list(head.parameters())), loss)
+    sum_over_tokens(ScoredHiddenStates(rows, head, VOCABULARY, list(head.parameters())), loss)
     assert sizes == [5] * 7 + [2]
 
 
 def test_no_tokens_give_zero():
     head, rows, _ = setup(torch.float32)
-    total = sum_over_tokens(Features(rows[:0], head, VOCABULARY), lambda logits, part: logits.sum(-1))
+    total = sum_over_tokens(
+        ScoredHiddenStates(rows[:0], head, VOCABULARY), lambda logits, part: logits.sum(-1)
+    )
     assert total.item() == 0
     total.backward()
 
@@ -82,5 +84,7 @@ def test_mapping_tokens_gives_a_value_for_each(monkeypatch):
     head, rows, _ = setup(torch.float32)
     monkeypatch.setattr(features_module, "CHUNK_ELEMENTS", 5 * VOCABULARY)
     with torch.no_grad():
-        mapped = map_tokens(Features(rows, head, VOCABULARY), lambda logits, part: logits.argmax(-1))
+        mapped = map_tokens(
+            ScoredHiddenStates(rows, head, VOCABULARY), lambda logits, part: logits.argmax(-1)
+        )
         assert torch.equal(mapped, head(rows).argmax(-1))

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from kdzoo.engine.losses import scored_hidden_states as features
+from kdzoo.engine.losses import scored_hidden_states as states
 from kdzoo.engine.measure import exaccerr
 from kdzoo.engine.measure.exaccerr import ExAccErr, PromptErrors, measure_errors
 from kdzoo.engine.prompts.batches import EncodedExample
@@ -222,7 +222,7 @@ class TestWhatDoesNotMatter:
             return kl(student_logits, teacher_logits)
 
         monkeypatch.setattr(exaccerr, "forward_kl", watched)
-        monkeypatch.setattr(features, "CHUNK_ELEMENTS", 5 * 60)
+        monkeypatch.setattr(states, "CHUNK_ELEMENTS", 5 * 60)
         check(measured(student, teacher, examples), expected)
         assert max(sizes) == 5
 

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdzoo.engine.models.embedding_gradient import Lookup
+from kdzoo.engine.models.embedding_gradient import DenseGradientEmbedding
 
 VOCABULARY, HIDDEN = 9, 4
 
@@ -32,7 +32,7 @@ def test_gradients_of_all_lookups_add_up(batches, padding):
     torch.manual_seed(0)
     embedding = torch.nn.Embedding(VOCABULARY, HIDDEN, padding_idx=padding)
     value, expected = gradient(embedding, embedding, batches)
-    given_value, given_gradient = gradient(embedding, Lookup(embedding), batches)
+    given_value, given_gradient = gradient(embedding, DenseGradientEmbedding(embedding), batches)
     assert given_value == value
     assert given_gradient.layout == torch.strided
     torch.testing.assert_close(given_gradient, expected)
@@ -41,7 +41,7 @@ def test_gradients_of_all_lookups_add_up(batches, padding):
 def test_a_tied_projection_adds_its_own_gradient():
     torch.manual_seed(0)
     embedding = torch.nn.Embedding(VOCABULARY, HIDDEN)
-    look_up, tokens = Lookup(embedding), torch.tensor([1, 5, 5])
+    look_up, tokens = DenseGradientEmbedding(embedding), torch.tensor([1, 5, 5])
 
     def gradient_through(lookup):
         logits = lookup(tokens) @ embedding.weight.T
@@ -52,7 +52,7 @@ def test_a_tied_projection_adds_its_own_gradient():
 
 def test_a_lookup_without_gradients_leaves_those_after_it_theirs():
     embedding = torch.nn.Embedding(VOCABULARY, HIDDEN)
-    look_up, tokens = Lookup(embedding), torch.tensor([2])
+    look_up, tokens = DenseGradientEmbedding(embedding), torch.tensor([2])
     with torch.no_grad():
         assert not look_up(tokens).requires_grad
     assert torch.equal(look_up(tokens), embedding.weight[2:3])

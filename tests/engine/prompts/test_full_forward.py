@@ -5,9 +5,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import GenerationConfig
 
-from kdzoo.engine.prompts.full_forward import OrdinaryPrompt
-from kdzoo.engine.prompts.prefix_cached import SharedPrompt
-from kdzoo.engine.prompts.prefix_groups import lay_out
+from kdzoo.engine.prompts.full_forward import FullForward
+from kdzoo.engine.prompts.prefix_cached import PrefixCachedForward
+from kdzoo.engine.prompts.prefix_groups import group_prefixes
 from kdzoo.engine.prompts.sampling import SamplingLimits, next_tokens
 from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Kind, Sequences
@@ -19,14 +19,14 @@ WAYS = ("together", "row by row", "without cache", "shared")
 def conditioned(model, prompts, way):
     generator = StepGenerator(0, 0, range(len(prompts)))
     if way == "shared":
-        layout = lay_out(prompts, share_beginnings=True)
-        return SharedPrompt(model, layout, LIMITS, generator, kind=Kind.STUDENT, trains=False)
+        layout = group_prefixes(prompts, share_beginnings=True)
+        return PrefixCachedForward(model, layout, LIMITS, generator, kind=Kind.STUDENT, trains=False)
     settings = {
         "together": {},
         "row by row": {"rows_at_once": 1},
         "without cache": {"rows_at_once": 1, "caches": False},
     }[way]
-    return OrdinaryPrompt(model, prompts, LIMITS, generator, kind=Kind.STUDENT, **settings)
+    return FullForward(model, prompts, LIMITS, generator, kind=Kind.STUDENT, **settings)
 
 
 def step_by_step(model, prompts, temperature):
@@ -116,8 +116,8 @@ def test_no_padding_needs_a_position_that_the_model_lacks(make_model, architectu
 
 def test_a_batch_without_any_scored_token_gives_no_features(make_model, prompts):
     nothing = Sequences.of([[]] * len(prompts), Kind.STUDENT)
-    features = conditioned(make_model("llama"), prompts, "together").features(nothing)
-    assert (len(features), features.vocabulary) == (0, 60)
+    states = conditioned(make_model("llama"), prompts, "together").states(nothing)
+    assert (len(states), states.vocabulary) == (0, 60)
 
 
 def test_rows_that_are_run_one_by_one_are_neither_padded_nor_masked(make_model, prompts, targets):

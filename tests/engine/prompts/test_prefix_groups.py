@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdzoo.engine.prompts.prefix_groups import lay_out, lay_out_groups, order_for_sharing
+from kdzoo.engine.prompts.prefix_groups import group_by_sizes, group_prefixes, order_by_prefix
 
 
 def rebuilt(layout):
@@ -43,14 +43,14 @@ def batches(draw):
 
 @given(batches(), st.booleans())
 def test_the_pieces_make_up_the_prompts(prompts, share):
-    prompts = [prompts[i] for i in order_for_sharing(prompts)]
-    assert rebuilt(lay_out(prompts, share_beginnings=share)) == prompts
+    prompts = [prompts[i] for i in order_by_prefix(prompts)]
+    assert rebuilt(group_prefixes(prompts, share_beginnings=share)) == prompts
 
 
 @given(batches())
 def test_sharing_never_computes_more_tokens(prompts):
-    prompts = [prompts[i] for i in order_for_sharing(prompts)]
-    layout = lay_out(prompts, share_beginnings=True)
+    prompts = [prompts[i] for i in order_by_prefix(prompts)]
+    layout = group_prefixes(prompts, share_beginnings=True)
     computed = int(layout.beginning_lengths.sum() + layout.rest_lengths.sum())
     assert computed <= sum(len(prompt) - 1 for prompt in prompts)
 
@@ -58,7 +58,7 @@ def test_sharing_never_computes_more_tokens(prompts):
 def test_prompts_with_a_common_beginning_form_one_group():
     beginning = list(range(20))
     prompts = [[*beginning, 100], [*beginning, 101, 102], [*beginning, 101, 103, 104], [7] * 20]
-    layout = lay_out(prompts, share_beginnings=True)
+    layout = group_prefixes(prompts, share_beginnings=True)
     assert layout.sizes == (3, 1)
     assert layout.beginning_lengths.tolist() == [20, 19]
     assert layout.rest_lengths.tolist() == [0, 1, 2, 0]
@@ -66,12 +66,12 @@ def test_prompts_with_a_common_beginning_form_one_group():
 
 def test_a_short_common_beginning_is_not_worth_a_group():
     prompts = [[1, 2, 3, *range(10, 60)], [1, 2, 3, *range(60, 110)]]
-    assert lay_out(prompts, share_beginnings=True).sizes == (1, 1)
+    assert group_prefixes(prompts, share_beginnings=True).sizes == (1, 1)
 
 
 def test_groups_that_are_asked_for_are_made_whatever_they_share():
     prompts = [[1, 2, 3], [1, 2, 4, 5], [6]]
-    layout = lay_out_groups(prompts, (2, 1))
+    layout = group_by_sizes(prompts, (2, 1))
     assert rebuilt(layout) == prompts
     assert (layout.sizes, layout.width) == ((2, 1), 2 + 1)
     assert layout.beginning_lengths.tolist() == [2, 0]
@@ -79,11 +79,11 @@ def test_groups_that_are_asked_for_are_made_whatever_they_share():
 
 def test_an_empty_prompt_is_refused():
     with pytest.raises(ValueError, match="at least one token"):
-        lay_out([[1], []], share_beginnings=False)
+        group_prefixes([[1], []], share_beginnings=False)
 
 
 def test_rows_of_groups_get_their_groups_values_and_gradients_sum_back():
-    layout = lay_out(
+    layout = group_prefixes(
         [[*range(20), i] for i in range(2)] + [[*range(5, 30), i] for i in range(3)], share_beginnings=True
     )
     assert layout.sizes == (2, 3)

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast, TrainingArguments
 
 from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.engine.prompts.sampling import SamplingLimits
-from kdzoo.engine.training.distillation_module import Learner
+from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.engine.training.train import TrainingSettings, train
 from kdzoo.engine.training.trainer import DivergedError
 from kdzoo.methods import registry
@@ -50,10 +50,10 @@ def examples():
 
 
 @pytest.fixture
-def make_learner(make_model):
+def make_module(make_model):
     def make(method="sft", student=None, **model):
         registered = registry.find(method).method
-        return Learner(
+        return DistillationModule(
             student if student is not None else make_model("llama", seed=1, **model),
             make_model("llama", seed=2) if registered.uses_teacher else None,
             choose_method(method, registered.options()),
@@ -109,9 +109,9 @@ class StoppedError(Exception):
 @pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
 @pytest.mark.parametrize("method", ["kid", "gkd"])
 def test_one_that_is_killed_continues_and_ends_in_the_same_weights(
-    make_learner, examples, tmp_path, method, lora
+    make_module, examples, tmp_path, method, lora
 ):
-    whole = make_learner(method, lora=lora)
+    whole = make_module(method, lora=lora)
     train(whole, examples, tmp_path / "whole", settings(), unwatched)
 
     def stop_at_five(step, steps, numbers):
@@ -120,12 +120,12 @@ def test_one_that_is_killed_continues_and_ends_in_the_same_weights(
 
     (tmp_path / "parts").mkdir()
     with pytest.raises(StoppedError):
-        train(make_learner(method, lora=lora), examples, tmp_path / "parts", settings(), stop_at_five)
+        train(make_module(method, lora=lora), examples, tmp_path / "parts", settings(), stop_at_five)
     # a checkpoint that was being written when the run was stopped
     cut_off = tmp_path / "parts/checkpoints/checkpoint-6"
     cut_off.mkdir()
     (cut_off / "model.safetensors").write_bytes(b"\0")
-    resumed = make_learner(method, lora=lora)
+    resumed = make_module(method, lora=lora)
     result = train(resumed, examples, tmp_path / "parts", settings(), unwatched)
     assert result.steps == 8
     assert same_weights(resumed, whole)
@@ -137,12 +137,12 @@ class TestAskedToStop:
 
     # within an epoch, at its end (4, 8), where a checkpoint is due anyway (4 of epochs, 3 of steps)
     @pytest.mark.parametrize(("save_steps", "at"), [(None, 1), (None, 4), (None, 8), (3, 3), (3, 7)])
-    def test_it_loses_no_step(self, make_learner, examples, tmp_path, at, save_steps):
+    def test_it_loses_no_step(self, make_module, examples, tmp_path, at, save_steps):
         how = settings(save_steps=save_steps, logging_steps=3)
-        whole = make_learner("kid", attention_dropout=0.1)
+        whole = make_module("kid", attention_dropout=0.1)
         (tmp_path / "whole").mkdir()
         complete = train(whole, examples, tmp_path / "whole", how, unwatched)
-        stopped = make_learner("kid", attention_dropout=0.1)
+        stopped = make_module("kid", attention_dropout=0.1)
         folder = tmp_path / "parts"
         folder.mkdir()
         steps = iter(range(1, 9))
@@ -150,7 +150,7 @@ class TestAskedToStop:
         assert result.steps == at
         assert checkpoints(folder) == [f"checkpoint-{at}"]
         assert metrics(folder)[-1]["step"] == at  # the steps since the last line are not lost either
-        resumed = make_learner("kid", attention_dropout=0.1)
+        resumed = make_module("kid", attention_dropout=0.1)
         result = train(resumed, examples, folder, how, unwatched)
         assert result.steps == 8
         assert same_weights(resumed, whole)
@@ -160,13 +160,13 @@ class TestAskedToStop:
 
 
 @pytest.mark.parametrize(("logging_steps", "lines"), [(3, [3, 6, 8]), (100, [8])])
-def test_the_last_steps_are_logged_too(make_learner, examples, tmp_path, logging_steps, lines):
+def test_the_last_steps_are_logged_too(make_module, examples, tmp_path, logging_steps, lines):
     losses = {}
     train(
-        make_learner(), examples, tmp_path / "each", settings(), lambda s, _, n: losses.update({s: n["loss"]})
+        make_module(), examples, tmp_path / "each", settings(), lambda s, _, n: losses.update({s: n["loss"]})
     )
     result = train(
-        make_learner(), examples, tmp_path / "few", settings(logging_steps=logging_steps), unwatched
+        make_module(), examples, tmp_path / "few", settings(logging_steps=logging_steps), unwatched
     )
     assert [line["step"] for line in metrics(tmp_path / "few")] == lines
     for before, line in zip([0, *lines], metrics(tmp_path / "few"), strict=False):
@@ -176,81 +176,81 @@ def test_the_last_steps_are_logged_too(make_learner, examples, tmp_path, logging
 
 
 @pytest.mark.parametrize("changes", [{"max_steps": 6, "save_steps": 3}, {"save_steps": None}])
-def test_stopped_after_its_last_step_it_takes_no_other(make_learner, examples, tmp_path, changes):
-    learner = make_learner()
-    complete = train(learner, examples, tmp_path, settings(**changes), unwatched)
-    again = make_learner()
+def test_stopped_after_its_last_step_it_takes_no_other(make_module, examples, tmp_path, changes):
+    module = make_module()
+    complete = train(module, examples, tmp_path, settings(**changes), unwatched)
+    again = make_module()
     result = train(again, examples, tmp_path, settings(**changes), unwatched)
     assert (result.steps, result.loss) == (complete.steps, complete.loss)
-    assert same_weights(again, learner)
+    assert same_weights(again, module)
 
 
 class TestNumbersThatAreNotFinite:
-    def spoiled_at(self, learner, step, what):
+    def spoiled_at(self, module, step, what):
         """Let something become NaN at a step."""
-        forward = learner.forward
+        forward = module.forward
 
         def spoiled(batch, counts=None):
             loss = forward(batch, counts)
-            if learner.optimizer_step + 1 == step and what == "gradient":
+            if module.optimizer_step + 1 == step and what == "gradient":
                 return (
-                    loss + (next(learner.student.parameters()).sum() * 0).sqrt()
+                    loss + (next(module.student.parameters()).sum() * 0).sqrt()
                 )  # 0, with a slope of inf * 0
-            if learner.optimizer_step + 1 == step:
-                terms = learner.last_loss
-                learner.last_loss = type(terms)(loss, terms.divergence, terms.auxiliary * float(what))
+            if module.optimizer_step + 1 == step:
+                terms = module.last_loss
+                module.last_loss = type(terms)(loss, terms.divergence, terms.auxiliary * float(what))
             return loss
 
-        learner.forward = spoiled
-        return learner
+        module.forward = spoiled
+        return module
 
     @pytest.mark.parametrize("max_gradient_norm", [0.0, 1.0])
     @pytest.mark.parametrize("micro", [4, 2])
     @pytest.mark.parametrize("what", ["nan", "inf"])
     def test_a_loss_ends_it_at_its_step_although_no_line_is_due(
-        self, make_learner, examples, tmp_path, what, micro, max_gradient_norm
+        self, make_module, examples, tmp_path, what, micro, max_gradient_norm
     ):
-        learner = self.spoiled_at(make_learner(), 3, what)
+        module = self.spoiled_at(make_module(), 3, what)
         how = settings(
             logging_steps=100, save_steps=2, micro_batch_size=micro, max_gradient_norm=max_gradient_norm
         )
         with pytest.raises(DivergedError, match=r"^at step 3$"):
-            train(learner, examples, tmp_path, how, unwatched)
+            train(module, examples, tmp_path, how, unwatched)
         assert checkpoints(tmp_path) == ["checkpoint-2"]
-        assert all(bool(weights.isfinite().all()) for weights in learner.student.parameters())
+        assert all(bool(weights.isfinite().all()) for weights in module.student.parameters())
 
     @pytest.mark.parametrize("max_gradient_norm", [0.0, 1.0])
-    def test_a_gradient_reaches_no_checkpoint(self, make_learner, examples, tmp_path, max_gradient_norm):
-        learner = self.spoiled_at(make_learner(), 4, "gradient")
+    def test_a_gradient_reaches_no_checkpoint(self, make_module, examples, tmp_path, max_gradient_norm):
+        module = self.spoiled_at(make_module(), 4, "gradient")
         how = settings(logging_steps=100, save_steps=2, max_gradient_norm=max_gradient_norm)
         with pytest.raises(DivergedError, match=r"^at step 4$"):
-            train(learner, examples, tmp_path, how, unwatched)
-        train(make_learner(), examples, tmp_path, how, unwatched)
+            train(module, examples, tmp_path, how, unwatched)
+        train(make_module(), examples, tmp_path, how, unwatched)
         assert checkpoints(tmp_path) == ["checkpoint-8"]
 
     @pytest.mark.parametrize("save_steps", [None, 100])
     @pytest.mark.parametrize("max_gradient_norm", [0.0, 1.0])
     def test_a_gradient_at_the_last_step_ends_it(
-        self, make_learner, examples, tmp_path, max_gradient_norm, save_steps
+        self, make_module, examples, tmp_path, max_gradient_norm, save_steps
     ):
-        learner = self.spoiled_at(make_learner(), 8, "gradient")
+        module = self.spoiled_at(make_module(), 8, "gradient")
         how = settings(logging_steps=100, save_steps=save_steps, max_gradient_norm=max_gradient_norm)
         with pytest.raises(DivergedError, match=r"^at step 8$"):
-            train(learner, examples, tmp_path, how, unwatched)
+            train(module, examples, tmp_path, how, unwatched)
 
-    def test_a_gradient_is_logged_as_it_is(self, make_learner, examples, tmp_path):
-        learner = self.spoiled_at(make_learner(), 2, "gradient")
+    def test_a_gradient_is_logged_as_it_is(self, make_module, examples, tmp_path):
+        module = self.spoiled_at(make_module(), 2, "gradient")
         with pytest.raises(DivergedError, match=r"^at step 2$"):
-            train(learner, examples, tmp_path, settings(max_gradient_norm=0.0), unwatched)
+            train(module, examples, tmp_path, settings(max_gradient_norm=0.0), unwatched)
         last = metrics(tmp_path)[-1]
         assert last["step"] == 2
         assert last["loss"] > 0
         assert not last["grad_norm"] < float("inf")
 
 
-def test_several_gpus_and_no_launcher_give_the_training_of_one(make_learner, examples, tmp_path, monkeypatch):
+def test_several_gpus_and_no_launcher_give_the_training_of_one(make_module, examples, tmp_path, monkeypatch):
     """Without a launcher the Trainer would take as many times more rows, and let each GPU run all of them."""
-    one = make_learner("kid")
+    one = make_module("kid")
     expected = train(one, examples, tmp_path / "one", settings(), unwatched)
     set_up = TrainingArguments.__post_init__
 
@@ -259,7 +259,7 @@ def test_several_gpus_and_no_launcher_give_the_training_of_one(make_learner, exa
         self._n_gpu = 3
 
     monkeypatch.setattr(TrainingArguments, "__post_init__", with_three_gpus)
-    several = make_learner("kid")
+    several = make_module("kid")
     result = train(several, examples, tmp_path / "several", settings(), unwatched)
     assert result.steps == expected.steps
     assert result.loss == expected.loss
@@ -279,13 +279,13 @@ class TestAdaptersOnWeightsInBfloat16:
         return {n: p for n, p in student.named_parameters() if p.requires_grad}
 
     def test_are_float32_from_the_first_step_to_the_saved_file(
-        self, make_learner, make_student, examples, tmp_path
+        self, make_module, make_student, examples, tmp_path
     ):
         torch.manual_seed(0)
-        learner = make_learner(student=make_student())
-        before = {n: p.detach().clone() for n, p in self.adapters(learner.student).items()}
-        train(learner, examples, tmp_path, settings(learning_rate=1e-5), unwatched)
-        after = self.adapters(learner.student)
+        module = make_module(student=make_student())
+        before = {n: p.detach().clone() for n, p in self.adapters(module.student).items()}
+        train(module, examples, tmp_path, settings(learning_rate=1e-5), unwatched)
+        after = self.adapters(module.student)
         assert {p.dtype for p in after.values()} == {torch.float32}
         changed = torch.cat([(after[n] - before[n]).flatten() for n in after])
         # Adam moves by at most the learning rate; bfloat16 has no numbers that close to most weights
@@ -296,17 +296,17 @@ class TestAdaptersOnWeightsInBfloat16:
         assert saved.keys() == by_name.keys()
         assert all(torch.equal(saved[n], by_name[n]) for n in saved)
 
-    def test_stay_so_where_a_training_continues(self, make_learner, make_student, examples, tmp_path):
-        def learner():
+    def test_stay_so_where_a_training_continues(self, make_module, make_student, examples, tmp_path):
+        def module():
             torch.manual_seed(0)
-            return make_learner(student=make_student())
+            return make_module(student=make_student())
 
-        whole, resumed = learner(), learner()
+        whole, resumed = module(), module()
         train(whole, examples, tmp_path / "whole", settings(learning_rate=1e-5), unwatched)
         steps = iter(range(1, 9))
         (tmp_path / "parts").mkdir()
         how = settings(learning_rate=1e-5)
-        train(learner(), examples, tmp_path / "parts", how, unwatched, lambda: next(steps) == 3)
+        train(module(), examples, tmp_path / "parts", how, unwatched, lambda: next(steps) == 3)
         train(resumed, examples, tmp_path / "parts", how, unwatched)
         assert {p.dtype for p in self.adapters(resumed.student).values()} == {torch.float32}
         assert same_weights(resumed, whole)

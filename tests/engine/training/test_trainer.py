@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast, TrainingArguments
 from kdzoo import hookimpl
 from kdzoo.engine.prompts.batches import EncodedExample, EncodedExamples, make_batch
 from kdzoo.engine.prompts.sampling import SamplingLimits
-from kdzoo.engine.training.distillation_module import Learner, count_tokens
+from kdzoo.engine.training.distillation_module import DistillationModule, count_tokens
 from kdzoo.engine.training.trainer import KDTrainer
 from kdzoo.methods import registry
 from kdzoo.runs.training.train import choose_method
@@ -49,11 +49,11 @@ def make_examples(count, seed=0):
 
 
 @pytest.fixture
-def make_learner(make_model):
+def make_module(make_model):
     def make(method, sharing="on", lora=False, architecture="llama", **options):
         registered = registry.find(method).method
         student = make_model(architecture, seed=1, lora=lora)
-        return Learner(
+        return DistillationModule(
             student,
             make_model(architecture, seed=2) if registered.uses_teacher else None,
             choose_method(method, registered.options(**options)),
@@ -82,15 +82,15 @@ METHODS = [
 NAMES = [f"{name}-{'-'.join(str(v) for v in options.values())}".strip("-") for name, options in METHODS]
 
 
-def gradients_of(learner):
-    return torch.cat([p.grad.flatten() for p in learner.student.parameters() if p.grad is not None])
+def gradients_of(module):
+    return torch.cat([p.grad.flatten() for p in module.student.parameters() if p.grad is not None])
 
 
-def step_of(learner, examples):
+def step_of(module, examples):
     """The loss of one step and its gradients."""
-    loss = learner(make_batch(examples, share_beginnings=learner.shares_beginnings))
+    loss = module(make_batch(examples, share_beginnings=module.shares_beginnings))
     loss.backward()
-    return loss.item(), gradients_of(learner)
+    return loss.item(), gradients_of(module)
 
 
 @pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
@@ -100,9 +100,9 @@ def step_of(learner, examples):
     [("sft", {}), ("fkd", {}), ("rkd", {}), ("kid", {}), ("fdistill", {"divergence": "kl"})],
     ids=["sft", "fkd", "rkd", "kid", "fdistill"],
 )
-def test_sharing_changes_no_step_of_any_architecture(make_learner, method, options, architecture, lora):
+def test_sharing_changes_no_step_of_any_architecture(make_module, method, options, architecture, lora):
     results = [
-        step_of(make_learner(method, way, lora, architecture, **options), make_examples(8))
+        step_of(make_module(method, way, lora, architecture, **options), make_examples(8))
         for way in ("off", "prompt", "on")
     ]
     (expected, expected_gradients), *shared = results
@@ -114,17 +114,17 @@ def test_sharing_changes_no_step_of_any_architecture(make_learner, method, optio
 @pytest.mark.parametrize(("method", "options"), METHODS, ids=NAMES)
 class TestEveryMethod:
     @pytest.mark.parametrize("sharing", ["prompt", "on"])
-    def test_sharing_does_not_change_a_step(self, make_learner, method, options, sharing):
+    def test_sharing_does_not_change_a_step(self, make_module, method, options, sharing):
         (expected, expected_gradients), (loss, gradients) = (
-            step_of(make_learner(method, way, **options), make_examples(8)) for way in ("off", sharing)
+            step_of(make_module(method, way, **options), make_examples(8)) for way in ("off", sharing)
         )
         assert loss == pytest.approx(expected, rel=1e-5)
         assert (gradients - expected_gradients).norm() <= 1e-5 * expected_gradients.norm()
 
     def test_a_batch_in_parts_gives_the_loss_and_gradients_of_the_whole(
-        self, make_learner, method, options, tmp_path, monkeypatch
+        self, make_module, method, options, tmp_path, monkeypatch
     ):
-        make = lambda: make_learner(method, **options)  # noqa: E731
+        make = lambda: make_module(method, **options)  # noqa: E731
         assert_parts_are_the_whole(make, tmp_path, monkeypatch)
 
 
@@ -132,7 +132,7 @@ def assert_parts_are_the_whole(make, folder, monkeypatch):
     """One step of 16 examples at once, and in parts of 4."""
     results = []
     for micro in (16, 4):
-        learner = make()
+        module = make()
         arguments = TrainingArguments(
             str(folder / str(micro)),
             per_device_train_batch_size=micro,
@@ -147,12 +147,12 @@ def assert_parts_are_the_whole(make, folder, monkeypatch):
             remove_unused_columns=False,
             use_cpu=True,
         )
-        trainer = KDTrainer(learner, EncodedExamples(make_examples(16)), arguments)
+        trainer = KDTrainer(module, EncodedExamples(make_examples(16)), arguments)
         seen = {}
         monkeypatch.setattr(
             torch.optim.AdamW,
             "step",
-            lambda self, *_, learner=learner, seen=seen: seen.update(g=gradients_of(learner)),
+            lambda self, *_, module=module, seen=seen: seen.update(g=gradients_of(module)),
         )
         trainer.train()
         loss = next(entry["loss"] for entry in trainer.state.log_history if "loss" in entry)
@@ -163,7 +163,7 @@ def assert_parts_are_the_whole(make, folder, monkeypatch):
 
 
 @pytest.mark.parametrize("draws_before", [0, 1, 3])
-def test_a_loss_draws_on_where_the_sequences_have_stopped(make_learner, tmp_path, monkeypatch, draws_before):
+def test_a_loss_draws_on_where_the_sequences_have_stopped(make_module, tmp_path, monkeypatch, draws_before):
     """Random numbers of both hooks: a batch in parts makes its sequences ahead, in a pass of their own."""
 
     def make_training_sequence(step):
@@ -178,27 +178,27 @@ def test_a_loss_draws_on_where_the_sequences_have_stopped(make_learner, tmp_path
         return (nll * drawn).sum() / len(drawn)
 
     def make():
-        learner = make_learner("sft")
+        module = make_module("sft")
         plugin = types.ModuleType("random_loss")
         plugin.register_method = hookimpl(lambda: registry.find("sft").method)
         plugin.make_training_sequence = hookimpl(make_training_sequence)
         plugin.aux_loss = hookimpl(aux_loss)
         hooks = registry.hooks_of(registry.plugin_of(plugin))
-        learner.method = replace(learner.method, hooks=hooks, makes_sequences=True)
-        return learner
+        module.method = replace(module.method, hooks=hooks, makes_sequences=True)
+        return module
 
     assert_parts_are_the_whole(make, tmp_path, monkeypatch)
 
 
-def test_the_loss_is_the_mean_over_scored_tokens_of_the_divergence_plus_the_mean_nll(make_learner):
+def test_the_loss_is_the_mean_over_scored_tokens_of_the_divergence_plus_the_mean_nll(make_module):
     """KID's default step, computed by hand from ordinary forward passes in float64."""
-    learner = make_learner("kid")
-    (teacher,) = learner._teacher
+    module = make_module("kid")
+    (teacher,) = module._teacher
     examples = make_examples(6)
     batch = make_batch(examples, share_beginnings=True)
-    loss = learner(batch)
-    imperfect = learner.with_training_sequence(batch).training_sequence
-    student, teacher = learner.student.double(), teacher.double()
+    loss = module(batch)
+    imperfect = module.with_training_sequence(batch).training_sequence
+    student, teacher = module.student.double(), teacher.double()
     divergence = nll = tokens = 0.0
     for row, prompt in enumerate(batch.prompts):
         length = int(batch.target.lengths[row])
@@ -223,12 +223,12 @@ def test_counts_are_of_all_parts():
     assert counts.scored == counts.target == sum(len(e.target) for e in examples)
 
 
-def test_a_teacher_is_not_trained_and_not_saved(make_learner):
-    learner = make_learner("rkd")
-    assert not any("teacher" in name for name, _ in learner.named_parameters())
-    (teacher,) = learner._teacher
+def test_a_teacher_is_not_trained_and_not_saved(make_module):
+    module = make_module("rkd")
+    assert not any("teacher" in name for name, _ in module.named_parameters())
+    (teacher,) = module._teacher
     assert not teacher.training
-    learner(make_batch(make_examples(4), share_beginnings=True)).backward()
+    module(make_batch(make_examples(4), share_beginnings=True)).backward()
     assert all(p.grad is None for p in teacher.parameters())
 
 
@@ -236,7 +236,7 @@ def test_lora_trains_the_adapters_alone(make_model):
     model = get_peft_model(
         make_model("llama"), LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
     )
-    learner = Learner(
+    module = DistillationModule(
         model,
         None,
         choose_method("sft", registry.find("sft").method.options()),
@@ -244,7 +244,7 @@ def test_lora_trains_the_adapters_alone(make_model):
         SamplingLimits(6, (2,)),
         seed=0,
     )
-    learner(make_batch(make_examples(4), share_beginnings=True)).backward()
+    module(make_batch(make_examples(4), share_beginnings=True)).backward()
     assert {n for n, p in model.named_parameters() if p.grad is not None} == {
         n for n, _ in model.named_parameters() if "lora" in n
     }
@@ -257,7 +257,7 @@ def test_the_teacher_is_never_given_a_token_that_only_the_student_has(make_model
     student = make_model("llama", seed=1, vocabulary=VOCABULARY + 40)
     with torch.no_grad():
         student.lm_head.weight[VOCABULARY:] *= 30  # it would like nothing better
-    learner = Learner(
+    module = DistillationModule(
         student,
         make_model("llama", seed=2),
         choose_method(method, registry.find(method).method.options()),
@@ -268,5 +268,5 @@ def test_the_teacher_is_never_given_a_token_that_only_the_student_has(make_model
     )
     for start in (0, 8):
         batch = make_batch(make_examples(16)[start : start + 8], share_beginnings=sharing == "on")
-        assert learner.with_training_sequence(batch).training_sequence.tokens.max() < VOCABULARY
-        assert torch.isfinite(learner(batch))
+        assert module.with_training_sequence(batch).training_sequence.tokens.max() < VOCABULARY
+        assert torch.isfinite(module(batch))

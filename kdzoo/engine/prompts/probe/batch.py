@@ -11,11 +11,11 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from kdzoo.engine.losses.scored_hidden_states import Features
+from kdzoo.engine.losses.scored_hidden_states import ScoredHiddenStates
 from kdzoo.engine.models.decoder_and_head import vocabulary_of
-from kdzoo.engine.prompts.full_forward import OrdinaryPrompt
-from kdzoo.engine.prompts.prefix_cached import SharedPrompt
-from kdzoo.engine.prompts.prefix_groups import WORTHWHILE_TOKENS, PromptLayout, lay_out, lay_out_groups
+from kdzoo.engine.prompts.full_forward import FullForward
+from kdzoo.engine.prompts.prefix_cached import PrefixCachedForward
+from kdzoo.engine.prompts.prefix_groups import WORTHWHILE_TOKENS, PrefixGroups, group_by_sizes, group_prefixes
 from kdzoo.engine.prompts.probe.rounding import rounding_anew
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.methods.randomness import StepGenerator
@@ -88,14 +88,14 @@ class Probe:
         )
 
     @property
-    def grouped(self) -> PromptLayout:
+    def grouped(self) -> PrefixGroups:
         """The prompts in the groups of this probe."""
-        return lay_out_groups(self.prompts, self.groups)
+        return group_by_sizes(self.prompts, self.groups)
 
     @property
-    def apart(self) -> PromptLayout:
+    def apart(self) -> PrefixGroups:
         """The prompts without shared beginnings."""
-        return lay_out(self.prompts, share_beginnings=False)
+        return group_prefixes(self.prompts, share_beginnings=False)
 
     def alone(self) -> Rows:
         """Each row by itself, without padding, mask, positions or cache: what every other way must equal."""
@@ -117,9 +117,9 @@ class Probe:
         """All rows in one padded forward pass."""
         return self._ordinary(rows_at_once=None)
 
-    def shared(self, layout: PromptLayout) -> Rows:
+    def shared(self, layout: PrefixGroups) -> Rows:
         """All rows, after prompts that are read once."""
-        return self._rows(self._shared(layout, packs=False).eval_features(self.sequences), self.sequences)
+        return self._rows(self._shared(layout, packs=False).eval_states(self.sequences), self.sequences)
 
     def shared_in_training_mode(self) -> Rows:
         """The same with training mode's dropout and noise, but without gradients."""
@@ -131,22 +131,22 @@ class Probe:
             for module in modules:
                 module.training = True
             with torch.random.fork_rng(devices=devices), torch.no_grad():
-                features = self._shared(self.apart, packs=False)._run(self.sequences)
-                return self._rows(features, self.sequences)
+                states = self._shared(self.apart, packs=False)._run(self.sequences)
+                return self._rows(states, self.sequences)
         finally:
             for module, mode in zip(modules, modes, strict=True):
                 module.training = mode
 
-    def repeated(self, layout: PromptLayout) -> Rows:
+    def repeated(self, layout: PrefixGroups) -> Rows:
         """Two sequences after each prompt that is read once, its row repeated."""
-        return self._rows(self._shared(layout, packs=False).eval_features(self.pairs), self.pairs)
+        return self._rows(self._shared(layout, packs=False).eval_states(self.pairs), self.pairs)
 
-    def packed(self, layout: PromptLayout) -> Rows:
+    def packed(self, layout: PrefixGroups) -> Rows:
         """Two sequences after each prompt that is read once, packed into one row."""
-        return self._rows(self._shared(layout, packs=True).eval_features(self.pairs), self.pairs)
+        return self._rows(self._shared(layout, packs=True).eval_states(self.pairs), self.pairs)
 
     def _ordinary(self, *, rows_at_once: int | None) -> Rows:
-        conditioned = OrdinaryPrompt(
+        conditioned = FullForward(
             self.model,
             self.prompts,
             self._limits,
@@ -155,11 +155,11 @@ class Probe:
             device=self.sequences.tokens.device,
             rows_at_once=rows_at_once,
         )
-        return self._rows(conditioned.eval_features(self.sequences), self.sequences)
+        return self._rows(conditioned.eval_states(self.sequences), self.sequences)
 
-    def _shared(self, layout: PromptLayout, *, packs: bool) -> SharedPrompt:
+    def _shared(self, layout: PrefixGroups, *, packs: bool) -> PrefixCachedForward:
         layout = layout.to(self.sequences.tokens.device)
-        return SharedPrompt(
+        return PrefixCachedForward(
             self.model, layout, self._limits, self._generator, kind=Kind.STUDENT, trains=False, packs=packs
         )
 
@@ -171,11 +171,11 @@ class Probe:
     def _generator(self) -> StepGenerator:
         return StepGenerator(0, 0, range(len(self.prompts)))
 
-    def _rows(self, features: Features, sequences: Sequences) -> Rows:
+    def _rows(self, states: ScoredHiddenStates, sequences: Sequences) -> Rows:
         mask, lengths = sequences.mask, sequences.lengths
         column = torch.arange(mask.shape[1], device=mask.device)
         with torch.no_grad():
-            last = features.only((column >= lengths[:, None] - _COMPARED)[mask])
+            last = states.only((column >= lengths[:, None] - _COMPARED)[mask])
             logits = last.project(last.rows).float()
         return list(torch.split(logits, lengths.clamp_max(_COMPARED).tolist()))
 

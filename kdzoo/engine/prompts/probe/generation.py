@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from kdzoo.engine.models.decoder_and_head import vocabulary_of
-from kdzoo.engine.prompts.full_forward import OrdinaryPrompt
+from kdzoo.engine.prompts.full_forward import FullForward
 from kdzoo.engine.prompts.probe.batch import Rows
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import Ordinary
@@ -47,7 +47,7 @@ def _recorder(
     )
 
 
-class _Recorder(OrdinaryPrompt):
+class _Recorder(FullForward):
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self._steps: list[Tensor] = []

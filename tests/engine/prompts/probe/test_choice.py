@@ -5,9 +5,9 @@ import torch
 
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
 from kdzoo.engine.prompts.conditioning import condition as condition_batch
-from kdzoo.engine.prompts.full_forward import OrdinaryPrompt
-from kdzoo.engine.prompts.prefix_cached import SharedPrompt
-from kdzoo.engine.prompts.prefix_groups import lay_out
+from kdzoo.engine.prompts.full_forward import FullForward
+from kdzoo.engine.prompts.prefix_cached import PrefixCachedForward
+from kdzoo.engine.prompts.prefix_groups import group_prefixes
 from kdzoo.engine.prompts.probe.choice import choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import Ordinary, Shared
@@ -46,9 +46,9 @@ WAYS = ("prompt", "groups")
 def condition(model, prompts, way, packs=False):
     generator = StepGenerator(0, 0, range(len(prompts)))
     if way == "ordinary":
-        return OrdinaryPrompt(model, prompts, LIMITS, generator, kind=Kind.STUDENT)
-    layout = lay_out(prompts, share_beginnings=way == "groups")
-    return SharedPrompt(model, layout, LIMITS, generator, kind=Kind.STUDENT, trains=True, packs=packs)
+        return FullForward(model, prompts, LIMITS, generator, kind=Kind.STUDENT)
+    layout = group_prefixes(prompts, share_beginnings=way == "groups")
+    return PrefixCachedForward(model, layout, LIMITS, generator, kind=Kind.STUDENT, trains=True, packs=packs)
 
 
 def gradients_of(model):
