@@ -26,12 +26,13 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 from workload import SHAPES, Shape, make_examples, reduced
 
-from kdzoo.engine.losses import scored_hidden_states as states
-from kdzoo.engine.prompts import conditioned
-from kdzoo.engine.prompts import prefix_cached as shared
+from kdzoo.engine.losses import scored_hidden_states
+from kdzoo.engine.prompts import conditioned_model
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
+from kdzoo.engine.prompts.prefix_cached import PrefixCachedForward
+from kdzoo.engine.training import step as training_step
 from kdzoo.engine.training.distillation_module import DistillationModule
-from kdzoo.engine.training.train import step as training_step
+from kdzoo.engine.training.step import Moment
 
 METHODS = ("sft", "rkd", "kid", "gkd")
 PHASES = (
@@ -86,20 +87,21 @@ class Stopwatch:
 def watch(stopwatch: Stopwatch) -> None:
     """Time the parts of the engine, in this process."""
 
-    def of_model(what: str) -> Callable[..., str]:
-        return lambda model, *_: f"{model._kind.name.lower()} {what}"
+    def of_forward(what: str) -> Callable[..., str]:
+        return lambda forward, *_: f"{forward._source.name.lower()} {what}"
 
-    prompt = shared.PrefixCachedForward
-    prompt._read = stopwatch.around(prompt._read, of_model("prompt"))  # type: ignore[method-assign]
-    for name in ("_run", "_run_packed"):
-        setattr(prompt, name, stopwatch.around(getattr(prompt, name), of_model("branches")))
-    prompt.generate = stopwatch.around(prompt.generate, lambda *_: "generation")  # type: ignore[method-assign]
+    phases = {"_read": "prompt", "_run_repeated": "branches", "_run_packed": "branches"}
+    for name, phase in phases.items():
+        timed = stopwatch.around(getattr(PrefixCachedForward, name), of_forward(phase))
+        setattr(PrefixCachedForward, name, timed)
+    generate = stopwatch.around(PrefixCachedForward.generate, lambda *_: "generation")
+    PrefixCachedForward.generate = generate  # type: ignore[method-assign]
     for module, name in (
-        (conditioned, "sum_of_cross_entropies"),
-        (conditioned, "map_tokens"),
+        (conditioned_model, "sum_of_cross_entropies"),
+        (conditioned_model, "map_tokens"),
         (training_step, "sum_over_tokens"),
     ):
-        function = stopwatch.around(getattr(states, name), lambda *_: "projection and losses")
+        function = stopwatch.around(getattr(scored_hidden_states, name), lambda *_: "projection and losses")
         setattr(module, name, function)
 
 
@@ -110,7 +112,7 @@ def take_step(
     if stopwatch is None:
         stopwatch = Stopwatch()
     module.train()
-    loss = module(batch)
+    loss = module(batch, Moment(step=0, progress=0.0)).total
     with stopwatch.phase("backward"):
         loss.backward()
     with stopwatch.phase("optimizer"):

@@ -41,6 +41,11 @@ class KIDOptions(WeightedOptions):
     )
 
     @property
+    def keeps_target_lengths(self) -> bool:
+        """Tokens are replaced, none is added or dropped."""
+        return True
+
+    @property
     def scores_target(self) -> bool:
         return self.mle_context == "clean"
 

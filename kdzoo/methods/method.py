@@ -34,6 +34,15 @@ class Options(BaseModel):
         return False
 
     @property
+    def keeps_target_lengths(self) -> bool:
+        """Whether ``make_training_sequence`` gives one sequence a prompt, with as many tokens as the ground truth.
+
+        The tokens of a step that is computed in parts are then counted before its sequences are made, so that each
+        part's prompts are read once. What this says does not change any result, but it must be true.
+        """
+        return False
+
+    @property
     def scores_target(self) -> bool:
         """Whether ``aux_loss`` scores the ground truth as well as the training sequence.
 

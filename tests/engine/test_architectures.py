@@ -14,10 +14,10 @@ from torch.nn.functional import cross_entropy
 
 from kdzoo.engine.models.eval_mode import evaluating
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
-from kdzoo.engine.prompts.conditioning import condition
+from kdzoo.engine.prompts.conditioned_model import condition
 from kdzoo.engine.prompts.probe.choice import choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
-from kdzoo.engine.prompts.way import Shared
+from kdzoo.engine.prompts.way import PrefixCached
 from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Kind, Sequences
 
@@ -116,14 +116,14 @@ def assert_rows_are_what_they_are_alone(model, rows):
             trains=True,
         )
         ways[sharing] = way
-        batch = make_batch(examples, share_beginnings=sharing == "on" and isinstance(way, Shared))
+        batch = make_batch(examples, share_beginnings=sharing == "on" and isinstance(way, PrefixCached))
         other = Sequences.of([rows[i][2] for i in batch.examples], Kind.IMPERFECT)
         conditioned = condition(
             model,
             batch,
             SamplingLimits(OUTPUT, (END,)),
             StepGenerator(0, 0, batch.examples),
-            kind=Kind.STUDENT,
+            source=Kind.STUDENT,
             way=way,
             trains=True,
         )
@@ -177,7 +177,7 @@ def test_rows_are_what_they_are_alone_across_what_depends_on_length(rows, case):
     architecture, settings = SWITCHES[case]
     ways = assert_rows_are_what_they_are_alone(tiny(architecture, **settings), rows)
     if not case.endswith("within") and architecture != "cohere2":
-        assert isinstance(ways["on"], Shared), "no row is that long: prompts can be shared"
+        assert isinstance(ways["on"], PrefixCached), "no row is that long: prompts can be shared"
 
 
 @pytest.mark.parametrize(
@@ -185,4 +185,4 @@ def test_rows_are_what_they_are_alone_across_what_depends_on_length(rows, case):
 )
 def test_the_common_architectures_share_prompts_and_pack_sequences(rows, architecture):
     way = choose_way(tiny(architecture), "student", prompt=49, output=OUTPUT, trains=True)
-    assert way == Shared(packs=True, widest=None, repeatable=True)
+    assert way == PrefixCached(packs=True, widest=None, repeatable=True)

@@ -18,9 +18,11 @@ from kdzoo.engine.models.loading import load_pretrained
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.training.distillation_module import DistillationModule
+from kdzoo.engine.training.step import Moment
 from kdzoo.methods import registry
 from kdzoo.runs.training.train import choose_method
 
+BEGINNING = Moment(step=0, progress=0.0)
 SHARING = ("on", "prompt", "off")
 # float32 sums in another order; bfloat16 keeps 8 bits
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
@@ -154,7 +156,7 @@ def test_a_student_with_lora_on_its_tied_head_learns_as_by_peft_alone(
     teacher = model.eval()
     module = module_of(student, teacher, "rkd", tokenizer, examples, sharing)
     batch = make_batch(examples, share_beginnings=module.shares_beginnings)
-    loss = module(batch)
+    loss = module(batch, BEGINNING).total
     loss.backward()
     ours, gradient = loss.item(), gradient_of(student)
     student.zero_grad()
@@ -201,7 +203,7 @@ def generated(model, tokenizer, examples, sharing):
     module = module_of(model, None, "sft", tokenizer, examples, sharing)
     module.limits = limits
     batch = make_batch(examples, share_beginnings=module.shares_beginnings)
-    sequences = module.step(batch, trains=False).student.generate(temperature=0)
+    sequences = module.begin(batch, BEGINNING, trains=False).student.generate(temperature=0)
     rows = zip(batch.examples, sequences.tokens.tolist(), sequences.lengths.tolist(), strict=True)
     by_index = {index: tokens[:length] for index, tokens, length in rows}
     return [by_index[example.index] for example in examples]

@@ -27,12 +27,11 @@ from transformers import PreTrainedModel
 from kdzoo.engine.losses.scored_hidden_states import CHUNK_ELEMENTS, map_tokens
 from kdzoo.engine.models.decoder_and_head import shared_vocabulary, vocabulary_of
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
-from kdzoo.engine.prompts.conditioned import ModelOnPrompts
-from kdzoo.engine.prompts.conditioning import condition
+from kdzoo.engine.prompts.conditioned_model import ModelOnPrompts, condition
 from kdzoo.engine.prompts.prefix_groups import order_by_prefix
 from kdzoo.engine.prompts.probe.choice import choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
-from kdzoo.engine.prompts.way import Shared
+from kdzoo.engine.prompts.way import PrefixCached
 from kdzoo.methods.divergences import forward_kl
 from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Kind, Sequences
@@ -124,7 +123,7 @@ def measure_errors(
         )
         for model, role in ((student, "student"), (teacher, "teacher"))
     )
-    shares = [isinstance(way, Shared) for way in (student_way, teacher_way)]
+    shares = [isinstance(way, PrefixCached) for way in (student_way, teacher_way)]
     if not all(shares):
         elements = longest * max(vocabulary_of(student), vocabulary_of(teacher))
         batch_size = min(batch_size, max(1, _ORDINARY_ELEMENTS // elements))
@@ -137,8 +136,8 @@ def measure_errors(
         # a source for each model: the k-th sequences of both are drawn with the same numbers
         own, others = (StepGenerator(seed, 0, batch.examples) for _ in range(2))
         errors = _batch_errors(
-            condition(student, batch, limits, own, kind=Kind.STUDENT, way=student_way),
-            condition(teacher, batch, limits, others, kind=Kind.TEACHER, way=teacher_way),
+            condition(student, batch, limits, own, source=Kind.STUDENT, way=student_way),
+            condition(teacher, batch, limits, others, source=Kind.TEACHER, way=teacher_way),
             batch.target if prefix == "gold" else None,
             samples,
         )

@@ -9,11 +9,11 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
-from kdzoo.engine.prompts.conditioning import condition
+from kdzoo.engine.prompts.conditioned_model import condition
 from kdzoo.engine.prompts.prefix_groups import order_by_prefix
 from kdzoo.engine.prompts.probe.choice import choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
-from kdzoo.engine.prompts.way import Shared
+from kdzoo.engine.prompts.way import PrefixCached
 from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Kind
 
@@ -23,7 +23,7 @@ def generate_all(
     examples: Sequence[EncodedExample],
     limits: SamplingLimits,
     *,
-    kind: Kind,
+    source: Kind,
     batch_size: int,
     temperature: float = 0.0,
     seed: int = 0,
@@ -38,7 +38,7 @@ def generate_all(
     device = next(model.parameters()).device
     way = choose_way(
         model,
-        kind.name.lower(),
+        source.name.lower(),
         prompt=max((len(example.prompt) for example in examples), default=0),
         output=limits.output,
         sharing="on" if sharing else "off",
@@ -46,9 +46,9 @@ def generate_all(
     order = order_by_prefix([example.prompt for example in examples])
     for start in range(0, len(order), batch_size):
         rows = [examples[i] for i in order[start : start + batch_size]]
-        batch = make_batch(rows, share_beginnings=isinstance(way, Shared)).to(device)
+        batch = make_batch(rows, share_beginnings=isinstance(way, PrefixCached)).to(device)
         generator = StepGenerator(seed, 0, batch.examples)
-        conditioned = condition(model, batch, limits, generator, kind=kind, way=way)
+        conditioned = condition(model, batch, limits, generator, source=source, way=way)
         with torch.no_grad():
             generated = conditioned.generate(temperature=temperature)
         for index, tokens, length in zip(

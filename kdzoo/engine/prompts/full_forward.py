@@ -12,20 +12,18 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList,
 
 from kdzoo.engine.losses.scored_hidden_states import ScoredHiddenStates
 from kdzoo.engine.models.decoder_and_head import vocabulary_of
-from kdzoo.engine.models.eval_mode import evaluating
-from kdzoo.engine.prompts.conditioned import ModelOnPrompts
 from kdzoo.engine.prompts.sampling import SamplingLimits, is_end, next_tokens
-from kdzoo.methods.randomness import StepGenerator
+from kdzoo.engine.prompts.way import Full
 from kdzoo.methods.sequences import Kind, Sequences
 
 
-class FullForward(ModelOnPrompts):
-    """A model over prompts that is run through its own forward and generate, so many rows at once.
+class FullForward:
+    """A model over prompts that is run through its own forward and generate.
 
-    It is what `kdzoo.engine.prompts.prefix_cached.PrefixCachedForward` must equal, and the fallback where that cannot be used. Rows that
-    are run together are padded: prompts on the left, sequences on the right. With ``rows_at_once`` 1 nothing is ever
-    padded and no row meets another. Without ``caches`` every token that is generated takes a whole forward pass. Both
-    together are right for every architecture.
+    It is what `kdzoo.engine.prompts.prefix_cached.PrefixCachedForward` must equal, and the fallback where that cannot be
+    used. Rows that are run together are padded: prompts on the left, sequences on the right. With the way's
+    ``rows_at_once`` 1 nothing is ever padded and no row meets another. Without its ``caches`` every token that is
+    generated takes a whole forward pass. Both together are right for every architecture.
     """
 
     def __init__(
@@ -33,22 +31,24 @@ class FullForward(ModelOnPrompts):
         model: PreTrainedModel | PeftModel,
         prompts: Sequence[Sequence[int]],
         limits: SamplingLimits,
-        generator: StepGenerator,
+        way: Full,
         *,
-        kind: Kind,
+        source: Kind,
         device: torch.device | str = "cpu",
-        rows_at_once: int | None = None,
-        caches: bool = True,
     ) -> None:
-        super().__init__(model, limits, generator)
-        self._language_model = model
-        self._kind = kind
+        self._model = model
+        self._limits = limits
+        self._way = way
+        self._source = source
         self._device = device
         self._prompts = [torch.tensor(list(prompt), dtype=torch.long, device=device) for prompt in prompts]
-        self._rows_at_once = rows_at_once
-        self._caches = caches
 
-    def _run(self, sequences: Sequences) -> ScoredHiddenStates:
+    def run_together(self, several: Sequence[Sequences]) -> list[ScoredHiddenStates]:
+        """See `kdzoo.engine.prompts.conditioned_model.Forward.run_together`."""
+        return [self.run(sequences) for sequences in several]
+
+    def run(self, sequences: Sequences) -> ScoredHiddenStates:
+        """See `kdzoo.engine.prompts.conditioned_model.Forward.run`."""
         lengths = sequences.lengths.tolist()
         rows = [row for row in range(len(lengths)) if lengths[row] > 0]
         parts = [
@@ -59,13 +59,13 @@ class FullForward(ModelOnPrompts):
             for part in self._parts(rows)
         ]
         if not parts:
-            parameter = next(self._language_model.parameters())
-            parts = [parameter.new_zeros(0, vocabulary_of(self._language_model))]
+            parameter = next(self._model.parameters())
+            parts = [parameter.new_zeros(0, vocabulary_of(self._model))]
         scored = torch.cat(parts)
         return ScoredHiddenStates(scored, lambda logits: logits, scored.shape[-1])
 
     def _parts(self, rows: Sequence[int]) -> Iterator[Sequence[int]]:
-        size = self._rows_at_once or max(1, len(rows))
+        size = self._way.rows_at_once or max(1, len(rows))
         for start in range(0, len(rows), size):
             yield rows[start : start + size]
 
@@ -86,26 +86,25 @@ class FullForward(ModelOnPrompts):
             padded = {"attention_mask": mask.long(), "position_ids": positions}
         count = sequence.shape[1] + 1
         # most architectures can leave out the prompt's logits; those of the others are dropped
-        kept = {"logits_to_keep": count} if self._language_model._supports_logits_to_keep() else {}
-        output = self._language_model(input_ids=tokens, use_cache=False, **padded, **kept)
+        kept = {"logits_to_keep": count} if self._model._supports_logits_to_keep() else {}
+        output = self._model(input_ids=tokens, use_cache=False, **padded, **kept)
         logits: Tensor = output.logits[:, -count:]
         return logits
 
-    def generate(self, *, temperature: float = 1.0, rows: Tensor | None = None) -> Sequences:
-        """See `kdzoo.methods.step.ConditionedModel.generate`."""
-        count, width = len(self._prompts), self.limits.output
-        uniform = None if temperature == 0 else self.generator.per_row(width).to(self._device)
+    def generate(self, temperature: float, uniform: Tensor | None, rows: Tensor | None) -> Sequences:
+        """See `kdzoo.engine.prompts.conditioned_model.Forward.generate`."""
+        count, width = len(self._prompts), self._limits.output
+        numbers = None if uniform is None else uniform.to(self._device)
         chosen = list(range(count)) if rows is None else rows.nonzero().flatten().tolist()
         tokens = torch.zeros(count, width, dtype=torch.long, device=self._device)
         lengths = torch.zeros(count, dtype=torch.long, device=self._device)
-        continue_ = self._continue if self._caches else self._continue_without_cache
-        with evaluating(self._modules):
-            for part in self._parts(chosen):
-                new = continue_(part, temperature, None if uniform is None else uniform[part])
-                tokens[part, : new.shape[1]] = new
-                lengths[part] = _through_first_end(new, self.limits.end_ids)
+        continue_ = self._continue if self._way.caches else self._continue_without_cache
+        for part in self._parts(chosen):
+            new = continue_(part, temperature, None if numbers is None else numbers[part])
+            tokens[part, : new.shape[1]] = new
+            lengths[part] = _through_first_end(new, self._limits.end_ids)
         longest = int(lengths.max()) if count else 0
-        return Sequences(tokens[:, :longest], lengths, torch.full_like(lengths, int(self._kind)))
+        return Sequences(tokens[:, :longest], lengths, torch.full_like(lengths, int(self._source)))
 
     def _continue(self, part: Sequence[int], temperature: float, uniform: Tensor | None) -> Tensor:
         """Int64 [rows, T]: what the model generates after the prompts of some rows, anything behind a first end."""
@@ -115,13 +114,13 @@ class FullForward(ModelOnPrompts):
             return self._next(logits, temperature, None if uniform is None else uniform[:, step])
 
         settings = GenerationConfig(
-            max_new_tokens=self.limits.output,
+            max_new_tokens=self._limits.output,
             do_sample=False,
             num_beams=1,
-            eos_token_id=list(self.limits.end_ids),
-            pad_token_id=self.limits.end_ids[0],
+            eos_token_id=list(self._limits.end_ids),
+            pad_token_id=self._limits.end_ids[0],
         )
-        with _nothing_preset(self._language_model) as model:
+        with _nothing_preset(self._model) as model:
             output: Tensor = model.generate(
                 input_ids=prompt,
                 attention_mask=mask.long(),
@@ -136,18 +135,18 @@ class FullForward(ModelOnPrompts):
         """The same by a forward pass over everything for each token."""
         new = torch.zeros(len(part), 0, dtype=torch.long, device=self._device)
         nothing = torch.zeros(len(part), 0, dtype=torch.bool, device=self._device)
-        for step in range(self.limits.output):
+        for step in range(self._limits.output):
             so_far = [torch.cat([self._prompts[row], before]) for row, before in zip(part, new, strict=True)]
             logits = self._last_logits(so_far, nothing.long(), nothing)[:, -1]
             chosen = self._next(logits, temperature, None if uniform is None else uniform[:, step])
             new = torch.cat([new, chosen[:, None]], dim=1)
-            if bool(is_end(new, self.limits.end_ids).any(1).all()):
+            if bool(is_end(new, self._limits.end_ids).any(1).all()):
                 break
         return new
 
     def _next(self, logits: Tensor, temperature: float, uniform: Tensor | None) -> Tensor:
         """Choose a token for each row: int64 [rows] from logits [rows, V]."""
-        return next_tokens(logits[:, : self.limits.vocabulary], temperature, uniform)
+        return next_tokens(logits[:, : self._limits.vocabulary], temperature, uniform)
 
 
 def _side_by_side(rows: Sequence[Tensor], *, padding_side: str) -> tuple[Tensor, Tensor]:

@@ -13,72 +13,68 @@ from transformers.cache_utils import Cache, DynamicCache
 from kdzoo.engine.losses.scored_hidden_states import ScoredHiddenStates
 from kdzoo.engine.models.decoder_and_head import DecoderAndHead
 from kdzoo.engine.models.embedding_gradient import DenseGradientEmbedding
-from kdzoo.engine.prompts.conditioned import ModelOnPrompts
 from kdzoo.engine.prompts.key_value_cache import KeyValues, branch, growing_branch, keep_rows
 from kdzoo.engine.prompts.packing import Packing, pack
 from kdzoo.engine.prompts.prefix_groups import PrefixGroups
 from kdzoo.engine.prompts.sampling import SamplingLimits, is_end, next_tokens
-from kdzoo.methods.randomness import StepGenerator
+from kdzoo.engine.prompts.way import PrefixCached
 from kdzoo.methods.sequences import Kind, Sequences
 
 
-class PrefixCachedForward(ModelOnPrompts):
-    """A model over a batch of prompts laid out by `kdzoo.engine.prompts.prefix_groups.group_prefixes`.
+class PrefixCachedForward:
+    """A model over a batch of prompts in the groups of `kdzoo.engine.prompts.prefix_groups.group_prefixes`.
 
     The prompt is read at the first use, with gradients if ``trains``; generation and other uses without gradients
-    continue from the same cache, detached, if ``repeatable``: if training mode gives what eval mode gives. If
-    ``packs``, several sequences after one prompt stand in one row (`kdzoo.engine.prompts.packing`); otherwise, and where the
-    row would be wider than ``widest`` columns, the prompt's row is repeated.
+    continue from the same cache, detached, if the way is ``repeatable``: if training mode gives what eval mode gives. If
+    it ``packs``, several sequences after one prompt stand in one row (`kdzoo.engine.prompts.packing`); otherwise, and
+    where the row would be wider than its ``widest`` columns, the prompt's row is repeated.
     """
 
     def __init__(
         self,
         model: PreTrainedModel | PeftModel,
-        layout: PrefixGroups,
+        groups: PrefixGroups,
         limits: SamplingLimits,
-        generator: StepGenerator,
+        way: PrefixCached,
         *,
-        kind: Kind,
+        source: Kind,
         trains: bool,
-        packs: bool = False,
-        widest: int | None = None,
-        repeatable: bool = False,
     ) -> None:
-        super().__init__(model, limits, generator)
         self._parts = DecoderAndHead.of(model)
         embedding = self._parts.plain_embedding
         self._embed = None if embedding is None else DenseGradientEmbedding(embedding)
-        self._layout = layout
-        self._kind = kind
+        self._groups = groups
+        self._limits = limits
+        self._way = way
+        self._source = source
         self._trains = trains
-        self._packs = packs
-        self._widest = widest
-        self._repeatable = repeatable
         self._trained: KeyValues | None = None
         self._frozen_prompt: KeyValues | None = None
-        self._mask = _prompt_mask(layout)
-        self._lengths = layout.lengths
+        self._mask = _prompt_mask(groups)
+        self._lengths = groups.lengths
 
-    def _run(self, sequences: Sequences) -> ScoredHiddenStates:
-        packing = self._packing((sequences,))
-        return (
-            self._run_repeated(sequences) if packing is None else self._run_packed((sequences,), packing)[0]
-        )
+    def run(self, sequences: Sequences) -> ScoredHiddenStates:
+        """See `kdzoo.engine.prompts.conditioned_model.Forward.run`."""
+        return self.run_together((sequences,))[0]
 
-    def _run_all(self, group: Sequence[Sequences]) -> list[ScoredHiddenStates]:
-        packing = self._packing(group)
-        return super()._run_all(group) if packing is None else self._run_packed(group, packing)
+    def run_together(self, several: Sequence[Sequences]) -> list[ScoredHiddenStates]:
+        """See `kdzoo.engine.prompts.conditioned_model.Forward.run_together`."""
+        packing = self._packing(several)
+        if packing is None:
+            return [self._run_repeated(sequences) for sequences in several]
+        return self._run_packed(several, packing)
 
-    def _packing(self, group: Sequence[Sequences]) -> Packing | None:
-        """The group packed, if that is allowed, fits, and puts more than one sequence in a row."""
-        if not self._packs or sum(sequences.per_prompt for sequences in group) < 2:
+    def _packing(self, several: Sequence[Sequences]) -> Packing | None:
+        """The sequences packed, if that is allowed, fits, and puts more than one in a row."""
+        if not self._way.packs or sum(sequences.per_prompt for sequences in several) < 2:
             return None
-        packing = pack(self._layout.last, group)
-        fits = self._widest is None or self._layout.width + packing.inputs.shape[1] <= self._widest
+        packing = pack(self._groups.last, several)
+        widest = self._way.widest
+        fits = widest is None or self._groups.width + packing.inputs.shape[1] <= widest
         return packing if fits else None
 
     def _run_repeated(self, sequences: Sequences) -> ScoredHiddenStates:
-        first = self._layout.last.repeat_interleave(sequences.per_prompt)
+        first = self._groups.last.repeat_interleave(sequences.per_prompt)
         inputs = torch.cat([first[:, None], sequences.tokens[:, :-1]], dim=1)
         prompt, mask, lengths = self._prompt(), self._mask, self._lengths
         if sequences.per_prompt > 1:
@@ -95,7 +91,7 @@ class PrefixCachedForward(ModelOnPrompts):
         )
         return self._states(hidden[sequences.mask])
 
-    def _run_packed(self, group: Sequence[Sequences], packing: Packing) -> list[ScoredHiddenStates]:
+    def _run_packed(self, several: Sequence[Sequences], packing: Packing) -> list[ScoredHiddenStates]:
         width = packing.inputs.shape[1]
         of_prompt = self._mask.bool()[:, None].expand(-1, width, -1)
         hidden = self._decode(
@@ -106,7 +102,7 @@ class PrefixCachedForward(ModelOnPrompts):
         ).flatten(0, 1)
         return [
             self._states(hidden.index_select(0, sources[sequences.mask]))
-            for sequences, sources in zip(group, packing.sources, strict=True)
+            for sequences, sources in zip(several, packing.sources, strict=True)
         ]
 
     def _states(self, rows: Tensor) -> ScoredHiddenStates:
@@ -114,42 +110,41 @@ class PrefixCachedForward(ModelOnPrompts):
         parameters: list[Tensor] = [p for p in parts.head.parameters() if p.requires_grad]
         return ScoredHiddenStates(rows, parts.project, parts.vocabulary, parameters, parts.plain_weight)
 
-    def generate(self, *, temperature: float = 1.0, rows: Tensor | None = None) -> Sequences:
-        """See `kdzoo.methods.step.ConditionedModel.generate`."""
-        count, width = self._lengths.shape[0], self.limits.output
-        uniform = None if temperature == 0 else self.generator.per_row(width).to(self._lengths.device)
+    def generate(self, temperature: float, uniform: Tensor | None, rows: Tensor | None) -> Sequences:
+        """See `kdzoo.engine.prompts.conditioned_model.Forward.generate`."""
+        count, width = self._lengths.shape[0], self._limits.output
         generated = self._lengths.new_zeros(count, width)
         produced = self._lengths.new_zeros(count)
         chosen = torch.arange(count, device=produced.device)
         if rows is not None:
             chosen = chosen[rows.to(chosen.device)]
         if len(chosen):
-            with self._frozen():
-                self._extend(chosen, uniform, temperature, generated, produced)
+            numbers = None if uniform is None else uniform.to(produced.device)
+            self._extend(chosen, numbers, temperature, generated, produced)
         longest = int(produced.max()) if count else 0
-        return Sequences(generated[:, :longest], produced, torch.full_like(produced, int(self._kind)))
+        return Sequences(generated[:, :longest], produced, torch.full_like(produced, int(self._source)))
 
     def _extend(
         self, rows: Tensor, uniform: Tensor | None, temperature: float, generated: Tensor, produced: Tensor
     ) -> None:
         """Write tokens of the given rows into ``generated`` and their number into ``produced``, until all end."""
-        room = self.limits.output
+        room = self._limits.output
         cache = growing_branch(self._prompt(), rows, room)
         mask = self._mask.index_select(0, rows)
         mask = torch.cat([mask, mask.new_ones(len(rows), room)], dim=1)
         prompt_width = mask.shape[1] - room
-        tokens = self._layout.last.index_select(0, rows)
+        tokens = self._groups.last.index_select(0, rows)
         positions = self._lengths.index_select(0, rows)
         for step in range(room):
             hidden = self._decode(
                 tokens[:, None], mask[:, : prompt_width + step + 1], positions[:, None], cache
             )
             numbers = None if uniform is None else uniform[rows, step]
-            logits = self._parts.project(hidden[:, -1])[:, : self.limits.vocabulary]
+            logits = self._parts.project(hidden[:, -1])[:, : self._limits.vocabulary]
             tokens = next_tokens(logits, temperature, numbers)
             generated[rows, step] = tokens
             produced[rows] = step + 1
-            going = ~is_end(tokens, self.limits.end_ids)
+            going = ~is_end(tokens, self._limits.end_ids)
             positions = positions + 1
             remaining = int(going.sum())
             if remaining == 0:
@@ -167,7 +162,7 @@ class PrefixCachedForward(ModelOnPrompts):
                 self._trained = self._read()
             return self._trained
         if self._frozen_prompt is None:
-            if self._trains and self._repeatable:
+            if self._trains and self._way.repeatable:
                 with torch.enable_grad():
                     self._trained = self._trained or self._read()
                 self._frozen_prompt = self._trained.detach()
@@ -178,22 +173,22 @@ class PrefixCachedForward(ModelOnPrompts):
 
     def _read(self) -> KeyValues:
         """Run over the beginnings once per group, then over the rests of all rows."""
-        layout = self._layout
+        groups = self._groups
         cache = DynamicCache()
-        width = torch.arange(layout.beginning.shape[1], device=layout.beginning.device)
+        width = torch.arange(groups.beginning.shape[1], device=groups.beginning.device)
         # padding stands on the right, where causal attention hides it from the tokens: no mask, the fast kernel
-        self._decode(layout.beginning, None, width.expand_as(layout.beginning), cache)
+        self._decode(groups.beginning, None, width.expand_as(groups.beginning), cache)
         if torch.is_grad_enabled():
-            prompt = KeyValues.of(cache).map(layout.per_row)
+            prompt = KeyValues.of(cache).map(groups.per_row)
         else:
-            prompt = KeyValues.of(cache).repeated(layout.sizes, layout.rest.shape[1] + self.limits.output)
-        if layout.rest.shape[1] == 0:
+            prompt = KeyValues.of(cache).repeated(groups.sizes, groups.rest.shape[1] + self._limits.output)
+        if groups.rest.shape[1] == 0:
             return prompt
-        start = layout.per_row(layout.beginning_lengths)
-        continued = branch(prompt, layout.rest.shape[1])
-        steps = torch.arange(layout.rest.shape[1], device=start.device)
-        positions = start[:, None] + steps.minimum((layout.rest_lengths - 1).clamp_min(0)[:, None])
-        self._decode(layout.rest, self._mask, positions, continued)
+        start = groups.per_row(groups.beginning_lengths)
+        continued = branch(prompt, groups.rest.shape[1])
+        steps = torch.arange(groups.rest.shape[1], device=start.device)
+        positions = start[:, None] + steps.minimum((groups.rest_lengths - 1).clamp_min(0)[:, None])
+        self._decode(groups.rest, self._mask, positions, continued)
         return KeyValues.of(continued)
 
     def _decode(self, tokens: Tensor, mask: Tensor | None, positions: Tensor, cache: Cache) -> Tensor:
@@ -204,12 +199,12 @@ class PrefixCachedForward(ModelOnPrompts):
         return hidden
 
 
-def _prompt_mask(layout: PrefixGroups) -> Tensor:
+def _prompt_mask(groups: PrefixGroups) -> Tensor:
     """Int64 [B, P + S]: 1 where a prompt's token stands, 0 in the padding."""
-    device = layout.rest.device
-    beginning = torch.arange(layout.beginning.shape[1], device=device) < layout.beginning_lengths[:, None]
-    rest = torch.arange(layout.rest.shape[1], device=device) < layout.rest_lengths[:, None]
-    return torch.cat([layout.per_row(beginning), rest], dim=1).long()
+    device = groups.rest.device
+    beginning = torch.arange(groups.beginning.shape[1], device=device) < groups.beginning_lengths[:, None]
+    rest = torch.arange(groups.rest.shape[1], device=device) < groups.rest_lengths[:, None]
+    return torch.cat([groups.per_row(beginning), rest], dim=1).long()
 
 
 def _repeat(tensor: Tensor, times: int) -> Tensor:

@@ -8,7 +8,7 @@ from kdzoo.engine.prompts.prefix_groups import PrefixGroups
 
 
 @dataclass(frozen=True)
-class Shared:
+class PrefixCached:
     """Each prompt is read once (`kdzoo.engine.prompts.prefix_cached`).
 
     ``packs``: several sequences after one prompt may stand in one row. ``widest``: the columns that prompt and
@@ -20,13 +20,13 @@ class Shared:
     widest: int | None = None
     repeatable: bool = False
 
-    def fits(self, layout: PrefixGroups, output: int) -> bool:
-        """Whether sequences of ``output`` tokens can follow prompts that are laid out so."""
-        return self.widest is None or layout.width + output <= self.widest
+    def fits(self, groups: PrefixGroups, output: int) -> bool:
+        """Whether sequences of ``output`` tokens can follow prompts in such groups."""
+        return self.widest is None or groups.width + output <= self.widest
 
 
 @dataclass(frozen=True)
-class Ordinary:
+class Full:
     """Prompt and sequence are run together every time (`kdzoo.engine.prompts.full_forward`).
 
     ``rows_at_once``: None for all rows of a batch, padded; 1 for each row by itself. ``caches``: what has been read is
@@ -37,4 +37,4 @@ class Ordinary:
     caches: bool = True
 
 
-Way = Shared | Ordinary
+Way = PrefixCached | Full

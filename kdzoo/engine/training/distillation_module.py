@@ -6,19 +6,19 @@ from dataclasses import replace
 
 import torch
 from peft import PeftModel
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kdzoo.engine.models.decoder_and_head import shared_vocabulary
 from kdzoo.engine.prompts.batches import Batch
-from kdzoo.engine.prompts.conditioned import ModelOnPrompts
-from kdzoo.engine.prompts.conditioning import condition
+from kdzoo.engine.prompts.conditioned_model import ModelOnPrompts, condition
 from kdzoo.engine.prompts.probe.choice import Sharing, choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
-from kdzoo.engine.prompts.way import Shared
+from kdzoo.engine.prompts.way import PrefixCached
 from kdzoo.engine.training.step import (
     ChosenMethod,
     Loss,
+    Moment,
     TokenCounts,
     TrainingStep,
     loss_of,
@@ -58,9 +58,6 @@ class DistillationModule(nn.Module):
         models = [student] if teacher is None else [student, teacher]
         self.limits = replace(limits, vocabulary=shared_vocabulary(*models))
         self.seed = seed
-        self.progress = 0.0
-        self.optimizer_step = 0
-        self.last_loss: Loss | None = None
         self._student_way = choose_way(
             student, "student", prompt=prompt_limit, output=limits.output, sharing=sharing, trains=True
         )
@@ -70,39 +67,36 @@ class DistillationModule(nn.Module):
                 teacher, "teacher", prompt=prompt_limit, output=limits.output, sharing=sharing
             )
             ways.append(self._teacher_way)
-        self.shares_beginnings = sharing == "on" and any(isinstance(way, Shared) for way in ways)
+        self.shares_beginnings = sharing == "on" and any(isinstance(way, PrefixCached) for way in ways)
 
-    def forward(self, batch: Batch, counts: TokenCounts | None = None) -> Tensor:
-        """Run one step on a batch and give its loss, a scalar.
+    def forward(self, batch: Batch, moment: Moment, counts: TokenCounts | None = None) -> Loss:
+        """Run one step on a batch and give its loss and the loss's two terms.
 
-        ``counts`` are given where the batch is a part of an optimizer step; otherwise the batch (of all processes)
-        is the whole of it.
+        ``counts`` are those of the whole optimizer step, where they are known beforehand; otherwise the batch (of all
+        processes) is the whole of it.
         """
-        step = self.step(batch, trains=torch.is_grad_enabled())
+        step = self.begin(batch, moment, trains=torch.is_grad_enabled())
         if batch.training_sequence is not None:
             step.training_sequence = batch.training_sequence
         else:
             make_training_sequence(self.method, step)
-        counts = counts or count_tokens([step.training_sequence], [step.target])
-        loss = loss_of(self.method, step, counts)
-        self.last_loss = loss
-        return loss.total
+        return loss_of(self.method, step, counts or count_tokens([step.training_sequence], [step.target]))
 
-    def with_training_sequence(self, batch: Batch) -> Batch:
+    def with_training_sequence(self, batch: Batch, moment: Moment) -> Batch:
         """Make a batch's training sequences ahead of its step, which then draws on as if it had made them itself."""
-        step = self.step(batch, trains=False)
+        step = self.begin(batch, moment, trains=False)
         sequences = make_training_sequence(self.method, step)
         return replace(batch, training_sequence=sequences, generator=step.generator)
 
-    def step(self, batch: Batch, *, trains: bool) -> TrainingStep:
-        """Condition both models on the batch's prompts."""
-        generator = batch.generator or StepGenerator(self.seed, self.optimizer_step, batch.examples)
+    def begin(self, batch: Batch, moment: Moment, *, trains: bool) -> TrainingStep:
+        """Condition both models on the batch's prompts; neither has read them yet."""
+        generator = batch.generator or StepGenerator(self.seed, moment.step, batch.examples)
         student = condition(
             self.student,
             batch,
             self.limits,
             generator,
-            kind=Kind.STUDENT,
+            source=Kind.STUDENT,
             way=self._student_way,
             trains=trains,
         )
@@ -112,7 +106,7 @@ class DistillationModule(nn.Module):
             student=student,
             teacher=lambda: self._conditioned_teacher(batch, generator),
             tokenizer=self.tokenizer,
-            progress=self.progress,
+            progress=moment.progress,
             generator=generator,
         )
 
@@ -120,7 +114,7 @@ class DistillationModule(nn.Module):
         (teacher,) = self._teacher
         if teacher is None:
             raise ValueError(f"the method {self.method.name!r} needs a teacher, and the stage has none")
-        return condition(teacher, batch, self.limits, generator, kind=Kind.TEACHER, way=self._teacher_way)
+        return condition(teacher, batch, self.limits, generator, source=Kind.TEACHER, way=self._teacher_way)
 
 
 def count_tokens(training_sequences: list[Sequences], targets: list[Sequences]) -> TokenCounts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pluggy
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from kdzoo.engine.losses.scored_hidden_states import sum_over_tokens
-from kdzoo.engine.prompts.conditioned import ModelOnPrompts
+from kdzoo.engine.prompts.conditioned_model import ModelOnPrompts
 from kdzoo.errors import RunError
 from kdzoo.methods.method import Options
 from kdzoo.methods.randomness import StepGenerator
@@ -27,6 +28,19 @@ class ChosenMethod:
     options: Options
     has_divergence: bool
     makes_sequences: bool
+
+    @property
+    def keeps_target_lengths(self) -> bool:
+        """Whether every training sequence has as many tokens as its prompt's ground truth."""
+        return not self.makes_sequences or self.options.keeps_target_lengths
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a training stands when a step is taken: ``step`` optimizer steps are done; ``progress`` from 0 to 1."""
+
+    step: int
+    progress: float
 
 
 class TrainingStep:
@@ -90,8 +104,7 @@ class TokenCounts:
     target: Tensor
 
 
-@dataclass(frozen=True, eq=False)
-class Loss:
+class Loss(NamedTuple):
     """The loss of one batch and its two terms (scalars; nats per token)."""
 
     total: Tensor
@@ -112,6 +125,11 @@ def make_training_sequence(method: ChosenMethod, step: TrainingStep) -> Sequence
         raise RunError(
             f"make_training_sequence of method {method.name!r} gave {sequences.tokens.shape[0]} sequences with "
             f"per_prompt={sequences.per_prompt} for {step.target.tokens.shape[0]} prompts"
+        )
+    if method.options.keeps_target_lengths and not torch.equal(sequences.lengths, step.target.lengths):
+        raise RunError(
+            f"the options of method {method.name!r} say keeps_target_lengths, but its make_training_sequence gave "
+            "sequences of other lengths"
         )
     step.training_sequence = sequences
     return sequences
@@ -138,7 +156,7 @@ def loss_of(method: ChosenMethod, step: TrainingStep, counts: TokenCounts) -> Lo
 def _divergence(method: ChosenMethod, step: TrainingStep) -> Tensor:
     sequences = step.training_sequence
     tokens = sequences.scored
-    student = step.student.states(sequences)
+    student = step.student.scored_states(sequences)
     with torch.no_grad():
         teacher = step.teacher.eval_states(sequences)
     vocabulary = min(student.vocabulary, teacher.vocabulary)

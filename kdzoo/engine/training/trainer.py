@@ -15,16 +15,10 @@ from torch import Tensor, nn
 from torch.utils.data import Sampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from kdzoo.engine.prompts.batches import (
-    Batch,
-    EncodedExample,
-    EncodedExamples,
-    GroupedSampler,
-    SeededSampler,
-    make_batch,
-)
+from kdzoo.engine.prompts.batch_order import GroupedSampler, SeededSampler
+from kdzoo.engine.prompts.batches import Batch, EncodedExample, EncodedExamples, make_batch
 from kdzoo.engine.training.distillation_module import DistillationModule, count_tokens
-from kdzoo.engine.training.step import TokenCounts
+from kdzoo.engine.training.step import Loss, Moment
 
 
 class DivergedError(Exception):
@@ -59,7 +53,6 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         )
         self._module = module
         self._group_size = group_size
-        self._counts: TokenCounts | None = None
         self._logged: dict[str, float] = defaultdict(float)
         self._steps_logged = 0
         self.tokens_seen = 0
@@ -77,34 +70,31 @@ class KDTrainer(Trainer):  # type: ignore[misc]
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
-    ) -> tuple[list[dict[str, Batch]], None]:
-        """Collect the parts of one optimizer step; where there are several, count their tokens beforehand.
+    ) -> tuple[list[dict[str, Any]], None]:
+        """Collect the parts of one optimizer step, each with the moment and the whole step's token counts.
 
-        The sequences of all parts must then be known before the first loss, so methods that make sequences make
-        them here. The parts share neither caches nor gradients, so memory does not grow with their number.
+        Where there are several parts and a method's sequences are of lengths that nobody knows beforehand, the
+        sequences of all parts are made here: they must be known before the first loss. The parts share neither caches
+        nor gradients, so memory does not grow with their number.
         """
-        batches = [inputs for _, inputs in zip(range(num_batches), epoch_iterator, strict=False)]
-        self._module.progress = self.state.global_step / max(1, self.state.max_steps)
-        self._module.optimizer_step = self.state.global_step
-        self._counts = None
+        batches = [inputs["batch"] for _, inputs in zip(range(num_batches), epoch_iterator, strict=False)]
+        moment = Moment(self.state.global_step, self.state.global_step / max(1, self.state.max_steps))
         self._steps_logged += 1
-        if len(batches) > 1:
+        lengths_are_known = self._module.method.keeps_target_lengths
+        if len(batches) > 1 and not lengths_are_known:
             self._module.train()
-            if self._module.method.makes_sequences:
-                with self.accelerator.autocast():
-                    batches = [
-                        {"batch": self._module.with_training_sequence(inputs["batch"])} for inputs in batches
-                    ]
-            parts = [inputs["batch"] for inputs in batches]
-            targets = [part.target for part in parts]
-            sequences = [part.training_sequence or part.target for part in parts]
-            self._counts = count_tokens(sequences, targets)
-        return batches, None
+            with self.accelerator.autocast():
+                batches = [self._module.with_training_sequence(batch, moment) for batch in batches]
+        counts = None
+        if batches and (len(batches) > 1 or lengths_are_known):
+            targets = [batch.target for batch in batches]
+            counts = count_tokens([batch.training_sequence or batch.target for batch in batches], targets)
+        return [{"batch": batch, "moment": moment, "counts": counts} for batch in batches], None
 
     def compute_loss(
         self,
         model: nn.Module,
-        inputs: dict[str, Batch],
+        inputs: dict[str, Any],
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
@@ -113,17 +103,15 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         Raises:
             DivergedError: the loss is not finite; the weights stay as the last step left them.
         """
-        batch = inputs["batch"]
-        loss: Tensor = model(batch, self._counts)
-        terms = self._module.last_loss
-        assert terms is not None
-        kd_loss, aux_loss = float(terms.divergence), float(terms.auxiliary)
+        batch: Batch = inputs["batch"]
+        loss: Loss = model(**inputs)
+        kd_loss, aux_loss = float(loss.divergence), float(loss.auxiliary)
         if not math.isfinite(kd_loss + aux_loss):
             raise DivergedError(f"at step {self.state.global_step + 1}")
         self._logged["kd_loss"] += kd_loss
         self._logged["aux_loss"] += aux_loss
         self.tokens_seen += sum(len(prompt) for prompt in batch.prompts) + int(batch.target.lengths.sum())
-        scaled: Tensor = loss * self.accelerator.num_processes
+        scaled: Tensor = loss.total * self.accelerator.num_processes
         return scaled
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

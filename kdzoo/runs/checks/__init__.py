@@ -1,6 +1,6 @@
 """What can be known to be wrong before a run writes anything."""
 
-from kdzoo.runs.checks.check import check
+from kdzoo.runs.checks.before_run import check
 from kdzoo.runs.checks.models import count_from_scratch
 from kdzoo.runs.checks.tokenizers import known_tokenizer
 

@@ -114,7 +114,7 @@ def _predict(
     limits = SamplingLimits(evaluation.output_limit, end_ids(tokenizer, model))
     predictions = [""] * len(prompts)
     context.reporter.start(title, len(prompts))
-    generated = generate_all(model, prompts, limits, kind=Kind.STUDENT, batch_size=evaluation.batch_size)
+    generated = generate_all(model, prompts, limits, source=Kind.STUDENT, batch_size=evaluation.batch_size)
     for done, (index, ids) in enumerate(generated, start=1):
         predictions[index] = decode(tokenizer, ids)
         context.reporter.advance(done)

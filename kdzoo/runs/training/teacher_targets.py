@@ -48,7 +48,7 @@ def teacher_targets(
             teacher,
             missing,
             limits,
-            kind=Kind.TEACHER,
+            source=Kind.TEACHER,
             batch_size=training.batch_size * 2,
             temperature=1.0,
             seed=context.recipe.seed,

@@ -37,7 +37,7 @@ def test_tokens_are_those_chosen_step_by_step(make_model, prompts, temperature, 
             model,
             examples,
             limits,
-            kind=Kind.STUDENT,
+            source=Kind.STUDENT,
             batch_size=batch_size,
             temperature=temperature,
             sharing=sharing,
@@ -64,7 +64,7 @@ def test_any_of_several_ends_ends_a_sequence(make_model, prompts, sharing):
         expected[index] = output[0, len(prompt) :].tolist()
     examples = [EncodedExample(index, prompt, []) for index, prompt in enumerate(prompts)]
     generated = generate_all(
-        model, examples, SamplingLimits(8, ends), kind=Kind.STUDENT, batch_size=8, sharing=sharing
+        model, examples, SamplingLimits(8, ends), source=Kind.STUDENT, batch_size=8, sharing=sharing
     )
     assert dict(generated) == expected
     # each is met, and only as the last token

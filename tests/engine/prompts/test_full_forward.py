@@ -5,10 +5,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import GenerationConfig
 
-from kdzoo.engine.prompts.full_forward import FullForward
-from kdzoo.engine.prompts.prefix_cached import PrefixCachedForward
-from kdzoo.engine.prompts.prefix_groups import group_prefixes
+from kdzoo.engine.prompts.batches import EncodedExample, make_batch
+from kdzoo.engine.prompts.conditioned_model import condition
 from kdzoo.engine.prompts.sampling import SamplingLimits, next_tokens
+from kdzoo.engine.prompts.way import Full, PrefixCached
 from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Kind, Sequences
 
@@ -17,16 +17,16 @@ WAYS = ("together", "row by row", "without cache", "shared")
 
 
 def conditioned(model, prompts, way):
-    generator = StepGenerator(0, 0, range(len(prompts)))
-    if way == "shared":
-        layout = group_prefixes(prompts, share_beginnings=True)
-        return PrefixCachedForward(model, layout, LIMITS, generator, kind=Kind.STUDENT, trains=False)
-    settings = {
-        "together": {},
-        "row by row": {"rows_at_once": 1},
-        "without cache": {"rows_at_once": 1, "caches": False},
+    rows = [EncodedExample(i, prompt, [2]) for i, prompt in enumerate(prompts)]
+    batch = make_batch(rows, share_beginnings=False)
+    chosen = {
+        "together": Full(),
+        "row by row": Full(1),
+        "without cache": Full(1, caches=False),
+        "shared": PrefixCached(),
     }[way]
-    return FullForward(model, prompts, LIMITS, generator, kind=Kind.STUDENT, **settings)
+    generator = StepGenerator(0, 0, batch.examples)
+    return condition(model, batch, LIMITS, generator, source=Kind.STUDENT, way=chosen)
 
 
 def step_by_step(model, prompts, temperature):
@@ -114,9 +114,9 @@ def test_no_padding_needs_a_position_that_the_model_lacks(make_model, architectu
         torch.testing.assert_close(logits[row, : len(target)], plain, rtol=1e-5, atol=1e-5)
 
 
-def test_a_batch_without_any_scored_token_gives_no_features(make_model, prompts):
+def test_a_batch_without_any_scored_token_gives_no_states(make_model, prompts):
     nothing = Sequences.of([[]] * len(prompts), Kind.STUDENT)
-    states = conditioned(make_model("llama"), prompts, "together").states(nothing)
+    states = conditioned(make_model("llama"), prompts, "together").scored_states(nothing)
     assert (len(states), states.vocabulary) == (0, 60)
 
 
@@ -132,3 +132,21 @@ def test_rows_that_are_run_one_by_one_are_neither_padded_nor_masked(make_model, 
     lengths = [len(p) + n for p, n in zip(prompts, targets.lengths.tolist(), strict=True)]
     assert [settings["input_ids"].shape for settings in seen] == [(1, length) for length in lengths]
     assert not any("attention_mask" in settings for settings in seen)
+
+
+class TestLogits:
+    @pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
+    def test_the_ordinary_way_leaves_out_the_logits_of_the_prompt(self, make_model, prompts, targets, lora):
+        model = make_model("llama", lora=lora)
+        shapes = []
+        model.get_output_embeddings().register_forward_hook(lambda *call: shapes.append(call[-1].shape))
+        conditioned(model, prompts, "together").cross_entropy(targets)
+        assert shapes == [(len(prompts), targets.tokens.shape[1] + 1, model.config.vocab_size)]
+
+    def test_an_architecture_that_gives_all_logits_scores_the_same(
+        self, make_model, prompts, targets, monkeypatch
+    ):
+        model = make_model("llama")
+        fewer = conditioned(model, prompts, "together").logits(targets)
+        monkeypatch.setattr(model, "_supports_logits_to_keep", lambda: False)
+        torch.testing.assert_close(conditioned(model, prompts, "together").logits(targets), fewer)

@@ -7,29 +7,12 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from transformers import PreTrainedTokenizerFast, TrainingArguments
+from tiny_training import VOCABULARY
+from transformers import TrainingArguments
 
 from kdzoo.engine.prompts.batches import EncodedExample
-from kdzoo.engine.prompts.sampling import SamplingLimits
-from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.engine.training.train import TrainingSettings, train
 from kdzoo.engine.training.trainer import DivergedError
-from kdzoo.methods import registry
-from kdzoo.runs.training.train import choose_method
-
-VOCABULARY = 60
-
-
-def make_tokenizer():
-    words = {"<pad>": 0, "<s>": 1, "</s>": 2, **{f"t{i}": i for i in range(3, VOCABULARY)}}
-    return PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(WordLevel(words, unk_token="<pad>")),
-        pad_token="<pad>",
-        bos_token="<s>",
-        eos_token="</s>",
-    )
 
 
 @pytest.fixture
@@ -47,22 +30,6 @@ def examples():
         )
         for i in range(14)
     ]
-
-
-@pytest.fixture
-def make_module(make_model):
-    def make(method="sft", student=None, **model):
-        registered = registry.find(method).method
-        return DistillationModule(
-            student if student is not None else make_model("llama", seed=1, **model),
-            make_model("llama", seed=2) if registered.uses_teacher else None,
-            choose_method(method, registered.options()),
-            make_tokenizer(),
-            SamplingLimits(6, (2,)),
-            seed=0,
-        )
-
-    return make
 
 
 def settings(**changes):
@@ -139,10 +106,10 @@ class TestAskedToStop:
     @pytest.mark.parametrize(("save_steps", "at"), [(None, 1), (None, 4), (None, 8), (3, 3), (3, 7)])
     def test_it_loses_no_step(self, make_module, examples, tmp_path, at, save_steps):
         how = settings(save_steps=save_steps, logging_steps=3)
-        whole = make_module("kid", attention_dropout=0.1)
+        whole = make_module("kid", model={"attention_dropout": 0.1})
         (tmp_path / "whole").mkdir()
         complete = train(whole, examples, tmp_path / "whole", how, unwatched)
-        stopped = make_module("kid", attention_dropout=0.1)
+        stopped = make_module("kid", model={"attention_dropout": 0.1})
         folder = tmp_path / "parts"
         folder.mkdir()
         steps = iter(range(1, 9))
@@ -150,7 +117,7 @@ class TestAskedToStop:
         assert result.steps == at
         assert checkpoints(folder) == [f"checkpoint-{at}"]
         assert metrics(folder)[-1]["step"] == at  # the steps since the last line are not lost either
-        resumed = make_module("kid", attention_dropout=0.1)
+        resumed = make_module("kid", model={"attention_dropout": 0.1})
         result = train(resumed, examples, folder, how, unwatched)
         assert result.steps == 8
         assert same_weights(resumed, whole)
@@ -190,16 +157,13 @@ class TestNumbersThatAreNotFinite:
         """Let something become NaN at a step."""
         forward = module.forward
 
-        def spoiled(batch, counts=None):
-            loss = forward(batch, counts)
-            if module.optimizer_step + 1 == step and what == "gradient":
-                return (
-                    loss + (next(module.student.parameters()).sum() * 0).sqrt()
-                )  # 0, with a slope of inf * 0
-            if module.optimizer_step + 1 == step:
-                terms = module.last_loss
-                module.last_loss = type(terms)(loss, terms.divergence, terms.auxiliary * float(what))
-            return loss
+        def spoiled(batch, moment, counts=None):
+            loss = forward(batch, moment, counts)
+            if moment.step + 1 != step:
+                return loss
+            if what == "gradient":  # 0 is added, with a slope of inf * 0
+                return loss._replace(total=loss.total + (next(module.student.parameters()).sum() * 0).sqrt())
+            return loss._replace(auxiliary=loss.auxiliary * float(what))
 
         module.forward = spoiled
         return module

@@ -117,7 +117,9 @@ class TestSteps:
     def test_none_left_by_limits_that_were_not_looked_at_is_a_failure(
         self, run: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("kdzoo.runs.checks.check.check_lengths", lambda *_: None)  # as in a rehearsal
+        monkeypatch.setattr(
+            "kdzoo.runs.checks.before_run.check_lengths", lambda *_: None
+        )  # as in a rehearsal
         with pytest.raises(RunError, match="stage 'sft': no example is left to train on; output_limit is 2"):
             run("sft", "training.output_limit=2")
 

@@ -13,12 +13,13 @@ from transformers import PreTrainedModel
 
 from kdzoo.engine.losses.scored_hidden_states import ScoredHiddenStates
 from kdzoo.engine.models.decoder_and_head import vocabulary_of
+from kdzoo.engine.models.eval_mode import evaluating
 from kdzoo.engine.prompts.full_forward import FullForward
 from kdzoo.engine.prompts.prefix_cached import PrefixCachedForward
 from kdzoo.engine.prompts.prefix_groups import WORTHWHILE_TOKENS, PrefixGroups, group_by_sizes, group_prefixes
 from kdzoo.engine.prompts.probe.rounding import rounding_anew
 from kdzoo.engine.prompts.sampling import SamplingLimits
-from kdzoo.methods.randomness import StepGenerator
+from kdzoo.engine.prompts.way import Full, PrefixCached
 from kdzoo.methods.sequences import Kind, Sequences
 
 # The tokens of a sequence that are compared: its last ones, which have the most before them.
@@ -99,7 +100,7 @@ class Probe:
 
     def alone(self) -> Rows:
         """Each row by itself, without padding, mask, positions or cache: what every other way must equal."""
-        return self._ordinary(rows_at_once=1)
+        return self._full(rows_at_once=1)
 
     def alone_rounded_anew(self) -> Rows:
         """The same with every number rounded anew."""
@@ -115,11 +116,11 @@ class Probe:
 
     def together(self) -> Rows:
         """All rows in one padded forward pass."""
-        return self._ordinary(rows_at_once=None)
+        return self._full(rows_at_once=None)
 
-    def shared(self, layout: PrefixGroups) -> Rows:
+    def shared(self, groups: PrefixGroups) -> Rows:
         """All rows, after prompts that are read once."""
-        return self._rows(self._shared(layout, packs=False).eval_states(self.sequences), self.sequences)
+        return self._in_eval_mode(self._shared(groups, packs=False), self.sequences)
 
     def shared_in_training_mode(self) -> Rows:
         """The same with training mode's dropout and noise, but without gradients."""
@@ -131,45 +132,38 @@ class Probe:
             for module in modules:
                 module.training = True
             with torch.random.fork_rng(devices=devices), torch.no_grad():
-                states = self._shared(self.apart, packs=False)._run(self.sequences)
+                states = self._shared(self.apart, packs=False).run(self.sequences)
                 return self._rows(states, self.sequences)
         finally:
             for module, mode in zip(modules, modes, strict=True):
                 module.training = mode
 
-    def repeated(self, layout: PrefixGroups) -> Rows:
+    def repeated(self, groups: PrefixGroups) -> Rows:
         """Two sequences after each prompt that is read once, its row repeated."""
-        return self._rows(self._shared(layout, packs=False).eval_states(self.pairs), self.pairs)
+        return self._in_eval_mode(self._shared(groups, packs=False), self.pairs)
 
-    def packed(self, layout: PrefixGroups) -> Rows:
+    def packed(self, groups: PrefixGroups) -> Rows:
         """Two sequences after each prompt that is read once, packed into one row."""
-        return self._rows(self._shared(layout, packs=True).eval_states(self.pairs), self.pairs)
+        return self._in_eval_mode(self._shared(groups, packs=True), self.pairs)
 
-    def _ordinary(self, *, rows_at_once: int | None) -> Rows:
-        conditioned = FullForward(
-            self.model,
-            self.prompts,
-            self._limits,
-            self._generator,
-            kind=Kind.STUDENT,
-            device=self.sequences.tokens.device,
-            rows_at_once=rows_at_once,
-        )
-        return self._rows(conditioned.eval_states(self.sequences), self.sequences)
+    def _full(self, *, rows_at_once: int | None) -> Rows:
+        device = self.sequences.tokens.device
+        way = Full(rows_at_once)
+        forward = FullForward(self.model, self.prompts, self._limits, way, source=Kind.STUDENT, device=device)
+        return self._in_eval_mode(forward, self.sequences)
 
-    def _shared(self, layout: PrefixGroups, *, packs: bool) -> PrefixCachedForward:
-        layout = layout.to(self.sequences.tokens.device)
-        return PrefixCachedForward(
-            self.model, layout, self._limits, self._generator, kind=Kind.STUDENT, trains=False, packs=packs
-        )
+    def _shared(self, groups: PrefixGroups, *, packs: bool) -> PrefixCachedForward:
+        groups = groups.to(self.sequences.tokens.device)
+        way = PrefixCached(packs=packs)
+        return PrefixCachedForward(self.model, groups, self._limits, way, source=Kind.STUDENT, trains=False)
 
     @property
     def _limits(self) -> SamplingLimits:
         return SamplingLimits(self.sequences.tokens.shape[1], (0,))
 
-    @property
-    def _generator(self) -> StepGenerator:
-        return StepGenerator(0, 0, range(len(self.prompts)))
+    def _in_eval_mode(self, forward: FullForward | PrefixCachedForward, sequences: Sequences) -> Rows:
+        with evaluating(self.model.modules()):
+            return self._rows(forward.run(sequences), sequences)
 
     def _rows(self, states: ScoredHiddenStates, sequences: Sequences) -> Rows:
         mask, lengths = sequences.mask, sequences.lengths

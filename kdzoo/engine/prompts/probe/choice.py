@@ -14,7 +14,7 @@ from kdzoo.engine.prompts.probe.batch import Probe, Rows
 from kdzoo.engine.prompts.probe.generation import generated_logits
 from kdzoo.engine.prompts.probe.rounding import distance
 from kdzoo.engine.prompts.probe.switches import lengths_named_in, numbers_in
-from kdzoo.engine.prompts.way import Ordinary, Shared, Way
+from kdzoo.engine.prompts.way import Full, PrefixCached, Way
 from kdzoo.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -79,27 +79,27 @@ class _Trial:
         self._run_alone()
         reason = None
         if sharing != "off":
-            found = self._tried_shared()
-            if isinstance(found, Shared):
+            found = self._tried_prefix_cached()
+            if isinstance(found, PrefixCached):
                 return found
             reason = found
-        way, faults = self._tried_ordinary()
+        way, faults = self._tried_full()
         if reason is not None:
             faults = [f"without prompt sharing ({reason})", *faults]
         if faults:
             logger.warning("the %s (%s) is computed %s", self._role, self._name, ", ".join(faults))
         return way
 
-    def _tried_ordinary(self) -> tuple[Ordinary, list[str]]:
+    def _tried_full(self) -> tuple[Full, list[str]]:
         """The first ordinary way that is right, and what is wrong with those before it."""
         faults = []
-        if fault := self._ordinary_fault(Ordinary()):
+        if fault := self._full_fault(Full()):
             faults.append(f"row by row ({fault})")
-            if fault := self._ordinary_fault(Ordinary(1)):
+            if fault := self._full_fault(Full(1)):
                 faults.append(f"without a cache while it generates ({fault} row by row)")
-        return (Ordinary(), Ordinary(1), Ordinary(1, caches=False))[len(faults)], faults
+        return (Full(), Full(1), Full(1, caches=False))[len(faults)], faults
 
-    def _ordinary_fault(self, way: Ordinary) -> str | None:
+    def _full_fault(self, way: Full) -> str | None:
         try:
             if way.rows_at_once is None and (
                 fault := self._fault(self._probe.together(), self._alone, "rows are padded")
@@ -147,7 +147,7 @@ class _Trial:
             )
         self._alone_across = first
 
-    def _tried_shared(self) -> Shared | str:
+    def _tried_prefix_cached(self) -> PrefixCached | str:
         """How the model shares prompts, or why it cannot."""
         if self._trains and any(getattr(m, "gradient_checkpointing", False) for m in self._model.modules()):
             return "gradient checkpointing recomputes the prompt and keeps no key-value cache"
@@ -160,7 +160,7 @@ class _Trial:
                 if reason := self._fault(probe.shared(probe.apart), self._alone_across[length], across):
                     return reason
             widest = self._widest()
-            return Shared(self._packs(widest), widest, self._trains and self._is_repeatable(shared))
+            return PrefixCached(self._packs(widest), widest, self._trains and self._is_repeatable(shared))
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # an architecture that was not made for this may raise anything

@@ -5,7 +5,7 @@ import pytest
 from kdzoo.engine.prompts.probe.batch import Probe
 from kdzoo.engine.prompts.probe.generation import generated_logits
 from kdzoo.engine.prompts.probe.rounding import distance
-from kdzoo.engine.prompts.way import Ordinary
+from kdzoo.engine.prompts.way import Full
 
 EXACT = 1e-5
 
@@ -69,11 +69,11 @@ def test_it_notices_factors_that_change_between_prompt_and_sequence(make_model):
 @pytest.mark.parametrize(
     ("architecture", "way", "right"),
     [
-        ("llama", Ordinary(), True),
-        ("llama", Ordinary(1), True),
-        ("llama", Ordinary(1, caches=False), True),
-        ("roberta", Ordinary(1), False),
-        ("roberta", Ordinary(1, caches=False), True),
+        ("llama", Full(), True),
+        ("llama", Full(1), True),
+        ("llama", Full(1, caches=False), True),
+        ("roberta", Full(1), False),
+        ("roberta", Full(1, caches=False), True),
     ],
 )
 def test_generation_is_compared_with_whole_forward_passes(make_model, architecture, way, right):

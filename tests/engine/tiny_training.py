@@ -1,0 +1,67 @@
+"""Small models, examples and a tokenizer for tests of the training step."""
+
+import random
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
+
+from kdzoo.engine.prompts.batches import EncodedExample, make_batch
+from kdzoo.engine.training.step import Moment
+
+VOCABULARY = 60
+BEGINNING = Moment(step=0, progress=0.0)
+
+
+def make_tokenizer():
+    words = {"<pad>": 0, "<s>": 1, "</s>": 2, **{f"t{i}": i for i in range(3, VOCABULARY)}}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(WordLevel(words, unk_token="<pad>")),
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+    )
+
+
+def make_examples(count, seed=0):
+    source = random.Random(seed)
+    draw = lambda n: [source.randrange(3, VOCABULARY) for _ in range(n)]  # noqa: E731
+    beginnings = [draw(20), draw(24)]
+    return [
+        EncodedExample(
+            i,
+            beginnings[i % 2] + draw(source.randrange(1, 6)),
+            [*draw(source.randrange(1, 7)), 2],
+            group=str(i % 2),
+            teacher_target=[*draw(source.randrange(1, 5)), 2],
+        )
+        for i in range(count)
+    ]
+
+
+METHODS = [
+    ("sft", {}),
+    ("fkd", {}),
+    ("rkd", {"kd_weight": 0.5}),
+    ("kid", {}),
+    ("kid", {"mle_context": "imperfect", "strategy": "hard", "sample": True}),
+    ("kid", {"strategy": "uniform", "rewrite": "mask_only"}),
+    ("gkd", {}),
+    ("gkd", {"lambda": 0.5, "seq_kd": True, "divergence": "jsd"}),
+    ("imitkd", {}),
+    ("fdistill", {}),
+    ("fdistill", {"divergence": "js", "mix": "both"}),
+]
+NAMES = [f"{name}-{'-'.join(str(v) for v in options.values())}".strip("-") for name, options in METHODS]
+
+
+def gradients_of(module):
+    return torch.cat([p.grad.flatten() for p in module.student.parameters() if p.grad is not None])
+
+
+def step_of(module, examples):
+    """The loss of one step and its gradients."""
+    loss = module(make_batch(examples, share_beginnings=module.shares_beginnings), BEGINNING).total
+    loss.backward()
+    return loss.item(), gradients_of(module)

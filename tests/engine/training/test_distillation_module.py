@@ -1,0 +1,68 @@
+"""The module that is trained: which weights learn, and which tokens each model is given."""
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from tiny_training import BEGINNING, VOCABULARY, make_examples, make_tokenizer
+
+from kdzoo.engine.prompts.batches import make_batch
+from kdzoo.engine.prompts.sampling import SamplingLimits
+from kdzoo.engine.training.distillation_module import DistillationModule, count_tokens
+from kdzoo.methods import registry
+from kdzoo.runs.training.train import choose_method
+
+
+def test_counts_are_of_all_parts():
+    examples = make_examples(4)
+    parts = [make_batch(examples[i : i + 2], share_beginnings=False).target for i in (0, 2)]
+    counts = count_tokens(parts, parts)
+    assert counts.scored == counts.target == sum(len(e.target) for e in examples)
+
+
+def test_a_teacher_is_not_trained_and_not_saved(make_module):
+    module = make_module("rkd")
+    assert not any("teacher" in name for name, _ in module.named_parameters())
+    (teacher,) = module._teacher
+    assert not teacher.training
+    module(make_batch(make_examples(4), share_beginnings=True), BEGINNING).total.backward()
+    assert all(p.grad is None for p in teacher.parameters())
+
+
+def test_lora_trains_the_adapters_alone(make_model):
+    model = get_peft_model(
+        make_model("llama"), LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
+    )
+    module = DistillationModule(
+        model,
+        None,
+        choose_method("sft", registry.find("sft").method.options()),
+        make_tokenizer(),
+        SamplingLimits(6, (2,)),
+        seed=0,
+    )
+    module(make_batch(make_examples(4), share_beginnings=True), BEGINNING).total.backward()
+    assert {n for n, p in model.named_parameters() if p.grad is not None} == {
+        n for n, _ in model.named_parameters() if "lora" in n
+    }
+
+
+@pytest.mark.parametrize("sharing", ["on", "off"])
+@pytest.mark.parametrize("method", ["kid", "gkd", "fdistill"])
+def test_the_teacher_is_never_given_a_token_that_only_the_student_has(make_model, method, sharing):
+    """Vocabularies are padded to different sizes; a token beyond the teacher's would have no embedding there."""
+    student = make_model("llama", seed=1, vocabulary=VOCABULARY + 40)
+    with torch.no_grad():
+        student.lm_head.weight[VOCABULARY:] *= 30  # it would like nothing better
+    module = DistillationModule(
+        student,
+        make_model("llama", seed=2),
+        choose_method(method, registry.find(method).method.options()),
+        make_tokenizer(),
+        SamplingLimits(6, (2,)),
+        seed=0,
+        sharing=sharing,
+    )
+    for start in (0, 8):
+        batch = make_batch(make_examples(16)[start : start + 8], share_beginnings=sharing == "on")
+        assert module.with_training_sequence(batch, BEGINNING).training_sequence.tokens.max() < VOCABULARY
+        assert torch.isfinite(module(batch, BEGINNING).total)

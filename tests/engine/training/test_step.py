@@ -1,0 +1,110 @@
+"""One training step: its loss by hand, and that sharing prompts does not change it."""
+
+import traceback
+import types
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny_training import BEGINNING, METHODS, NAMES, make_examples, step_of
+
+import kdzoo
+from kdzoo.engine.prompts.batches import make_batch
+from kdzoo.errors import RunError
+from kdzoo.methods import registry
+
+
+@pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "codegen", "gpt_neox", "mistral", "gemma"])
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("sft", {}), ("fkd", {}), ("rkd", {}), ("kid", {}), ("fdistill", {"divergence": "kl"})],
+    ids=["sft", "fkd", "rkd", "kid", "fdistill"],
+)
+def test_sharing_changes_no_step_of_any_architecture(make_module, method, options, architecture, lora):
+    results = [
+        step_of(make_module(method, way, lora, architecture, **options), make_examples(8))
+        for way in ("off", "prompt", "on")
+    ]
+    (expected, expected_gradients), *shared = results
+    for loss, gradients in shared:
+        assert loss == pytest.approx(expected, rel=1e-5)
+        assert (gradients - expected_gradients).norm() <= 1e-5 * expected_gradients.norm()
+
+
+@pytest.mark.parametrize(("method", "options"), METHODS, ids=NAMES)
+class TestEveryMethod:
+    @pytest.mark.parametrize("sharing", ["prompt", "on"])
+    def test_sharing_does_not_change_a_step(self, make_module, method, options, sharing):
+        (expected, expected_gradients), (loss, gradients) = (
+            step_of(make_module(method, way, **options), make_examples(8)) for way in ("off", sharing)
+        )
+        assert loss == pytest.approx(expected, rel=1e-5)
+        assert (gradients - expected_gradients).norm() <= 1e-5 * expected_gradients.norm()
+
+
+def test_the_loss_is_the_mean_over_scored_tokens_of_the_divergence_plus_the_mean_nll(make_module):
+    """KID's default step, computed by hand from ordinary forward passes in float64."""
+    module = make_module("kid")
+    (teacher,) = module._teacher
+    examples = make_examples(6)
+    batch = make_batch(examples, share_beginnings=True)
+    loss = module(batch, BEGINNING).total
+    imperfect = module.with_training_sequence(batch, BEGINNING).training_sequence
+    student, teacher = module.student.double(), teacher.double()
+    divergence = nll = tokens = 0.0
+    for row, prompt in enumerate(batch.prompts):
+        length = int(batch.target.lengths[row])
+        y, y_hat = (s.tokens[row, :length].tolist() for s in (batch.target, imperfect))
+
+        def log_probabilities(model, sequence, prompt=prompt):
+            logits = model(torch.tensor([prompt + sequence])).logits[0]
+            return logits[len(prompt) - 1 : -1].log_softmax(-1)
+
+        with torch.no_grad():
+            log_q, log_p = log_probabilities(student, y_hat), log_probabilities(teacher, y_hat)
+            divergence += (log_q.exp() * (log_q - log_p)).sum().item()
+            nll -= log_probabilities(student, y)[torch.arange(length), y].sum().item()
+        tokens += length
+    assert loss.item() == pytest.approx((divergence + nll) / tokens, rel=1e-5)
+
+
+def with_hooks(module, **hooks):
+    """The module with hooks of our own over those of its method."""
+    plugin = types.ModuleType("changed")
+    plugin.register_method = kdzoo.hookimpl(lambda: registry.find(module.method.name).method)
+    for name in ("make_training_sequence", "divergence", "aux_loss"):
+        original = getattr(registry.find(module.method.name).module, name, None)
+        hook = hooks.get(name, original)
+        if hook is not None:
+            setattr(plugin, name, kdzoo.hookimpl(hook))
+    module.method = replace(module.method, hooks=registry.hooks_of(registry.plugin_of(plugin)))
+    return module
+
+
+def test_the_way_to_a_divergence_is_short(make_module):
+    """A reader follows it through few functions in few files; docs/engine.md names them."""
+    seen = []
+
+    def divergence(student_logits, teacher_logits):
+        stack = traceback.extract_stack()
+        seen.append([frame for frame in stack if "/kdzoo/" in frame.filename])
+        return kdzoo.divergences.reverse_kl(student_logits, teacher_logits)
+
+    module = with_hooks(make_module("kid"), divergence=divergence)
+    module(make_batch(make_examples(4), share_beginnings=True), BEGINNING)
+    (frames,) = seen
+    assert [frame.name for frame in frames] == [
+        "forward",
+        "loss_of",
+        "_divergence",
+        "sum_over_tokens",
+        "per_token",
+    ]
+    assert len({frame.filename for frame in frames}) == 3
+
+
+def test_lengths_that_a_method_has_promised_must_be_kept(make_module):
+    module = with_hooks(make_module("kid"), make_training_sequence=lambda step: step.student.generate())
+    with pytest.raises(RunError, match="'kid' say keeps_target_lengths"):
+        module(make_batch(make_examples(4), share_beginnings=True), BEGINNING)
