@@ -18,11 +18,11 @@ from kdzoo.methods.sequences import Sequences
 
 @dataclass(frozen=True, eq=False)
 class Packing:
-    """B rows of W input tokens in which the sequences of a group stand.
+    """B rows of W input tokens in which the sequences stand.
 
     ``inputs`` is int64 [B, W]; ``offsets`` int64 [B, W], each token's position after the prompt's last but one token;
-    ``visible`` bool [B, W, W], which tokens of its row a token attends to; ``sources`` has, for each member of the
-    group, int64 [R, T]: where in the B * W hidden states the one stands that predicts token t of sequence r.
+    ``visible`` bool [B, W, W], which tokens of its row a token attends to; ``sources`` has, for each batch of
+    them, int64 [R, T]: where in the B * W hidden states the one stands that predicts token t of sequence r.
     """
 
     inputs: Tensor
@@ -31,9 +31,9 @@ class Packing:
     sources: tuple[Tensor, ...]
 
 
-def pack(last: Tensor, group: Sequence[Sequences]) -> Packing:
-    """Pack all sequences of a group; ``last`` is int64 [B], the last token of each prompt."""
-    branches = [branch for sequences in group for branch in _apart(sequences)]
+def pack(last: Tensor, several: Sequence[Sequences]) -> Packing:
+    """Pack several batches of sequences; ``last`` is int64 [B], the last token of each prompt."""
+    branches = [branch for sequences in several for branch in _apart(sequences)]
     first = branches[0]
     inputs, offsets, starts, columns = [], [], [], []
     width = 0
@@ -63,7 +63,7 @@ def pack(last: Tensor, group: Sequence[Sequences]) -> Packing:
         torch.cat(inputs, dim=1),
         torch.cat(offsets, dim=1),
         _visible(columns, starts, width),
-        _by_member(sources, group),
+        _by_member(sources, several),
     )
 
 
@@ -98,10 +98,10 @@ def _visible(columns: list[int], starts: list[Tensor], width: int) -> Tensor:
     return visible
 
 
-def _by_member(sources: list[Tensor], group: Sequence[Sequences]) -> tuple[Tensor, ...]:
-    """Put the branches of each member of the group together again, row by row."""
+def _by_member(sources: list[Tensor], several: Sequence[Sequences]) -> tuple[Tensor, ...]:
+    """Put the branches of each batch together again, row by row."""
     remaining = iter(sources)
     return tuple(
         torch.stack([next(remaining) for _ in range(sequences.per_prompt)], dim=1).flatten(0, 1)
-        for sequences in group
+        for sequences in several
     )

@@ -57,7 +57,7 @@ class PrefixGroups:
         return torch.cat(rows)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> PrefixGroups:
-        """The same layout on another device."""
+        """The same groups on another device."""
         return PrefixGroups(
             self.beginning.to(device, non_blocking=non_blocking),
             self.beginning_lengths.to(device, non_blocking=non_blocking),

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from kdzoo.engine.prompts.prefix_groups import group_by_sizes, group_prefixes, order_by_prefix
 
 
-def rebuilt(layout):
-    """Put every prompt together again from the pieces of its layout."""
+def rebuilt(groups):
+    """Put every prompt together again from the pieces of its groups."""
     prompts, row = [], 0
-    for group, size in enumerate(layout.sizes):
-        beginning = layout.beginning[group, : layout.beginning_lengths[group]].tolist()
+    for group, size in enumerate(groups.sizes):
+        beginning = groups.beginning[group, : groups.beginning_lengths[group]].tolist()
         for _ in range(size):
-            rest = layout.rest[row, : layout.rest_lengths[row]].tolist()
-            prompts.append([*beginning, *rest, int(layout.last[row])])
+            rest = groups.rest[row, : groups.rest_lengths[row]].tolist()
+            prompts.append([*beginning, *rest, int(groups.last[row])])
             row += 1
     return prompts
 
@@ -50,18 +50,18 @@ def test_the_pieces_make_up_the_prompts(prompts, share):
 @given(batches())
 def test_sharing_never_computes_more_tokens(prompts):
     prompts = [prompts[i] for i in order_by_prefix(prompts)]
-    layout = group_prefixes(prompts, share_beginnings=True)
-    computed = int(layout.beginning_lengths.sum() + layout.rest_lengths.sum())
+    groups = group_prefixes(prompts, share_beginnings=True)
+    computed = int(groups.beginning_lengths.sum() + groups.rest_lengths.sum())
     assert computed <= sum(len(prompt) - 1 for prompt in prompts)
 
 
 def test_prompts_with_a_common_beginning_form_one_group():
     beginning = list(range(20))
     prompts = [[*beginning, 100], [*beginning, 101, 102], [*beginning, 101, 103, 104], [7] * 20]
-    layout = group_prefixes(prompts, share_beginnings=True)
-    assert layout.sizes == (3, 1)
-    assert layout.beginning_lengths.tolist() == [20, 19]
-    assert layout.rest_lengths.tolist() == [0, 1, 2, 0]
+    groups = group_prefixes(prompts, share_beginnings=True)
+    assert groups.sizes == (3, 1)
+    assert groups.beginning_lengths.tolist() == [20, 19]
+    assert groups.rest_lengths.tolist() == [0, 1, 2, 0]
 
 
 def test_a_short_common_beginning_is_not_worth_a_group():
@@ -71,10 +71,10 @@ def test_a_short_common_beginning_is_not_worth_a_group():
 
 def test_groups_that_are_asked_for_are_made_whatever_they_share():
     prompts = [[1, 2, 3], [1, 2, 4, 5], [6]]
-    layout = group_by_sizes(prompts, (2, 1))
-    assert rebuilt(layout) == prompts
-    assert (layout.sizes, layout.width) == ((2, 1), 2 + 1)
-    assert layout.beginning_lengths.tolist() == [2, 0]
+    groups = group_by_sizes(prompts, (2, 1))
+    assert rebuilt(groups) == prompts
+    assert (groups.sizes, groups.width) == ((2, 1), 2 + 1)
+    assert groups.beginning_lengths.tolist() == [2, 0]
 
 
 def test_an_empty_prompt_is_refused():
@@ -83,12 +83,12 @@ def test_an_empty_prompt_is_refused():
 
 
 def test_rows_of_groups_get_their_groups_values_and_gradients_sum_back():
-    layout = group_prefixes(
+    groups = group_prefixes(
         [[*range(20), i] for i in range(2)] + [[*range(5, 30), i] for i in range(3)], share_beginnings=True
     )
-    assert layout.sizes == (2, 3)
+    assert groups.sizes == (2, 3)
     grouped = torch.tensor([[1.0], [2.0]], requires_grad=True)
-    rows = layout.per_row(grouped)
+    rows = groups.per_row(grouped)
     assert rows.flatten().tolist() == [1, 1, 2, 2, 2]
     rows.sum().backward()
     assert grouped.grad.flatten().tolist() == [2, 3]

@@ -203,10 +203,10 @@ class _Trial:
     def _packs(self, widest: int | None) -> bool:
         if self._model.config._attn_implementation not in ("eager", "sdpa"):
             return False
-        layout = self._probe.grouped if widest is None else self._probe.apart
-        repeated = self._probe.repeated(layout)
+        groups = self._probe.grouped if widest is None else self._probe.apart
+        repeated = self._probe.repeated(groups)
         try:
-            return self._distance(self._probe.packed(layout), repeated) <= self._tolerance
+            return self._distance(self._probe.packed(groups), repeated) <= self._tolerance
         except torch.OutOfMemoryError:
             raise
         except Exception:  # an architecture that was not made for this may raise anything

@@ -3,9 +3,7 @@
 import pytest
 
 from kdzoo.engine.prompts.probe.batch import Probe
-from kdzoo.engine.prompts.probe.generation import generated_logits
 from kdzoo.engine.prompts.probe.rounding import distance
-from kdzoo.engine.prompts.way import Full
 
 EXACT = 1e-5
 
@@ -64,21 +62,3 @@ def test_it_notices_factors_that_change_between_prompt_and_sequence(make_model):
         apart[length] = distance(probe.shared(probe.apart), probe.alone(), 1.0)
     assert apart[40] < EXACT
     assert apart[60] > 1e-2
-
-
-@pytest.mark.parametrize(
-    ("architecture", "way", "right"),
-    [
-        ("llama", Full(), True),
-        ("llama", Full(1), True),
-        ("llama", Full(1, caches=False), True),
-        ("roberta", Full(1), False),
-        ("roberta", Full(1, caches=False), True),
-    ],
-)
-def test_generation_is_compared_with_whole_forward_passes(make_model, architecture, way, right):
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "is_decoder": True}
-    model = make_model(architecture, **(sizes if architecture == "roberta" else {})).eval()
-    ours, alone = generated_logits(model, [[5, 6, 7], [8] * 20], way, 4)
-    assert [len(row) for row in ours] == [len(row) for row in alone]
-    assert (distance(ours, alone, 1.0) < EXACT) == right
