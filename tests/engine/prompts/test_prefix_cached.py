@@ -21,15 +21,15 @@ _OPT = {
     "attention_dropout": 0.0,
     "max_position_embeddings": 64,
 }
-WAYS = ("prompt", "groups")
+WAYS = ("prompt", "on")
 
 
 def condition(model, prompts, way, packs=False):
-    """The model on the prompts: "full", or prefix-cached with whole prompts ("prompt") or shared beginnings ("groups")."""
+    """The model on the prompts: "off" for the full pass, or prefix-cached: each "prompt", or "on" for shared beginnings too."""
     rows = [EncodedExample(i, prompt, [2]) for i, prompt in enumerate(prompts)]
-    batch = make_batch(rows, share_beginnings=way == "groups")
+    batch = make_batch(rows, share_beginnings=way == "on")
     assert batch.examples == [row.index for row in rows], "the prompts are in the order that shares most"
-    chosen = Full() if way == "full" else PrefixCached(packs=packs, repeatable=False)
+    chosen = Full() if way == "off" else PrefixCached(packs=packs, repeatable=False)
     generator = StepGenerator(0, 0, batch.examples)
     return condition_batch(model, batch, LIMITS, generator, source=Kind.STUDENT, way=chosen, trains=True)
 
@@ -68,7 +68,7 @@ class TestEveryArchitecture:
         def loss_of(conditioned):
             return conditioned.cross_entropy(targets) + 0.5 * conditioned.cross_entropy(other)
 
-        expected, expected_gradients = loss_and_gradients(model, prompts, "full", loss_of)
+        expected, expected_gradients = loss_and_gradients(model, prompts, "off", loss_of)
         loss, gradients = loss_and_gradients(model, prompts, way, loss_of)
         assert loss == pytest.approx(expected, rel=1e-5)
         assert (gradients - expected_gradients).norm() <= 1e-5 * expected_gradients.norm()
@@ -94,9 +94,9 @@ class TestEveryArchitecture:
                 + of_pair
             )
 
-        expected, expected_gradients = loss_and_gradients(model, prompts, "full", loss_of)
+        expected, expected_gradients = loss_and_gradients(model, prompts, "off", loss_of)
         model.zero_grad()
-        loss = loss_of(condition(model, prompts, "groups", packs=True))
+        loss = loss_of(condition(model, prompts, "on", packs=True))
         loss.backward()
         assert loss.item() == pytest.approx(expected, rel=1e-5)
         assert (gradients_of(model) - expected_gradients).norm() <= 1e-5 * expected_gradients.norm()
@@ -109,7 +109,7 @@ class TestEveryArchitecture:
         if lora and architecture == "gpt2":
             pytest.skip("peft's all-linear needs fan_in_fan_out for GPT-2's Conv1D")
         model = make_model(architecture, lora=lora)
-        expected = condition(model, prompts, "full").generate(temperature=temperature)
+        expected = condition(model, prompts, "off").generate(temperature=temperature)
         assert same_sequences(condition(model, prompts, way).generate(temperature=temperature), expected)
 
 
@@ -127,8 +127,8 @@ class TestBranches:
     def test_generation_of_some_rows_leaves_the_others_empty(self, make_model, prompts):
         model = make_model("llama")
         rows = torch.tensor([i % 3 == 0 for i in range(len(prompts))])
-        whole = condition(model, prompts, "groups").generate()
-        some = condition(model, prompts, "groups").generate(rows=rows)
+        whole = condition(model, prompts, "on").generate()
+        some = condition(model, prompts, "on").generate(rows=rows)
         assert torch.equal(some.lengths, whole.lengths.where(rows, torch.tensor(0)))
         for row in rows.nonzero().flatten().tolist():
             length = int(some.lengths[row])
@@ -141,8 +141,8 @@ class TestBranches:
             conditioned.generate()
             return conditioned.cross_entropy(targets)
 
-        plain = loss_and_gradients(model, prompts, "groups", lambda c: c.cross_entropy(targets))
-        after = loss_and_gradients(model, prompts, "groups", loss_after_generation)
+        plain = loss_and_gradients(model, prompts, "on", lambda c: c.cross_entropy(targets))
+        after = loss_and_gradients(model, prompts, "on", loss_after_generation)
         assert after[0] == plain[0]
         assert torch.equal(after[1], plain[1])
 
@@ -150,26 +150,26 @@ class TestBranches:
         """Autocast keeps casts of weights, and older versions of torch kept those made without gradients."""
         model = make_model("llama")
         with torch.autocast("cpu", torch.bfloat16):
-            plain = loss_and_gradients(model, prompts, "groups", lambda c: c.cross_entropy(targets))[1]
+            plain = loss_and_gradients(model, prompts, "on", lambda c: c.cross_entropy(targets))[1]
 
             def loss_after_generation(conditioned):
                 conditioned.generate(temperature=0)
                 return conditioned.cross_entropy(targets)
 
-            after = loss_and_gradients(model, prompts, "groups", loss_after_generation)[1]
+            after = loss_and_gradients(model, prompts, "on", loss_after_generation)[1]
         assert (after - plain).norm() <= 0.02 * plain.norm()
 
     def test_dropout_is_off_without_gradients_and_on_with_them(self, make_model, prompts, targets):
         model = make_model("gpt2", resid_pdrop=0.5).train()
-        conditioned = condition(model, prompts, "groups")
+        conditioned = condition(model, prompts, "on")
         argmax = [conditioned.per_token(targets, lambda logits: logits.argmax(-1)) for _ in range(2)]
         assert torch.equal(*argmax)
-        losses = {condition(model, prompts, "groups").cross_entropy(targets).item() for _ in range(3)}
+        losses = {condition(model, prompts, "on").cross_entropy(targets).item() for _ in range(3)}
         assert len(losses) == 3
         assert model.training
 
 
-@pytest.mark.parametrize("way", ["full", "prompt", "groups"])
+@pytest.mark.parametrize("way", ["off", "prompt", "on"])
 @pytest.mark.parametrize(
     ("architecture", "settings"),
     [
