@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kdzoo.methods.hookspecs import hookimpl
     from kdzoo.methods.method import Method, Options, StepCost, Temperature, WeightedOptions
     from kdzoo.methods.sequences import ScoredTokens, Sequences
-    from kdzoo.methods.source import Kind
+    from kdzoo.methods.source import Kind, Source
     from kdzoo.methods.step import ConditionedModel, Step
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Options",
     "ScoredTokens",
     "Sequences",
+    "Source",
     "Step",
     "StepCost",
     "Temperature",
@@ -41,6 +42,7 @@ _HOMES = {
     "Options": "kdzoo.methods.method",
     "ScoredTokens": "kdzoo.methods.sequences",
     "Sequences": "kdzoo.methods.sequences",
+    "Source": "kdzoo.methods.source",
     "Step": "kdzoo.methods.step",
     "StepCost": "kdzoo.methods.method",
     "Temperature": "kdzoo.methods.method",

@@ -192,7 +192,8 @@ class TestPlugins:
 
 def test_every_public_name_is_there_and_is_not_hidden_behind_another() -> None:
     assert sorted(kdzoo.__all__) == kdzoo.__all__
-    for name in kdzoo.__all__:
+    assert kdzoo.Kind is kdzoo.Source  # a second name, of plugins that were written before the first
+    for name in set(kdzoo.__all__) - {"Kind"}:
         found = getattr(kdzoo, name)
         assert found.__name__ in (name, f"kdzoo.methods.{name}") or get_origin(found) is Annotated
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
