@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kdzoo.errors import UserError
     from kdzoo.methods import divergences
+    from kdzoo.methods.ground_truth_kd import ground_truth_kd
     from kdzoo.methods.hookspecs import hookimpl
     from kdzoo.methods.method import Method, Options, StepCost, Temperature, WeightedOptions
     from kdzoo.methods.sequences import ScoredTokens, Sequences
@@ -32,6 +33,7 @@ __all__ = [
     "UserError",
     "WeightedOptions",
     "divergences",
+    "ground_truth_kd",
     "hookimpl",
 ]
 
@@ -48,6 +50,7 @@ _HOMES = {
     "Temperature": "kdzoo.methods.method",
     "UserError": "kdzoo.errors",
     "WeightedOptions": "kdzoo.methods.method",
+    "ground_truth_kd": "kdzoo.methods.ground_truth_kd",
     "hookimpl": "kdzoo.methods.hookspecs",
 }
 
