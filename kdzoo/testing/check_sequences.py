@@ -66,6 +66,17 @@ def sequences_name_their_source(case: Case) -> None:
         )
 
 
+def sequences_keep_the_lengths_that_options_promise(case: Case) -> None:
+    """Where the options say keeps_target_lengths, each prompt's one sequence is as long as its target."""
+    for step in case.steps():
+        sequences = case.make(step)
+        kept = sequences.per_prompt == 1 and torch.equal(sequences.lengths, step.target.lengths)
+        assert kept or not case.options.keeps_target_lengths, (
+            f"{case.name}: make_training_sequence gives other lengths than the target's, "
+            "but the options say keeps_target_lengths"
+        )
+
+
 def random_choices_come_from_the_step(case: Case) -> None:
     """No global generator moves."""
     for seed in SEEDS:
@@ -135,6 +146,7 @@ CHECKS = [
     Check(sequences_fit_their_prompts, needs=(sequences_are_made,)),
     Check(sequences_are_of_the_vocabulary, needs=_LEGAL),
     Check(sequences_name_their_source, needs=_LEGAL),
+    Check(sequences_keep_the_lengths_that_options_promise, needs=_LEGAL),
     Check(random_choices_come_from_the_step, needs=(sequences_are_made,)),
     # what is drawn elsewhere differs from call to call, and from row to row
     Check(the_same_step_gives_the_same_sequences, needs=(*_LEGAL, random_choices_come_from_the_step)),

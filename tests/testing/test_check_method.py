@@ -60,6 +60,12 @@ class Idle(Options):
     share: float = 0.5
 
 
+class Promising(Options):
+    @property
+    def keeps_target_lengths(self) -> bool:
+        return True
+
+
 class CountingCalls:
     """Sequences that differ from call to call."""
 
@@ -138,6 +144,9 @@ BROKEN = {
     ),
     "sequences_name_their_source": lambda: method_with(
         lambda step: replace(step.target, sources=step.target.sources + 7)
+    ),
+    "sequences_keep_the_lengths_that_options_promise": lambda: method_with(
+        lambda step: step.target.beside(step.target), options=Promising
     ),
     "random_choices_come_from_the_step": lambda: method_with(drawn),
     "the_same_step_gives_the_same_sequences": lambda: method_with(CountingCalls()),

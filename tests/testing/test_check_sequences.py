@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from broken_methods import breaks, divergence
+from broken_methods import breaks, described, divergence, module
 
-from kdzoo import Sequences, Source
+from kdzoo import Options, Sequences, Source
+from kdzoo.testing import check_method
 
 FIT = "sequences_fit_their_prompts"
 
@@ -58,6 +59,24 @@ class TestTrainingSequence:
     )
     def test_its_parts_must_fit(self, change: Callable[[Sequences], Sequences], by: str, words: str) -> None:
         self.check(lambda step: change(step.target), by, words)
+
+    def test_its_lengths_must_be_the_target_s_where_the_options_say_so(self) -> None:
+        class Promising(Options):
+            @property
+            def keeps_target_lengths(self) -> bool:
+                return True
+
+        def make_training_sequence(step: Any) -> Sequences:
+            return step.student.generate(temperature=0)
+
+        breaks(
+            make_training_sequence,
+            divergence,
+            method=described(options=Promising),
+            by="sequences_keep_the_lengths_that_options_promise",
+            words="other lengths than the target's, but the options say keeps_target_lengths",
+        )
+        check_method(module(make_training_sequence, divergence))
 
     @pytest.mark.parametrize(
         "draw",
