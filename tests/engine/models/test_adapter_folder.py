@@ -54,6 +54,13 @@ def test_where_the_named_folder_is_gone_it_is_the_base_beside_it(adapter, tmp_pa
     assert base_of(tmp_path / "moved/model") == Base(str(tmp_path / "moved/base"))
 
 
+def test_a_named_folder_counts_before_one_beside(adapter, tmp_path):
+    for folder in ("elsewhere", "run/base"):
+        (tmp_path / folder).mkdir(parents=True)
+    folder = adapter("run/model", base_model_name_or_path=str(tmp_path / "elsewhere"))
+    assert base_of(folder) == Base(str(tmp_path / "elsewhere"))
+
+
 def test_adapters_may_stand_on_adapters(adapter):
     first = adapter("first", base_model_name_or_path="some/model")
     second = adapter("second", base_model_name_or_path=str(first))
@@ -69,6 +76,15 @@ def test_a_circle_is_a_mistake(adapter, tmp_path, length):
         with pytest.raises(UserError, match="leads back to the adapter itself") as caught:
             base_of(folder)
         assert str(caught.value).startswith(f"{folder / 'adapter_config.json'}: ")
+
+
+def test_so_is_one_among_its_bases(adapter, tmp_path):
+    first, second, third = (
+        adapter(name, base_model_name_or_path=str(tmp_path / on)) for name, on in ("ab", "bc", "cb")
+    )
+    for folder in (first, second, third):
+        with pytest.raises(UserError, match="leads back"):
+            base_of(folder)
 
 
 def test_a_folder_that_is_reached_by_another_path_is_the_same(adapter, tmp_path):
