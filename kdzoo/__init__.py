@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kdzoo.errors import UserError
     from kdzoo.methods import divergences
+    from kdzoo.methods.ground_truth_kd import ground_truth_kd
     from kdzoo.methods.hookspecs import hookimpl
     from kdzoo.methods.method import Method, Options, StepCost, Temperature, WeightedOptions
     from kdzoo.methods.sequences import ScoredTokens, Sequences
-    from kdzoo.methods.source import Kind
+    from kdzoo.methods.source import Kind, Source
     from kdzoo.methods.step import ConditionedModel, Step
 
 __all__ = [
@@ -25,12 +26,14 @@ __all__ = [
     "Options",
     "ScoredTokens",
     "Sequences",
+    "Source",
     "Step",
     "StepCost",
     "Temperature",
     "UserError",
     "WeightedOptions",
     "divergences",
+    "ground_truth_kd",
     "hookimpl",
 ]
 
@@ -41,11 +44,13 @@ _HOMES = {
     "Options": "kdzoo.methods.method",
     "ScoredTokens": "kdzoo.methods.sequences",
     "Sequences": "kdzoo.methods.sequences",
+    "Source": "kdzoo.methods.source",
     "Step": "kdzoo.methods.step",
     "StepCost": "kdzoo.methods.method",
     "Temperature": "kdzoo.methods.method",
     "UserError": "kdzoo.errors",
     "WeightedOptions": "kdzoo.methods.method",
+    "ground_truth_kd": "kdzoo.methods.ground_truth_kd",
     "hookimpl": "kdzoo.methods.hookspecs",
 }
 

@@ -2,7 +2,7 @@
 
 The divergence of two distributions over sequences is estimated token by token, on sequences sampled from
 them: the teacher's are made before training and stay, the student's are sampled as it learns. The total
-variation distance and the JS divergence need both kinds, KL the teacher's and reverse KL the student's.
+variation distance and the JS divergence need both, KL the teacher's and reverse KL the student's.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from kdzoo import Kind, Method, Options, StepCost, Temperature, divergences, hookimpl
+from kdzoo import Method, Options, Source, StepCost, Temperature, divergences, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class FDistillOptions(Options):
-    """The four divergences of f-distill, and how its two kinds of sequences are mixed.
+    """The four divergences of f-distill, and how sequences of its two sources are mixed.
 
     ``mix = "request"`` fits the latency that the KID paper measured; ``"both"`` is the original, at twice the
     cost.
@@ -28,10 +28,11 @@ class FDistillOptions(Options):
 
     divergence: Literal["tvd", "kl", "rkl", "js"] = Field(
         "tvd",
-        description="on both kinds (tvd, js), on teacher-generated (kl) or student-generated ones (rkl)",
+        description="on sequences of both (tvd, js), of the teacher (kl) or of the student (rkl)",
     )
     mix: Literal["request", "both"] = Field(
-        "request", description="for tvd and js: one kind per example, half each; or both for every example"
+        "request",
+        description="for tvd and js: one of the two for each example, half each; or both for every example",
     )
     temperature: Temperature = Field(
         1.0, description="sampling temperature of the student; 0 is greedy, else at least 0.01"
@@ -83,4 +84,4 @@ def divergence(
     # the two halves of the JSD, each on the sequences of the distribution that it averages over
     of_teacher = divergences.teacher_to_mixture_kl(student_logits, teacher_logits)
     of_student = divergences.student_to_mixture_kl(student_logits, teacher_logits)
-    return of_teacher.where(tokens.kinds == Kind.TEACHER, of_student)
+    return of_teacher.where(tokens.sources == Source.TEACHER, of_student)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from kdzoo import Kind, Method, StepCost, UserError, WeightedOptions, divergences, hookimpl
+from kdzoo import Method, Source, StepCost, UserError, WeightedOptions, divergences, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,7 +71,7 @@ def make_training_sequence(step: Step, options: KIDOptions) -> Sequences:
     if options.rewrite == "none":
         return y
     chosen = choose_tokens(step, options)
-    masked = y.rewritten(y.tokens.masked_fill(chosen, mask_token_id(step, options)), Kind.IMPERFECT)
+    masked = y.rewritten(y.tokens.masked_fill(chosen, mask_token_id(step, options)), Source.IMPERFECT)
     if options.rewrite == "mask_only":
         return masked
     if options.sample:
@@ -79,7 +79,7 @@ def make_training_sequence(step: Step, options: KIDOptions) -> Sequences:
         predicted = step.student.per_token(masked, sample_token, inputs=uniform, where=chosen)
     else:
         predicted = step.student.per_token(masked, lambda logits: logits.argmax(-1), where=chosen)
-    return y.rewritten(predicted.where(chosen, y.tokens), Kind.IMPERFECT)
+    return y.rewritten(predicted.where(chosen, y.tokens), Source.IMPERFECT)
 
 
 @hookimpl

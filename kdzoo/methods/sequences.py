@@ -7,51 +7,58 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kdzoo.methods.source import Kind
+from kdzoo.methods.earlier_names import earlier_name
+from kdzoo.methods.source import Kind, Source
 
-__all__ = ["Kind", "ScoredTokens", "Sequences"]
+__all__ = ["Kind", "ScoredTokens", "Sequences", "Source"]
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredTokens:
-    """N scored tokens in row-major order: each one's id and the kind of sequence that it stands in.
+    """N scored tokens in row-major order: each one's id and the source of the sequence that it stands in.
 
-    ``ids`` and ``kinds`` are int64 tensors of shape [N]; ``kinds`` holds values of `Kind`.
+    ``ids`` and ``sources`` are int64 tensors of shape [N]; ``sources`` holds values of `Source`.
     """
 
     ids: Tensor
-    kinds: Tensor
+    sources: Tensor
 
     def __len__(self) -> int:
         return self.ids.shape[0]
 
     def __getitem__(self, part: slice) -> ScoredTokens:
-        return ScoredTokens(self.ids[part], self.kinds[part])
+        return ScoredTokens(self.ids[part], self.sources[part])
+
+    @property
+    def kinds(self) -> Tensor:
+        """``sources``, by its earlier name."""
+        return self.sources
 
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
     """A batch of R sequences over a batch of B prompts, right-padded to T tokens.
 
-    ``tokens`` is int64 [R, T], ``lengths`` int64 [R] (0 is allowed: nothing is scored), ``kinds`` int64 [R]
-    with values of `Kind`. R is B times ``per_prompt``, and row r belongs to prompt r // per_prompt. What
+    ``tokens`` is int64 [R, T], ``lengths`` int64 [R] (0 is allowed: nothing is scored), ``sources`` int64
+    [R] with values of `Source`. R is B times ``per_prompt``, and row r belongs to prompt r // per_prompt. What
     stands in the padding does not matter. A sequence's end-of-sequence token is part of it.
     """
 
     tokens: Tensor
     lengths: Tensor
-    kinds: Tensor
+    sources: Tensor
     per_prompt: int = 1
 
     @staticmethod
-    def of(rows: list[list[int]], kind: Kind, pad: int = 0) -> Sequences:
-        """Make sequences of one kind from lists of token ids, one list per prompt."""
+    @earlier_name("kind", "source")
+    def of(rows: list[list[int]], source: Source, pad: int = 0) -> Sequences:
+        """Make sequences of one source from lists of token ids, one list per prompt."""
         width = max((len(row) for row in rows), default=0)
         padded = [row + [pad] * (width - len(row)) for row in rows]
         return Sequences(
             torch.tensor(padded, dtype=torch.long).reshape(len(rows), width),
             torch.tensor([len(row) for row in rows], dtype=torch.long),
-            torch.full((len(rows),), int(kind), dtype=torch.long),
+            torch.full((len(rows),), int(source), dtype=torch.long),
         )
 
     def beside(self, other: Sequences) -> Sequences:
@@ -67,9 +74,14 @@ class Sequences:
         return Sequences(
             interleave(first.tokens, second.tokens),
             interleave(first.lengths, second.lengths),
-            interleave(first.kinds, second.kinds),
+            interleave(first.sources, second.sources),
             first.per_prompt + second.per_prompt,
         )
+
+    @property
+    def kinds(self) -> Tensor:
+        """``sources``, by its earlier name."""
+        return self.sources
 
     @property
     def mask(self) -> Tensor:
@@ -81,11 +93,12 @@ class Sequences:
     def scored(self) -> ScoredTokens:
         """All tokens of all sequences, row by row."""
         mask = self.mask
-        return ScoredTokens(self.tokens[mask], self.kinds[:, None].expand_as(mask)[mask])
+        return ScoredTokens(self.tokens[mask], self.sources[:, None].expand_as(mask)[mask])
 
-    def rewritten(self, tokens: Tensor, kind: Kind) -> Sequences:
-        """The same shape with other tokens (int64 [R, T])."""
-        return Sequences(tokens, self.lengths, torch.full_like(self.kinds, int(kind)), self.per_prompt)
+    @earlier_name("kind", "source")
+    def rewritten(self, tokens: Tensor, source: Source) -> Sequences:
+        """The same shape with other tokens (int64 [R, T]), from that source."""
+        return Sequences(tokens, self.lengths, torch.full_like(self.sources, int(source)), self.per_prompt)
 
     def where(self, rows: Tensor, other: Sequences) -> Sequences:
         """Take the rows marked in ``rows`` (bool [R]) from this batch and all others from ``other``."""
@@ -93,14 +106,14 @@ class Sequences:
         return Sequences(
             mine.tokens.where(rows[:, None], theirs.tokens),
             mine.lengths.where(rows, theirs.lengths),
-            mine.kinds.where(rows, theirs.kinds),
+            mine.sources.where(rows, theirs.sources),
             self.per_prompt,
         )
 
     def to(self, device: torch.device | str) -> Sequences:
         """The same sequences on another device."""
         return Sequences(
-            self.tokens.to(device), self.lengths.to(device), self.kinds.to(device), self.per_prompt
+            self.tokens.to(device), self.lengths.to(device), self.sources.to(device), self.per_prompt
         )
 
     def _padded_like(self, other: Sequences) -> Sequences:
@@ -108,4 +121,8 @@ class Sequences:
         if missing <= 0:
             return self
         tokens = torch.nn.functional.pad(self.tokens, (0, missing))
-        return Sequences(tokens, self.lengths, self.kinds, self.per_prompt)
+        return Sequences(tokens, self.lengths, self.sources, self.per_prompt)
+
+
+ScoredTokens.__init__ = earlier_name("kinds", "sources")(ScoredTokens.__init__)  # type: ignore[method-assign]
+Sequences.__init__ = earlier_name("kinds", "sources")(Sequences.__init__)  # type: ignore[method-assign]

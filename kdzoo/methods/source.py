@@ -1,12 +1,16 @@
-"""Where a training sequence came from. Imports no torch."""
+"""Where a sequence came from. Imports no torch."""
 
 from enum import IntEnum
 
 
-class Kind(IntEnum):
-    """The origin of a sequence, as `kdzoo.ScoredTokens.kinds` codes it."""
+class Source(IntEnum):
+    """The source of a sequence, as `kdzoo.ScoredTokens.sources` codes it."""
 
     GROUND_TRUTH = 0
     IMPERFECT = 1
     STUDENT = 2
     TEACHER = 3
+
+
+Kind = Source
+"""`Source`, by its earlier name."""

@@ -6,9 +6,12 @@ A package with a method of its own needs one test::
 
     def test_my_method_keeps_the_rules():
         check_method("my_method")
+
+`method_report` gives the result of each check, for tools.
 """
 
-from kdzoo.testing.checks import check_method
+from kdzoo.testing.check import CheckResult
+from kdzoo.testing.checks import MethodCheckError, check_method, method_report
 from kdzoo.testing.table_model import (
     VOCABULARY,
     ConditionedTable,
@@ -20,10 +23,13 @@ from kdzoo.testing.table_model import (
 
 __all__ = [
     "VOCABULARY",
+    "CheckResult",
     "ConditionedTable",
+    "MethodCheckError",
     "RandomBatch",
     "TableModel",
     "TableStep",
     "check_method",
     "make_tokenizer",
+    "method_report",
 ]

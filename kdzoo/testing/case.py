@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kdzoo.methods.method import Options
-from kdzoo.methods.registry import Plugin
+from kdzoo.methods.registry import Plugin, implements
 from kdzoo.methods.sequences import ScoredTokens, Sequences
 from kdzoo.testing.table_model import RandomBatch, TableStep
 
@@ -20,15 +20,23 @@ _PROGRESS = (0.0, 0.5, 1.0)
 
 @dataclass(frozen=True)
 class Case:
-    """The method under check with one set of options."""
+    """The method under check with one set of options.
+
+    ``zero_at_teacher``: the divergence means to be smallest where student and teacher agree.
+    """
 
     plugin: Plugin
     hooks: pluggy.HookRelay
     options: Options
+    zero_at_teacher: bool = True
 
     @property
     def name(self) -> str:
         return self.plugin.method.name
+
+    def implements(self, hook: str) -> bool:
+        """Whether the method has an implementation of its own of that hook."""
+        return implements(self.plugin, hook)
 
     def steps(self) -> list[TableStep]:
         """Steps of several batches, at several points of the training."""
@@ -48,9 +56,13 @@ class Case:
         step.training_sequence = sequences
         return sequences
 
-    def divergence(self, step: TableStep, student: Tensor, teacher: Tensor, tokens: ScoredTokens) -> Tensor:
-        """Call the divergence as the core does."""
-        losses: Tensor = self.hooks.divergence(
+    def divergence(self, step: TableStep, student: Tensor, teacher: Tensor, tokens: ScoredTokens) -> Any:
+        """Call the divergence as the core does; what it gives is not looked at."""
+        return self.hooks.divergence(
             student_logits=student, teacher_logits=teacher, tokens=tokens, step=step, options=self.options
         )
-        return losses
+
+    def aux_loss(self, step: TableStep) -> Any:
+        """Make the step's training sequences, and call the auxiliary loss as the core does."""
+        self.make(step)
+        return self.hooks.aux_loss(step=step, options=self.options)

@@ -1,4 +1,4 @@
-"""The check that a method uses its options."""
+"""Checks of a method's options."""
 
 from __future__ import annotations
 
@@ -10,26 +10,47 @@ from pydantic import ValidationError
 
 from kdzoo.errors import UserError
 from kdzoo.methods.method import Options
-from kdzoo.methods.registry import implements
 from kdzoo.methods.used_options import watched
 from kdzoo.testing.case import Case
+from kdzoo.testing.check import Check
+from kdzoo.testing.check_aux_loss import aux_loss_gives_a_tensor_or_none
+from kdzoo.testing.check_divergence import divergence_gives_a_tensor
+from kdzoo.testing.check_sequences import sequences_are_made, sequences_fit_their_prompts
 
 
-def check_options_are_used(case: Case, given: Options, read: set[str]) -> None:
-    """Every option is read by some hook: ``read`` are those that were with the options that are ``given``.
+def options_survive_a_recipe(case: Case) -> None:
+    """The options are the same after they were written as JSON and read."""
+    written = case.options.model_dump(mode="json", by_alias=True)
+    assert type(case.options).model_validate(written) == case.options, (
+        f"{case.name}: options do not survive being written as JSON"
+    )
 
-    What is left may depend on another option, so each of these is put to its other choices and bounds, one at a time.
+
+def options_refuse_other_names(case: Case) -> None:
+    """An option that the method does not have is an error."""
+    try:
+        type(case.options)(**{"no such option": 1})
+    except ValidationError:
+        return
+    raise AssertionError(f"{case.name}: its options accept any name; a recipe's typo would pass unseen")
+
+
+def options_are_read(case: Case) -> None:
+    """Every option is read by some hook, with the options as given or with one of them at another choice.
+
+    Whether an option counts may depend on another, so each is put to its other choices and bounds, one at a time.
     """
-    unread = set(type(given).model_fields) - read
-    for options in (type(given)(), *_variants(given), *_variants(type(given)())):
+    given = case.options
+    unread = set(type(given).model_fields)
+    for options in (given, type(given)(), *_variants(given), *_variants(type(given)())):
         if not unread:
             return
-        noted, now_read = watched(options)
+        noted, read = watched(options)
         try:
             _use(replace(case, options=noted))
         except UserError:
             continue  # an impossible combination, and it says so
-        unread -= now_read
+        unread -= read
     names = ", ".join(field for field in type(given).model_fields if field in unread)
     assert not unread, (
         f"{case.name}: no hook reads the options {names}: whatever a recipe says for them would change nothing; use "
@@ -41,7 +62,7 @@ def _use(case: Case) -> None:
     """Call every hook on a few steps."""
     for step in case.steps():
         sequences = case.make(step)
-        if implements(case.plugin, "divergence"):
+        if case.implements("divergence"):
             student, teacher = (model.logits(sequences) for model in (step.student, step.teacher))
             mask = sequences.mask
             case.divergence(step, student[mask], teacher[mask], sequences.scored)
@@ -68,3 +89,18 @@ def _choices(annotation: Any) -> list[Any]:
     if get_origin(annotation) is Literal:
         return list(get_args(annotation))
     return [choice for part in get_args(annotation) for choice in _choices(part)]
+
+
+CHECKS = [
+    Check(options_survive_a_recipe),
+    Check(options_refuse_other_names),
+    Check(
+        options_are_read,
+        needs=(
+            sequences_are_made,
+            sequences_fit_their_prompts,
+            divergence_gives_a_tensor,
+            aux_loss_gives_a_tensor_or_none,
+        ),
+    ),
+]

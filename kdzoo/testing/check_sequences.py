@@ -10,52 +10,94 @@ import numpy as np
 import torch
 
 from kdzoo.methods.sequences import Sequences
-from kdzoo.methods.source import Kind
+from kdzoo.methods.source import Source
 from kdzoo.testing.case import SEEDS, Case
+from kdzoo.testing.check import Check
 from kdzoo.testing.table_model import VOCABULARY, RandomBatch
 
 
-def check_sequences(case: Case) -> None:
-    """The sequences have legal shapes, types, ids and kinds, and the ground truth is untouched."""
+def sequences_are_made(case: Case) -> None:
+    """The hook gives kdzoo.Sequences, from what is there when it is called."""
     for step in case.steps():
-        target = step.target
-        before = target.tokens.clone(), target.lengths.clone(), target.kinds.clone()
-        sequences = case.make(step)
-        now = step.target.tokens, step.target.lengths, step.target.kinds
+        case.make(step)
+
+
+def sequences_leave_the_target_alone(case: Case) -> None:
+    """The ground truth is not changed in place."""
+    for step in case.steps():
+        before = step.target.tokens.clone(), step.target.lengths.clone(), step.target.sources.clone()
+        case.make(step)
+        now = step.target.tokens, step.target.lengths, step.target.sources
         assert all(map(torch.equal, now, before)), f"{case.name}: make_training_sequence changed step.target"
+
+
+def sequences_fit_their_prompts(case: Case) -> None:
+    """Every prompt has its sequences, with legal shapes, types and lengths."""
+    where = f"{case.name}: make_training_sequence:"
+    for step in case.steps():
+        sequences = case.make(step)
         rows, width = sequences.tokens.shape
-        where = f"{case.name}: make_training_sequence:"
         assert rows == step.target.tokens.shape[0] * sequences.per_prompt, (
             f"{where} {rows} sequences for {step.target.tokens.shape[0]} prompts, {sequences.per_prompt} each"
         )
-        for field in ("tokens", "lengths", "kinds"):
+        for field in ("tokens", "lengths", "sources"):
             assert getattr(sequences, field).dtype == torch.int64, f"{where} {field} must be int64"
         assert sequences.lengths.shape == (rows,), f"{where} lengths must have shape [{rows}]"
-        assert sequences.kinds.shape == (rows,), f"{where} kinds must have shape [{rows}]"
+        assert sequences.sources.shape == (rows,), f"{where} sources must have shape [{rows}]"
         assert bool(((sequences.lengths >= 0) & (sequences.lengths <= width)).all()), (
             f"{where} lengths must lie between 0 and {width}, the width of tokens"
         )
-        ids = sequences.scored.ids
-        assert bool(((ids >= 0) & (ids < VOCABULARY)).all()), f"{where} a token id outside the vocabulary"
-        assert set(sequences.kinds.tolist()) <= set(Kind), f"{where} kinds must be values of kdzoo.Kind"
 
 
-def check_randomness(case: Case) -> None:
-    """The same step gives the same sequences, and no global generator moves."""
+def sequences_are_of_the_vocabulary(case: Case) -> None:
+    """Every token id is one of the vocabulary's."""
+    for step in case.steps():
+        ids = case.make(step).scored.ids
+        assert bool(((ids >= 0) & (ids < VOCABULARY)).all()), (
+            f"{case.name}: make_training_sequence: a token id outside the vocabulary"
+        )
+
+
+def sequences_name_their_source(case: Case) -> None:
+    """The sources are values of kdzoo.Source."""
+    for step in case.steps():
+        assert set(case.make(step).sources.tolist()) <= set(Source), (
+            f"{case.name}: make_training_sequence: sources must be values of kdzoo.Source"
+        )
+
+
+def sequences_keep_the_lengths_that_options_promise(case: Case) -> None:
+    """Where the options say keeps_target_lengths, each prompt's one sequence is as long as its target."""
+    for step in case.steps():
+        sequences = case.make(step)
+        kept = sequences.per_prompt == 1 and torch.equal(sequences.lengths, step.target.lengths)
+        assert kept or not case.options.keeps_target_lengths, (
+            f"{case.name}: make_training_sequence gives other lengths than the target's, "
+            "but the options say keeps_target_lengths"
+        )
+
+
+def random_choices_come_from_the_step(case: Case) -> None:
+    """No global generator moves."""
     for seed in SEEDS:
-        batch = RandomBatch(seed=seed)
         with _global_generators_kept():
             before = _global_generators()
-            first = _rows(case.make(case.step(batch)))
+            case.make(case.step(RandomBatch(seed=seed)))
             assert _global_generators() == before, (
                 f"{case.name}: make_training_sequence draws from a global generator; use step.generator"
             )
-            again = _rows(case.make(case.step(batch)))
+
+
+def the_same_step_gives_the_same_sequences(case: Case) -> None:
+    """Nothing that is kept from call to call counts."""
+    for seed in SEEDS:
+        batch = RandomBatch(seed=seed)
+        first, again = (_rows(case.make(case.step(batch))) for _ in range(2))
         assert first == again, f"{case.name}: make_training_sequence gives two results for the same step"
 
 
-def check_split(case: Case) -> None:
-    """A row's sequences do not depend on the rows beside it."""
+def sequences_do_not_depend_on_other_rows(case: Case) -> None:
+    """A row's sequences are the same however a batch is split or reordered."""
     for seed in SEEDS:
         batch = RandomBatch(seed=seed)
         sequences = case.make(case.step(batch))
@@ -72,11 +114,11 @@ def check_split(case: Case) -> None:
 
 
 def _rows(sequences: Sequences) -> list[tuple[int, list[int]]]:
-    """Each sequence's kind and tokens, without padding."""
+    """Each sequence's source and tokens, without padding."""
     return [
-        (kind, tokens[:length])
-        for kind, tokens, length in zip(
-            sequences.kinds.tolist(), sequences.tokens.tolist(), sequences.lengths.tolist(), strict=True
+        (source, tokens[:length])
+        for source, tokens, length in zip(
+            sequences.sources.tolist(), sequences.tokens.tolist(), sequences.lengths.tolist(), strict=True
         )
     ]
 
@@ -94,3 +136,19 @@ def _global_generators_kept() -> Iterator[None]:
 
 def _global_generators() -> list[str]:
     return [str(torch.get_rng_state().tolist()), str(random.getstate()), str(np.random.get_state())]
+
+
+_LEGAL = (sequences_are_made, sequences_fit_their_prompts)
+
+CHECKS = [
+    Check(sequences_are_made),
+    Check(sequences_leave_the_target_alone, needs=(sequences_are_made,)),
+    Check(sequences_fit_their_prompts, needs=(sequences_are_made,)),
+    Check(sequences_are_of_the_vocabulary, needs=_LEGAL),
+    Check(sequences_name_their_source, needs=_LEGAL),
+    Check(sequences_keep_the_lengths_that_options_promise, needs=_LEGAL),
+    Check(random_choices_come_from_the_step, needs=(sequences_are_made,)),
+    # what is drawn elsewhere differs from call to call, and from row to row
+    Check(the_same_step_gives_the_same_sequences, needs=(*_LEGAL, random_choices_come_from_the_step)),
+    Check(sequences_do_not_depend_on_other_rows, needs=(*_LEGAL, the_same_step_gives_the_same_sequences)),
+]

@@ -15,9 +15,10 @@ from tokenizers.models import WordLevel
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from kdzoo.methods.earlier_names import earlier_name
 from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Sequences
-from kdzoo.methods.source import Kind
+from kdzoo.methods.source import Source
 
 VOCABULARY = 12
 """Tokens of the tables' vocabulary: ``make_tokenizer`` names them."""
@@ -35,8 +36,8 @@ class TableModel:
     def __init__(
         self, seed: int, *, vocabulary: int = VOCABULARY, dtype: torch.dtype = torch.float32, trains: bool
     ) -> None:
-        source = torch.Generator().manual_seed(seed)
-        table = 2 * torch.randn(_STATES, vocabulary, generator=source, dtype=torch.float64)
+        generator = torch.Generator().manual_seed(seed)
+        table = 2 * torch.randn(_STATES, vocabulary, generator=generator, dtype=torch.float64)
         self.table = table.to(dtype).requires_grad_(trains)
 
     def next_logits(self, prompt: int, prefix: Sequence[int]) -> Tensor:
@@ -50,20 +51,21 @@ class TableModel:
 class ConditionedTable:
     """A table model that has read a batch's prompts (here: numbers). Implements `kdzoo.ConditionedModel`."""
 
+    @earlier_name("kind", "source")
     def __init__(
         self,
         model: TableModel,
         prompts: Sequence[int],
         generator: StepGenerator,
         *,
-        kind: Kind,
+        source: Source,
         end: int,
         output_limit: int,
     ) -> None:
         self.model = model
         self._prompts = list(prompts)
         self._generator = generator
-        self._kind = kind
+        self._source = source
         self._end = end
         self._output_limit = output_limit
 
@@ -120,7 +122,7 @@ class ConditionedTable:
                 point = float(uniform[row, len(tokens)]) * float(cumulative[-1])
                 tokens.append(int((cumulative <= point).sum()))
             generated.append(tokens)
-        return Sequences.of(generated, self._kind)
+        return Sequences.of(generated, self._source)
 
 
 class TableStep:
@@ -147,18 +149,20 @@ class TableStep:
         end: int = tokenizer.eos_token_id
         examples = range(len(targets)) if examples is None else examples
         self.generator = StepGenerator(seed, step, examples)
-        self.target = Sequences.of([[*tokens, end] for tokens in targets], Kind.GROUND_TRUTH)
+        self.target = Sequences.of([[*tokens, end] for tokens in targets], Source.GROUND_TRUTH)
         self.student = ConditionedTable(
-            student, examples, self.generator, kind=Kind.STUDENT, end=end, output_limit=output_limit
+            student, examples, self.generator, source=Source.STUDENT, end=end, output_limit=output_limit
         )
         self.teacher = ConditionedTable(
-            teacher, examples, self.generator, kind=Kind.TEACHER, end=end, output_limit=output_limit
+            teacher, examples, self.generator, source=Source.TEACHER, end=end, output_limit=output_limit
         )
         self.tokenizer = tokenizer
         self.progress = progress
         self._teacher_target = None
         if teacher_targets is not None:
-            self._teacher_target = Sequences.of([[*tokens, end] for tokens in teacher_targets], Kind.TEACHER)
+            self._teacher_target = Sequences.of(
+                [[*tokens, end] for tokens in teacher_targets], Source.TEACHER
+            )
         self._training_sequence: Sequences | None = None
 
     @property
@@ -193,17 +197,17 @@ class RandomBatch:
     """Two table models, and random ragged targets; the last one is nothing but the end of sequence."""
 
     def __init__(self, rows: int = 5, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> None:
-        source = random.Random(seed)
+        draws = random.Random(seed)
         self.seed = seed
         self.rows = rows
         self.tokenizer = make_tokenizer()
         self.student = TableModel(2 * seed, dtype=dtype, trains=True)
         self.teacher = TableModel(2 * seed + 1, dtype=dtype, trains=False)
-        self.examples = source.sample(range(1000), rows)
-        lengths = [source.randrange(1, 8) for _ in range(rows - 1)] + [0]
-        self.targets = [[source.randrange(3, VOCABULARY) for _ in range(length)] for length in lengths]
-        lengths = [source.randrange(0, 8) for _ in range(rows)]
-        self.teacher_targets = [[source.randrange(3, VOCABULARY) for _ in range(n)] for n in lengths]
+        self.examples = draws.sample(range(1000), rows)
+        lengths = [draws.randrange(1, 8) for _ in range(rows - 1)] + [0]
+        self.targets = [[draws.randrange(3, VOCABULARY) for _ in range(length)] for length in lengths]
+        lengths = [draws.randrange(0, 8) for _ in range(rows)]
+        self.teacher_targets = [[draws.randrange(3, VOCABULARY) for _ in range(n)] for n in lengths]
 
     def step(
         self,

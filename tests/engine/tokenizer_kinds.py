@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
+from tempfile import TemporaryDirectory
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
@@ -14,7 +16,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from kdzoo.engine.models.tokenizers import train_tokenizer
+from kdzoo.engine.models.tokenizers import load_tokenizer, train_tokenizer
 
 CORPUS = [
     "SELECT name FROM singer WHERE country LIKE '%</s>%' AND age > 12",
@@ -152,3 +154,11 @@ ALL = {**LOSSLESS, "llama3": llama3, "unigram": unigram, "wordpiece": wordpiece}
 
 SPECIAL_WORDS = {"llama3", "unigram", "wordpiece"}
 """Kinds whose vocabulary has special tokens among its words: transformers cannot be told not to find them there."""
+
+
+@cache
+def loaded(kind: str) -> PreTrainedTokenizerBase:
+    """A tokenizer of that kind as a run loads it."""
+    with TemporaryDirectory() as folder:
+        ALL[kind]().save_pretrained(folder)
+        return load_tokenizer(folder)

@@ -187,12 +187,6 @@ class TestHooks:
         hooks = registry.hooks_of(registry.plugin_of(module_of(aux_loss)))
         assert hooks.aux_loss(step=None, options=1) == 2
 
-    def test_the_defaults_score_the_ground_truth_and_add_nothing(self):
-        hooks = registry.hooks_of(registry.plugin_of(module_of()))
-        step = types.SimpleNamespace(target="y")
-        assert hooks.make_training_sequence(step=step, options=None) == "y"
-        assert hooks.aux_loss(step=step, options=None) is None
-
     def test_no_other_method_takes_part(self):
         calls = []
 

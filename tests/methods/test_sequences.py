@@ -1,11 +1,14 @@
 """Batches of ragged sequences: what is scored, and how batches are joined and chosen from."""
 
+import dataclasses
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdzoo.methods.sequences import Kind, ScoredTokens, Sequences
+from kdzoo.methods.sequences import ScoredTokens, Sequences
+from kdzoo.methods.source import Kind, Source
 
 rows = st.lists(st.lists(st.integers(0, 99), max_size=6), min_size=1, max_size=5)
 
@@ -19,50 +22,54 @@ def unpadded(sequences):
 
 @given(rows)
 def test_rows_come_back_without_their_padding(given_rows):
-    sequences = Sequences.of(given_rows, Kind.TEACHER, pad=7)
+    sequences = Sequences.of(given_rows, Source.TEACHER, pad=7)
     assert unpadded(sequences) == given_rows
-    assert sequences.kinds.tolist() == [Kind.TEACHER] * len(given_rows)
-    assert sequences.tokens.dtype == sequences.lengths.dtype == sequences.kinds.dtype == torch.int64
+    assert sequences.sources.tolist() == [Source.TEACHER] * len(given_rows)
+    assert sequences.tokens.dtype == sequences.lengths.dtype == sequences.sources.dtype == torch.int64
 
 
 def test_no_rows_and_empty_rows_are_batches_too():
-    assert Sequences.of([], Kind.STUDENT).tokens.shape == (0, 0)
-    empty = Sequences.of([[], []], Kind.STUDENT)
+    assert Sequences.of([], Source.STUDENT).tokens.shape == (0, 0)
+    empty = Sequences.of([[], []], Source.STUDENT)
     assert empty.tokens.shape == (2, 0)
     assert len(empty.scored) == 0
 
 
 @given(rows)
 def test_all_tokens_of_all_rows_are_scored_in_order(given_rows):
-    sequences = Sequences.of(given_rows, Kind.STUDENT)
+    sequences = Sequences.of(given_rows, Source.STUDENT)
     assert sequences.scored.ids.tolist() == [token for row in given_rows for token in row]
     assert sequences.mask.sum(1).tolist() == [len(row) for row in given_rows]
 
 
 def test_a_padding_id_within_a_sequence_is_scored():
     # padding and end of sequence often share an id; the length says where a sequence ends
-    sequences = Sequences.of([[5, 0], [0, 0, 0], [4]], Kind.GROUND_TRUTH, pad=0)
+    sequences = Sequences.of([[5, 0], [0, 0, 0], [4]], Source.GROUND_TRUTH, pad=0)
     assert sequences.scored.ids.tolist() == [5, 0, 0, 0, 0, 4]
 
 
 def test_scored_tokens_know_the_kind_of_their_row_and_can_be_cut():
     sequences = Sequences(
-        torch.tensor([[1, 2], [3, 0]]), torch.tensor([2, 1]), torch.tensor([Kind.TEACHER, Kind.STUDENT])
+        torch.tensor([[1, 2], [3, 0]]), torch.tensor([2, 1]), torch.tensor([Source.TEACHER, Source.STUDENT])
     )
     scored = sequences.scored
-    assert scored.kinds.tolist() == [Kind.TEACHER, Kind.TEACHER, Kind.STUDENT]
+    assert scored.sources.tolist() == [Source.TEACHER, Source.TEACHER, Source.STUDENT]
     part = scored[1:3]
     assert isinstance(part, ScoredTokens)
-    assert (part.ids.tolist(), part.kinds.tolist(), len(part)) == ([2, 3], [Kind.TEACHER, Kind.STUDENT], 2)
+    assert (part.ids.tolist(), part.sources.tolist(), len(part)) == (
+        [2, 3],
+        [Source.TEACHER, Source.STUDENT],
+        2,
+    )
 
 
 def test_rewriting_keeps_the_lengths_and_names_the_kind():
-    y = Sequences.of([[1, 2, 3], [4]], Kind.GROUND_TRUTH)
-    rewritten = y.rewritten(y.tokens + 10, Kind.IMPERFECT)
+    y = Sequences.of([[1, 2, 3], [4]], Source.GROUND_TRUTH)
+    rewritten = y.rewritten(y.tokens + 10, Source.IMPERFECT)
     assert unpadded(rewritten) == [[11, 12, 13], [14]]
-    assert rewritten.kinds.tolist() == [Kind.IMPERFECT] * 2
+    assert rewritten.sources.tolist() == [Source.IMPERFECT] * 2
     assert unpadded(y) == [[1, 2, 3], [4]]
-    assert y.kinds.tolist() == [Kind.GROUND_TRUTH] * 2
+    assert y.sources.tolist() == [Source.GROUND_TRUTH] * 2
 
 
 @settings(max_examples=50)
@@ -73,10 +80,12 @@ def test_rows_are_chosen_from_one_batch_or_the_other_whatever_their_widths(data)
         st.lists(st.lists(st.integers(0, 99), max_size=9), min_size=len(first), max_size=len(first))
     )
     chosen = data.draw(st.lists(st.booleans(), min_size=len(first), max_size=len(first)))
-    mixed = Sequences.of(first, Kind.STUDENT).where(torch.tensor(chosen), Sequences.of(second, Kind.TEACHER))
+    mixed = Sequences.of(first, Source.STUDENT).where(
+        torch.tensor(chosen), Sequences.of(second, Source.TEACHER)
+    )
     expected = [a if take else b for a, b, take in zip(first, second, chosen, strict=True)]
     assert unpadded(mixed) == expected
-    assert mixed.kinds.tolist() == [Kind.STUDENT if take else Kind.TEACHER for take in chosen]
+    assert mixed.sources.tolist() == [Source.STUDENT if take else Source.TEACHER for take in chosen]
 
 
 @settings(max_examples=50)
@@ -85,23 +94,45 @@ def test_batches_beside_each_other_keep_each_prompt_s_sequences_together(data):
     count = data.draw(st.integers(1, 4))
     batch = st.lists(st.lists(st.integers(0, 99), max_size=5), min_size=count, max_size=count)
     a, b, c = (data.draw(batch) for _ in range(3))
-    both = Sequences.of(a, Kind.TEACHER).beside(Sequences.of(b, Kind.STUDENT))
+    both = Sequences.of(a, Source.TEACHER).beside(Sequences.of(b, Source.STUDENT))
     assert both.per_prompt == 2
     assert unpadded(both) == [row for pair in zip(a, b, strict=True) for row in pair]
-    assert both.kinds.tolist() == [Kind.TEACHER, Kind.STUDENT] * count
-    three = both.beside(Sequences.of(c, Kind.IMPERFECT))
+    assert both.sources.tolist() == [Source.TEACHER, Source.STUDENT] * count
+    three = both.beside(Sequences.of(c, Source.IMPERFECT))
     assert three.per_prompt == 3
     assert unpadded(three) == [row for triple in zip(a, b, c, strict=True) for row in triple]
 
 
 def test_another_device_gets_all_of_it():
-    moved = Sequences.of([[1, 2], [3]], Kind.STUDENT).beside(Sequences.of([[4], []], Kind.TEACHER)).to("meta")
-    assert {moved.tokens.device.type, moved.lengths.device.type, moved.kinds.device.type} == {"meta"}
+    moved = (
+        Sequences.of([[1, 2], [3]], Source.STUDENT).beside(Sequences.of([[4], []], Source.TEACHER)).to("meta")
+    )
+    assert {moved.tokens.device.type, moved.lengths.device.type, moved.sources.device.type} == {"meta"}
     assert moved.per_prompt == 2
 
 
-@pytest.mark.parametrize(
-    ("kind", "code"), [("GROUND_TRUTH", 0), ("IMPERFECT", 1), ("STUDENT", 2), ("TEACHER", 3)]
-)
-def test_the_codes_of_the_kinds_are_fixed(kind, code):
-    assert Kind[kind] == code
+class TestEarlierNames:
+    """What was written when a source was called a kind works on."""
+
+    def test_sources_are_read_as_kinds(self):
+        y = Sequences.of([[1, 2], [3]], Kind.STUDENT)
+        assert y.kinds is y.sources
+        scored = y.scored
+        assert scored.kinds is scored.sources
+
+    def test_sources_are_given_as_kinds(self):
+        tokens, lengths, kinds = torch.tensor([[1, 2]]), torch.tensor([2]), torch.tensor([Kind.TEACHER])
+        assert Sequences(tokens, lengths, kinds, 1).sources is kinds
+        assert Sequences(tokens=tokens, lengths=lengths, kinds=kinds).sources is kinds
+        assert ScoredTokens(ids=tokens[0], kinds=kinds).sources is kinds
+        assert Sequences.of([[1]], kind=Kind.TEACHER).sources.tolist() == [Source.TEACHER]
+        rewritten = Sequences.of([[1]], Kind.TEACHER).rewritten(tokens[:, :1], kind=Kind.IMPERFECT)
+        assert rewritten.sources.tolist() == [Source.IMPERFECT]
+
+    @pytest.mark.parametrize("name", ["kinds", "sources"])
+    def test_either_is_replaced(self, name):
+        y = Sequences.of([[1, 2], [3]], Source.STUDENT)
+        changed = torch.tensor([Source.TEACHER, Source.IMPERFECT])
+        replaced = dataclasses.replace(y, **{name: changed})
+        assert replaced.sources is changed
+        assert replaced.tokens is y.tokens

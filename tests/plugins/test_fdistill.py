@@ -1,11 +1,12 @@
-"""f-distill: which sequences each divergence is taken on, and how the two kinds are mixed."""
+"""f-distill: which sequences each divergence is taken on, and how the two sources are mixed."""
 
 import pytest
 import torch
 from pydantic import ValidationError
 
 from kdzoo import divergences
-from kdzoo.methods.sequences import Kind, ScoredTokens
+from kdzoo.methods.sequences import ScoredTokens
+from kdzoo.methods.source import Source
 from kdzoo.testing import check_method
 
 TARGETS = [[3, 4], [5], [], [6, 7, 8]]
@@ -26,7 +27,7 @@ class TestSequences:
 
     def test_rkl_takes_the_student_s_and_needs_no_others(self, hooks, make_step):
         fdistill = hooks("fdistill", divergence="rkl")
-        assert set(fdistill.sequences(make_step(TARGETS)).kinds.tolist()) == {Kind.STUDENT}
+        assert set(fdistill.sequences(make_step(TARGETS)).sources.tolist()) == {Source.STUDENT}
         assert not fdistill.options.needs_teacher_target
 
     @pytest.mark.parametrize("divergence", ["tvd", "kl", "js"])
@@ -37,30 +38,30 @@ class TestSequences:
     def test_half_of_the_examples_are_each_kind(self, hooks, make_step, divergence):
         fdistill = hooks("fdistill", divergence=divergence)
         steps = [make_step(TARGETS, teacher_targets=OF_TEACHER, step=number) for number in range(100)]
-        kinds = torch.stack([fdistill.sequences(step).kinds for step in steps])
-        online = (kinds == Kind.STUDENT).float()
-        assert set(kinds.flatten().tolist()) == {Kind.STUDENT, Kind.TEACHER}
+        sources = torch.stack([fdistill.sequences(step).sources for step in steps])
+        online = (sources == Source.STUDENT).float()
+        assert set(sources.flatten().tolist()) == {Source.STUDENT, Source.TEACHER}
         assert abs(online.mean().item() - 0.5) < 5 * (0.25 / 400) ** 0.5
-        assert len(kinds.unique(dim=0)) > 2  # chosen per example, not per batch
+        assert len(sources.unique(dim=0)) > 2  # chosen per example, not per batch
 
     def test_a_row_is_the_teacher_s_or_what_the_student_generates_for_it(self, hooks, make_step):
         step = make_step(TARGETS, teacher_targets=OF_TEACHER, step=1)
         fdistill = hooks("fdistill", temperature=0.01)
-        rows, kinds = fdistill.rows(step), step.training_sequence.kinds.tolist()
-        assert set(kinds) == {Kind.STUDENT, Kind.TEACHER}
+        rows, sources = fdistill.rows(step), step.training_sequence.sources.tolist()
+        assert set(sources) == {Source.STUDENT, Source.TEACHER}
         other = make_step(TARGETS, teacher_targets=OF_TEACHER, step=1)
         other.generator.per_row(1)  # the decision comes first
         generated = other.student.generate(temperature=0.01)
-        for i, (row, kind) in enumerate(zip(rows, kinds, strict=True)):
+        for i, (row, source) in enumerate(zip(rows, sources, strict=True)):
             own = generated.tokens[i, : generated.lengths[i]].tolist()
-            assert row == (own if kind == Kind.STUDENT else OF_TEACHER_WITH_END[i])
+            assert row == (own if source == Source.STUDENT else OF_TEACHER_WITH_END[i])
 
     @pytest.mark.parametrize("divergence", ["tvd", "js"])
     def test_both_gives_every_example_one_of_each(self, hooks, make_step, divergence):
         step = make_step(TARGETS, teacher_targets=OF_TEACHER)
         rows = hooks("fdistill", divergence=divergence, mix="both").rows(step)
         assert step.training_sequence.per_prompt == 2
-        assert step.training_sequence.kinds.tolist() == [Kind.TEACHER, Kind.STUDENT] * len(TARGETS)
+        assert step.training_sequence.sources.tolist() == [Source.TEACHER, Source.STUDENT] * len(TARGETS)
         assert rows[::2] == OF_TEACHER_WITH_END
 
     def test_only_the_rows_that_need_it_are_generated(self, hooks, make_step, monkeypatch):
@@ -72,13 +73,13 @@ class TestSequences:
             "generate",
             lambda **settings: asked.append(settings["rows"]) or generate(**settings),
         )
-        kinds = hooks("fdistill").sequences(step).kinds
+        sources = hooks("fdistill").sequences(step).sources
         (rows,) = asked
-        assert torch.equal(rows, kinds == Kind.STUDENT)
+        assert torch.equal(rows, sources == Source.STUDENT)
 
 
 class TestDivergence:
-    tokens = ScoredTokens(torch.arange(6), torch.tensor([Kind.TEACHER, Kind.STUDENT] * 3))
+    tokens = ScoredTokens(torch.arange(6), torch.tensor([Source.TEACHER, Source.STUDENT] * 3))
 
     @pytest.mark.parametrize(
         ("name", "expected"),

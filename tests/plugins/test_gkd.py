@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from kdzoo import divergences
-from kdzoo.methods.sequences import Kind
+from kdzoo.methods.source import Source
 from kdzoo.testing import check_method
 
 TARGETS = [[3, 4, 5, 6], [7], []]
@@ -32,7 +32,7 @@ class TestLambda:
         gkd = hooks("gkd")
         assert gkd.options.lambda_ == 1
         for number in range(20):
-            assert set(gkd.sequences(make_step(TARGETS, step=number)).kinds.tolist()) == {Kind.STUDENT}
+            assert set(gkd.sequences(make_step(TARGETS, step=number)).sources.tolist()) == {Source.STUDENT}
 
     def test_none_is_at_0(self, hooks, make_step):
         gkd = hooks("gkd", **{"lambda": 0})
@@ -42,9 +42,11 @@ class TestLambda:
 
     def test_a_batch_is_decided_as_one(self, hooks, make_step):
         gkd = hooks("gkd", **{"lambda": 0.3})
-        kinds = [set(gkd.sequences(make_step(TARGETS, step=number)).kinds.tolist()) for number in range(300)]
-        assert all(len(kind) == 1 for kind in kinds)
-        on_policy = sum(kind == {Kind.STUDENT} for kind in kinds) / 300
+        sources = [
+            set(gkd.sequences(make_step(TARGETS, step=number)).sources.tolist()) for number in range(300)
+        ]
+        assert all(len(source) == 1 for source in sources)
+        on_policy = sum(source == {Source.STUDENT} for source in sources) / 300
         assert abs(on_policy - 0.3) < 5 * (0.3 * 0.7 / 300) ** 0.5
 
     def test_recipes_write_lambda_and_python_lambda_(self, hooks):
@@ -65,7 +67,7 @@ class TestTeacherGenerated:
         gkd = hooks("gkd", **{"lambda": 0}, seq_kd=True)
         step = make_step(TARGETS, teacher_targets=OF_TEACHER)
         assert gkd.rows(step) == [[*row, 2] for row in OF_TEACHER]
-        assert set(step.training_sequence.kinds.tolist()) == {Kind.TEACHER}
+        assert set(step.training_sequence.sources.tolist()) == {Source.TEACHER}
 
     @pytest.mark.parametrize(
         ("share", "seq_kd", "needed"), [(0.5, True, True), (1, True, False), (0.5, False, False)]

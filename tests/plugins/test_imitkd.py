@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from kdzoo import divergences
-from kdzoo.methods.sequences import Kind
+from kdzoo.methods.source import Source
 from kdzoo.testing import check_method
 
 TARGETS = [[3, 4, 5, 6], [7], [], [8, 9]]
@@ -39,21 +39,21 @@ def test_the_probability_of_the_ground_truth_follows_its_schedule(hooks, options
 @pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
 def test_each_example_is_chosen_by_itself(hooks, make_step, probability):
     imitkd = hooks("imitkd", constant=probability)
-    kinds = torch.cat([imitkd.sequences(make_step(TARGETS, step=n)).kinds for n in range(100)])
-    truths = (kinds == Kind.GROUND_TRUTH).float().mean().item()
+    sources = torch.cat([imitkd.sequences(make_step(TARGETS, step=n)).sources for n in range(100)])
+    truths = (sources == Source.GROUND_TRUTH).float().mean().item()
     # 400 draws: five standard deviations, and none at the ends
     assert abs(truths - probability) <= 5 * (probability * (1 - probability) / 400) ** 0.5
-    assert set(kinds.tolist()) <= {Kind.GROUND_TRUTH, Kind.STUDENT}
+    assert set(sources.tolist()) <= {Source.GROUND_TRUTH, Source.STUDENT}
 
 
 def test_a_row_is_its_ground_truth_or_what_the_student_generates_for_it(hooks, make_step):
     generated = hooks("imitkd", constant=0).rows(make_step(TARGETS, step=1))
     step = make_step(TARGETS, step=1)
     imitkd = hooks("imitkd")
-    rows, kinds = imitkd.rows(step), step.training_sequence.kinds.tolist()
-    assert set(kinds) == {Kind.GROUND_TRUTH, Kind.STUDENT}
-    for row, kind, own, target in zip(rows, kinds, generated, TARGETS, strict=True):
-        assert row == ([*target, 2] if kind == Kind.GROUND_TRUTH else own)
+    rows, sources = imitkd.rows(step), step.training_sequence.sources.tolist()
+    assert set(sources) == {Source.GROUND_TRUTH, Source.STUDENT}
+    for row, source, own, target in zip(rows, sources, generated, TARGETS, strict=True):
+        assert row == ([*target, 2] if source == Source.GROUND_TRUTH else own)
 
 
 def test_only_the_rows_that_need_it_are_generated(hooks, make_step, monkeypatch):
@@ -63,10 +63,10 @@ def test_only_the_rows_that_need_it_are_generated(hooks, make_step, monkeypatch)
     monkeypatch.setattr(
         step.student, "generate", lambda **settings: asked.append(settings) or generate(**settings)
     )
-    kinds = hooks("imitkd", temperature=0.7).sequences(step).kinds
+    sources = hooks("imitkd", temperature=0.7).sequences(step).sources
     (settings,) = asked
-    assert set(kinds.tolist()) == {Kind.GROUND_TRUTH, Kind.STUDENT}
-    assert torch.equal(settings["rows"], kinds == Kind.STUDENT)
+    assert set(sources.tolist()) == {Source.GROUND_TRUTH, Source.STUDENT}
+    assert torch.equal(settings["rows"], sources == Source.STUDENT)
     assert settings["temperature"] == 0.7
 
 

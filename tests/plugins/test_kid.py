@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from kdzoo import divergences
 from kdzoo.errors import UserError
-from kdzoo.methods.sequences import Kind, Sequences
+from kdzoo.methods.sequences import Sequences
+from kdzoo.methods.source import Source
 from kdzoo.testing import VOCABULARY, TableModel, TableStep, check_method, make_tokenizer
 
 MASK, END = 1, 2  # <s> and </s> of the tests' tokenizer
@@ -104,7 +105,7 @@ class TestByHand:
         for rewrite in ("predict", "mask_only"):
             step = self.step(make_step, self.neighbours)
             sequences = hooks("kid", alpha=0.4, rewrite=rewrite).sequences(step)
-            assert sequences.kinds.tolist() == [Kind.IMPERFECT] * 2
+            assert sequences.sources.tolist() == [Source.IMPERFECT] * 2
             assert torch.equal(sequences.lengths, step.target.lengths)
 
     def test_without_rewriting_it_is_the_ground_truth(self, hooks, make_step):
@@ -175,13 +176,13 @@ class TestEndOfSequence:
 
     def test_a_target_that_was_cut_has_none_to_spare(self):
         step = step_of([1, 1])
-        step.target = Sequences.of([[3, 4, 5], [6, END]], Kind.GROUND_TRUTH)
+        step.target = Sequences.of([[3, 4, 5], [6, END]], Source.GROUND_TRUTH)
         assert chosen_positions(step, alpha=1) == [[0, 1, 2], [0]]
 
     def test_only_the_last_token_counts_as_one(self):
         # where a tokenizer's end of sequence is also an ordinary separator
         step = step_of([1])
-        step.target = Sequences.of([[3, END, 5, END]], Kind.GROUND_TRUTH)
+        step.target = Sequences.of([[3, END, 5, END]], Source.GROUND_TRUTH)
         assert chosen_positions(step, alpha=1) == [[0, 1, 2]]
 
 

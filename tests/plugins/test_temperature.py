@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 
 from kdzoo.methods import registry
-from kdzoo.methods.sequences import Kind
+from kdzoo.methods.source import Source
 
 TARGETS = [[3, 4, 5, 6], [7], [], [8, 9]]
 # options under which every sequence is the student's
@@ -30,7 +30,7 @@ class TestTemperature:
             for position, token in enumerate(row):
                 table_row = step.student.model.next_logits(prompt, row[:position])
                 assert token == int(table_row.argmax())
-        assert set(step.training_sequence.kinds.tolist()) == {Kind.STUDENT}
+        assert set(step.training_sequence.sources.tolist()) == {Source.STUDENT}
 
     @pytest.mark.parametrize("wrong", [1e-38, 0.0099, -1, 101, float("nan"), float("inf")])
     def test_what_is_out_of_range_is_an_error(self, hooks, method, wrong):

@@ -119,25 +119,6 @@ class TestEnds:
     def ids(self, tokenizer, *names):
         return tokenizer.convert_tokens_to_ids(list(names))
 
-    def test_they_are_those_of_all_models_the_tokenizer_s_first(self, make_model, tokenizer):
-        text, turn = self.ids(tokenizer, "<|endoftext|>", "<|im_end|>")
-        assert text < turn
-        one, both = self.model(make_model, tokenizer, text), self.model(make_model, tokenizer, [turn, text])
-        assert end_ids(tokenizer) == (turn,)
-        assert (
-            end_ids(tokenizer, one)
-            == end_ids(tokenizer, both)
-            == end_ids(tokenizer, one, both)
-            == (turn, text)
-        )
-        assert end_ids(tokenizer, self.model(make_model, tokenizer, None)) == (turn,)
-        assert end_ids(tokenizer, add_lora(one, Lora(2, 4), 0)) == (turn, text)
-
-    def test_what_can_stand_in_a_text_is_no_end(self, make_model, tokenizer):
-        # a default of the architecture, and an id that the tokenizer does not have
-        (turn,) = self.ids(tokenizer, "<|im_end|>")
-        assert end_ids(tokenizer, self.model(make_model, tokenizer, [2, 50256])) == (turn,)
-
     @pytest.mark.parametrize("lora", [False, True])
     def test_they_are_saved_with_the_model_and_nothing_else_is_in_force(
         self, make_model, tokenizer, tmp_path, lora

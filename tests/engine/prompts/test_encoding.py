@@ -8,10 +8,11 @@ import pytest
 import tokenizer_kinds
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from texts_with_special_tokens import ANY, SPELLED
+from tokenizer_kinds import loaded
 from transformers import AutoTokenizer, BatchEncoding
 
-from kdzoo.engine.models.plain_text import special_tokens, text_ids
-from kdzoo.engine.models.tokenizers import load_tokenizer
+from kdzoo.engine.models.plain_text import text_ids
 from kdzoo.engine.prompts.encoding import (
     Text,
     count_prompt_tokens,
@@ -22,25 +23,6 @@ from kdzoo.engine.prompts.encoding import (
     prompt_ids,
 )
 
-SPELLED = [
-    "</s>",
-    "<s>",
-    "<unk>",
-    "<pad>",
-    "<|im_end|>",
-    "<|im_start|>",
-    "<|endoftext|>",
-    "[SEP]",
-    "[CLS]",
-    "[UNK]",
-]
-WORDS = st.sampled_from(
-    ["SELECT", " ", "  ", "'%", "%'", "name", "\n", "x", "<tool_call>", "</", "s>", "<|", *SPELLED]
-)
-ASCII = st.lists(
-    st.one_of(WORDS, st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=4)), max_size=8
-)
-ANY = st.lists(st.one_of(WORDS, st.text(st.characters(exclude_categories=["Cs"]), max_size=4)), max_size=8)
 PROMPTS = [
     "",
     "a",
@@ -54,14 +36,6 @@ PROMPTS = [
 
 
 @cache
-def loaded(kind):
-    """A tokenizer of that kind as a run loads it."""
-    with TemporaryDirectory() as folder:
-        tokenizer_kinds.ALL[kind]().save_pretrained(folder)
-        return load_tokenizer(folder)
-
-
-@cache
 def saved_again(kind):
     """The same as a run leaves it, read by plain transformers."""
     with TemporaryDirectory() as folder:
@@ -70,46 +44,9 @@ def saved_again(kind):
 
 
 kinds = pytest.mark.parametrize("kind", tokenizer_kinds.ALL)
-lossless = pytest.mark.parametrize("kind", tokenizer_kinds.LOSSLESS)
 
 
 class TestDataArePlainText:
-    @lossless
-    @settings(deadline=None, max_examples=40)
-    @given(parts=ANY)
-    def test_every_text_comes_back_as_it_was(self, kind, parts):
-        text, tokenizer = "".join(parts), loaded(kind)
-        ids = text_ids(tokenizer, text)
-        back = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        assert back == (text.removeprefix(" ") if kind.startswith("llama2") else text)
-
-    @kinds
-    @settings(deadline=None, max_examples=40)
-    @given(parts=ASCII)
-    def test_none_of_it_is_a_special_token(self, kind, parts):
-        text, tokenizer = "".join(parts), loaded(kind)
-        ids = text_ids(tokenizer, text)
-        assert not special_tokens(tokenizer).keys() & {*ids}
-        # white space may be folded, and WordPiece puts some between words, but no character is lost
-        assert "".join(decode(tokenizer, ids).split()) == "".join(text.split())
-
-    @kinds
-    @pytest.mark.parametrize("text", ["SELECT name FROM singer", "a  b", "x = '%?%'", "", "<tool_call>"])
-    def test_a_text_that_spells_none_is_encoded_as_ever(self, kind, text):
-        tokenizer = tokenizer_kinds.ALL[kind]()
-        assert text_ids(tokenizer, text) == tokenizer.encode(text, add_special_tokens=False)
-
-    @kinds
-    def test_what_the_vocabulary_lacks_is_unknown_and_not_what_spells_that(self, kind):
-        tokenizer = loaded(kind)
-        unknown = text_ids(tokenizer, "\N{MUSICAL SYMBOL G CLEF}").count(tokenizer.unk_token_id)
-        text = f"a {tokenizer.unk_token} \N{MUSICAL SYMBOL G CLEF}"
-        assert text_ids(tokenizer, text).count(tokenizer.unk_token_id) == unknown
-        assert (
-            "".join(decode(tokenizer, text_ids(tokenizer, f"a {tokenizer.unk_token}")).split())
-            == f"a{tokenizer.unk_token}"
-        )
-
     @kinds
     @pytest.mark.parametrize("target", ["SELECT 1", "LIKE '%</s>%'", "x = '<|im_end|>' AND y = '[SEP]'", ""])
     def test_a_target_has_one_end_and_is_whole(self, kind, target):

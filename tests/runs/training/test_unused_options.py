@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from kdzoo.methods import registry
-from kdzoo.methods.used_options import watched
 from kdzoo.runs.training.unused_options import UnusedOptions
 
 
@@ -38,20 +37,3 @@ def test_defaults_and_what_is_read_are_not_spoken_of(options: dict[str, float]) 
     assert (
         unused("gkd", {"beta"} if options == {"beta": 0.3} else set(), **options).after(10, last=True) is None
     )
-
-
-class TestWatching:
-    def test_what_is_read_is_noted_and_the_values_are_the_same(self) -> None:
-        options, read = watched(registry.find("imitkd").method.options(base=7))
-        assert read == set()
-        assert options.ground_truth_probability(0.5) == 0.5  # type: ignore[attr-defined]
-        assert read == {"schedule", "constant"}
-        assert isinstance(options, registry.find("imitkd").method.options)
-        assert options.model_dump()["base"] == 7
-        assert read == set(type(options).model_fields)
-
-    def test_options_that_are_watched_twice_are_noted_apart(self) -> None:
-        given = registry.find("gkd").method.options()
-        (first, of_first), (_, of_second) = watched(given), watched(given)
-        assert first.beta == 0.5  # type: ignore[attr-defined]
-        assert (of_first, of_second) == ({"beta"}, set())

@@ -1,0 +1,78 @@
+"""Options as every method has them, and a method's description."""
+
+import dataclasses
+import math
+
+import pytest
+from pydantic import Field, ValidationError
+
+from kdzoo import Method, Options, StepCost, Temperature, WeightedOptions
+
+
+class Sampling(Options):
+    temperature: Temperature = 1.0
+    limit: float = Field(math.inf, ge=0)
+
+
+class TestOptions:
+    def test_an_unknown_name_is_an_error(self):
+        with pytest.raises(ValidationError, match="temperatur\\n"):
+            Sampling(temperatur=1)
+
+    def test_they_do_not_change(self):
+        with pytest.raises(ValidationError, match="frozen"):
+            Sampling().temperature = 2
+
+    @pytest.mark.parametrize("limit", [math.inf, 0.0, 1e300, 5e-324])
+    def test_every_number_survives_being_written_as_json(self, limit):
+        given = Sampling(limit=limit)
+        assert Sampling.model_validate_json(given.model_dump_json()) == given
+        assert Sampling.model_validate(given.model_dump(mode="json")) == given
+
+    def test_nothing_is_asked_of_the_core_unless_a_method_says_so(self):
+        options = Options()
+        assert not options.needs_teacher_target
+        assert not options.scores_target
+        assert not options.keeps_target_lengths
+
+
+class TestTemperature:
+    @pytest.mark.parametrize("right", [0, 0.01, 1, 100])
+    def test_it_is_0_or_from_a_hundredth_to_a_hundred(self, right):
+        assert Sampling(temperature=right).temperature == right
+
+    @pytest.mark.parametrize("wrong", [-0.01, 0.0099, 5e-324, 100.1, math.inf, math.nan])
+    def test_all_else_is_refused(self, wrong):
+        with pytest.raises(ValidationError, match="temperature"):
+            Sampling(temperature=wrong)
+
+    def test_what_is_too_cold_is_told_what_to_say(self):
+        with pytest.raises(ValidationError, match=r"must be 0, which is greedy, or at least 0\.01"):
+            Sampling(temperature=0.001)
+
+
+class TestWeightedOptions:
+    def test_both_terms_count_alike_unless_weights_are_given(self):
+        assert (WeightedOptions().kd_weight, WeightedOptions().mle_weight) == (1, 1)
+        assert WeightedOptions(kd_weight=0).mle_weight == 1
+
+    @pytest.mark.parametrize("name", ["kd_weight", "mle_weight"])
+    @pytest.mark.parametrize("wrong", [-1e-9, math.inf, math.nan, "heavy"])
+    def test_a_weight_is_a_finite_number_from_0(self, name, wrong):
+        with pytest.raises(ValidationError, match=name):
+            WeightedOptions(**{name: wrong})
+
+
+class TestMethod:
+    def test_it_uses_a_teacher_and_has_no_options_unless_it_says_otherwise(self):
+        method = Method("mine", "s", "-", "-", "-", "-", StepCost())
+        assert method.uses_teacher
+        assert method.options is Options
+        assert Options.model_fields == {}
+
+    def test_a_step_costs_a_pass_of_each_model_unless_told_otherwise(self):
+        assert dataclasses.astuple(StepCost()) == (1, 0, 1, 0)
+
+    def test_a_description_does_not_change(self):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            Method("mine", "s", "-", "-", "-", "-", StepCost()).name = "yours"

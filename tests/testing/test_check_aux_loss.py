@@ -1,0 +1,48 @@
+"""An auxiliary loss that breaks a rule is told of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from broken_methods import breaks, divergence
+
+
+class TestAuxLoss:
+    def check(self, loss: Callable[[Any], Any], by: str, words: str) -> None:
+        def aux_loss(step: Any) -> Any:
+            return loss(step)
+
+        breaks(divergence, aux_loss, by=by, words=words)
+
+    def test_it_must_be_a_tensor_or_none(self) -> None:
+        self.check(lambda step: 0.5, "aux_loss_gives_a_tensor_or_none", "must give a tensor or None, not 0.5")
+
+    def test_it_must_be_one_number(self) -> None:
+        self.check(
+            lambda step: step.student.logits(step.target)[:, 0, 0],
+            "aux_loss_is_one_number",
+            "must give one number, not [5]",
+        )
+
+    def test_it_must_be_finite(self) -> None:
+        self.check(
+            lambda step: step.student.cross_entropy(step.target) * float("nan"),
+            "aux_loss_is_finite",
+            "aux_loss gave nan",
+        )
+
+    @pytest.mark.parametrize("model", ["student", "teacher"])
+    def test_it_must_train_the_student(self, model: str) -> None:
+        def loss(step: Any) -> torch.Tensor:
+            return getattr(step, model).cross_entropy(step.target).detach()
+
+        self.check(loss, "aux_loss_trains_the_student", "aux_loss gives the student no gradient")
+
+    def test_it_must_be_a_mean_over_the_target_s_tokens(self) -> None:
+        def sum_of_tokens(step: Any) -> torch.Tensor:
+            return step.student.cross_entropy(step.target) * step.target.lengths.sum()
+
+        self.check(sum_of_tokens, "aux_loss_adds_up", "the aux_loss of a split batch")

@@ -1,0 +1,90 @@
+"""A method that does not describe itself as it should is told so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import heavy_method
+import pytest
+import torch
+from broken_methods import aux_loss, breaks, described, divergence, failures, module
+from pydantic import BaseModel
+
+from kdzoo import Options, Sequences, StepCost
+
+READ = "plugin_can_be_read"
+COMPLETE = "description_is_complete"
+
+
+class TestDescription:
+    @pytest.mark.parametrize(
+        ("changes", "by", "words"),
+        [
+            ({"summary": " "}, COMPLETE, "Method.summary is empty"),
+            ({"paper": None}, COMPLETE, "Method.paper must be a text, not None"),
+            ({"cost": StepCost(generation=-1)}, COMPLETE, "cost.generation is negative"),
+            ({"options": BaseModel}, READ, "options must derive from kdzoo.Options"),
+        ],
+    )
+    def test_every_part_must_be_there(self, changes: dict[str, Any], by: str, words: str) -> None:
+        breaks(divergence, method=described(**changes), by=by, words=words)
+
+    def test_everything_that_is_missing_is_told_at_once(self) -> None:
+        method = described(summary="", paper="", cost=StepCost(teacher=-1))
+        words = "Method.summary is empty; Method.paper is empty; mine: cost.teacher is negative"
+        breaks(divergence, method=method, by=COMPLETE, words=words)
+
+    def test_it_must_be_a_method(self) -> None:
+        breaks(divergence, method="mine", by=READ, words="must give a kdzoo.Method, not 'mine'")
+
+    def test_it_must_not_import_torch(self) -> None:
+        found = failures(heavy_method, zero_at_teacher=False)
+        assert list(found) == ["description_needs_no_torch"]
+        assert "heavy_method imports torch before a hook needs it" in found["description_needs_no_torch"]
+
+    def test_a_method_without_a_teacher_has_no_use_for_a_divergence(self) -> None:
+        breaks(
+            divergence,
+            method=described(uses_teacher=False),
+            by="teacher_is_declared",
+            words="a divergence needs uses_teacher=True",
+        )
+
+    def test_nor_for_a_teacher_s_generations(self) -> None:
+        class Greedy(Options):
+            @property
+            def needs_teacher_target(self) -> bool:
+                return True
+
+        method = described(uses_teacher=False, options=Greedy)
+        breaks(
+            aux_loss, method=method, by="teacher_is_declared", words="teacher targets need uses_teacher=True"
+        )
+
+
+class TestHooks:
+    def test_an_argument_that_does_not_exist(self) -> None:
+        def divergence(student_logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            return student_logits.sum(-1) + labels
+
+        breaks(divergence, by=READ, words="labels")
+
+    def test_a_function_that_looks_like_a_hook_and_is_not_marked(self) -> None:
+        made = module(aux_loss)
+        made.divergence = lambda student_logits: student_logits.sum(-1)
+        found = failures(made)
+        assert list(found) == ["hooks_are_marked"]
+        assert "divergence is not marked with @kdzoo.hookimpl" in found["hooks_are_marked"]
+
+    def test_all_that_are_not_marked_are_named(self) -> None:
+        made = module(divergence)
+        made.make_training_sequence = made.aux_loss = lambda step: step.target
+        assert list(failures(made).values()) == [
+            "mine: make_training_sequence and aux_loss are not marked with @kdzoo.hookimpl, and would never be called"
+        ]
+
+    def test_nothing_to_learn_from(self) -> None:
+        def make_training_sequence(step: Any) -> Sequences:
+            return step.target
+
+        breaks(make_training_sequence, by="there_is_a_loss", words="neither a divergence nor an aux_loss")
