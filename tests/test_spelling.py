@@ -10,7 +10,7 @@ NAMES = ["alpha", "Beta", "gamma"]
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"), [("alhpa", "alpha"), ("ALPHA", "alpha"), ("beta", "Beta"), ("delta", None), ("", None)]
+    ("name", "meant"), [("alhpa", "alpha"), ("ALPHA", "alpha"), ("beta", "Beta"), ("xyz", None), ("", None)]
 )
 def test_the_nearest_name_whatever_its_case(name: str, meant: str | None) -> None:
     assert nearest(name, NAMES) == meant
