@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, get_args
@@ -12,6 +12,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from kdzoo.errors import UserError
+from kdzoo.files import read_text
 from kdzoo.methods import registry
 from kdzoo.recipe import paths
 from kdzoo.recipe.checks import check_keys, check_table, names_of, one_of, shown
@@ -20,9 +21,9 @@ from kdzoo.recipe.lines import Key, find_lines
 from kdzoo.recipe.overrides import apply_override
 from kdzoo.recipe.problems import Problems
 from kdzoo.recipe.schema import Origin, Recipe, RecipeHead
-from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, all_options
+from kdzoo.recipe.stages import STAGES, FinetuneStage, all_options
 from kdzoo.recipe.tables import EvaluationTable, ModelConfig, TokenizerConfig, Training
-from kdzoo.spelling import hint, nearest
+from kdzoo.spelling import did_you_mean, hint, nearest
 from kdzoo.tasks.config import DataConfig
 
 _TABLES: dict[str, type[BaseModel]] = {
@@ -31,11 +32,6 @@ _TABLES: dict[str, type[BaseModel]] = {
     "student": ModelConfig,
     "training": Training,
     "evaluation": EvaluationTable,
-}
-_STAGES: dict[str, type[BaseModel]] = {
-    "finetune": FinetuneStage,
-    "distill": DistillStage,
-    "evaluate": EvaluateStage,
 }
 # Keys that some look for in a table, and how they are written where they belong.
 _OF_ALL_STAGES = {key: f"{key} before the first table, for all stages" for key in ("seed", "threads")}
@@ -51,7 +47,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         UserError: the file cannot be read or anything in it is wrong; one line for each problem.
     """
     path = Path(path)
-    text = _read(path)
+    text = read_text(path, "recipe")
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -82,21 +78,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         check_combinations(recipe, problems)
     problems.raise_if_any()
     assert recipe is not None  # otherwise there were problems
-    return recipe.read_from(origin)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such recipe") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: is a folder, not a recipe") from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}:{line}: not UTF-8 text (byte {error.start} of the file)") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    return recipe.with_origin(origin)
 
 
 def _name_stages(content: dict[str, Any]) -> None:
@@ -156,24 +138,20 @@ def _checked_data(table: Any, problems: Problems) -> BaseModel | None:
         problems.add(("data",), f"is missing; add a [data] table{example}")
     elif not isinstance(table, dict):
         problems.add(("data",), f"must be a table, not {shown(table)}")
-    elif (model := _of_kind(table, _DATA, ("data",), problems)) is not None:
-        return check_table(model, table, ("data",), problems)
+    elif (kind := _kind_of(table, _DATA, ("data",), problems)) is not None:
+        return check_table(_DATA[kind], table, ("data",), problems)
     return None
 
 
-def _of_kind(
-    table: dict[str, Any], kinds: dict[str, type[BaseModel]], at: Key, problems: Problems
-) -> type[BaseModel] | None:
+def _kind_of(table: dict[str, Any], kinds: Collection[str], at: Key, problems: Problems) -> str | None:
     kind = table.get("kind")
     if isinstance(kind, str) and kind in kinds:
-        return kinds[kind]
+        return kind
     allowed = one_of(list(kinds))
     if kind is None:
         problems.add((*at, "kind"), f"is missing; it is {allowed}")
     else:
-        near = hint(kind, kinds) if isinstance(kind, str) else ""
-        near = near if "did you mean" in near else ""
-        problems.add((*at, "kind"), f"must be {allowed}, not {shown(kind)}{near}")
+        problems.add((*at, "kind"), f"must be {allowed}, not {shown(kind)}{did_you_mean(kind, kinds)}")
     return None
 
 
@@ -194,18 +172,17 @@ def _checked_stage(stage: Any, at: Key, problems: Problems) -> BaseModel | None:
     if not isinstance(stage, dict):
         problems.add(at, f"must be a table, not {shown(stage)}")
         return None
-    model = _of_kind(stage, _STAGES, at, problems)
-    if model is None:
+    kind = _kind_of(stage, STAGES, at, problems)
+    if kind is None:
         return None
+    model = STAGES[kind]
     stage = dict(stage)
-    if model is DistillStage:
-        stage.setdefault("name", stage["kind"])  # named after its method, which is missing or no name
-    if model is EvaluateStage:
-        elsewhere = {name: f"evaluation.{name}" for name in EvaluationTable.model_fields}
-        _check_part(EvaluationTable, stage, "evaluation", at, problems)
-    else:
-        elsewhere = {name: f"training.{name}" for name in Training.model_fields}
-        _check_part(Training, stage, "training", at, problems)
+    stage.setdefault(
+        "name", stage["kind"]
+    )  # a distill stage is named after its method, which is missing or no name
+    elsewhere = {name: f"{model.table}.{name}" for name in model.table_model.model_fields}
+    _check_part(model.table_model, stage, model.table, at, problems)
+    if "method" in model.model_fields:
         options = _check_method(stage, at, problems)
         elsewhere |= {name: f"options.{name}" for name in names_of(options)}
     return check_table(model, stage, at, problems, elsewhere=elsewhere | _OF_ALL_STAGES)
@@ -219,7 +196,7 @@ def _check_part(model: type[BaseModel], stage: dict[str, Any], key: str, at: Key
 
 def _check_method(stage: dict[str, Any], at: Key, problems: Problems) -> type[BaseModel] | None:
     """Check that the method is installed and its options are right; wrong ones are taken out of the stage."""
-    default = _STAGES["finetune"].model_fields["method"].default
+    default = FinetuneStage.model_fields["method"].default
     method = stage.get("method", default if stage["kind"] == "finetune" else None)
     if not isinstance(method, str):
         return None  # the stage's own model says what is wrong with it

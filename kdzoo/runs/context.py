@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import peft
 import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -14,8 +15,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from kdzoo.engine.models.adapter_folder import is_adapter
 from kdzoo.engine.models.end_tokens import end_ids
 from kdzoo.engine.models.loading import (
-    Lora,
-    ModelSource,
     add_lora,
     build_model,
     load_pretrained,
@@ -27,7 +26,7 @@ from kdzoo.engine.prompts.encoding import count_prompt_tokens
 from kdzoo.errors import UserError
 from kdzoo.files import new_folder
 from kdzoo.recipe import ModelConfig, Recipe
-from kdzoo.recipe.tables import LoraConfig
+from kdzoo.recipe.tables import LoraConfig, Role
 from kdzoo.report.progress import Reporter
 from kdzoo.runs.interruption import Interruption
 from kdzoo.runs.run_directory import RunDirectory
@@ -39,7 +38,7 @@ from kdzoo.tasks.load import load as load_data
 class ModelRef:
     """A model of the run: the recipe's ``teacher`` or ``student``, as it is or as a stage left it in ``folder``."""
 
-    role: str
+    role: Role
     folder: Path | None = None
 
 
@@ -74,47 +73,43 @@ class RunContext:
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer that all models of the run share."""
-        config = self.recipe.tokenizer
-        if config is not None and config.train is not None:
-            folder = self._tokenizer_folder
-            if not folder.is_dir():
-                with new_folder(folder) as temporary:
-                    self.trained_tokenizer.save_pretrained(str(temporary))
-            return load_tokenizer(str(folder))
-        if config is not None and config.path is not None:
-            return load_tokenizer(config.path)
-        models = (self.recipe.student, self.recipe.teacher)
-        source = next(m for m in models if m is not None and m.path is not None)
-        assert source.path is not None
-        return load_tokenizer(source.path, source.revision)
+        source = self.recipe.tokenizer_source
+        if source.path is not None:
+            return load_tokenizer(source.path, source.revision)
+        folder = self._tokenizer_folder
+        if not folder.is_dir():
+            with new_folder(folder) as temporary:
+                self.trained_tokenizer.save_pretrained(str(temporary))
+        return load_tokenizer(str(folder))
 
     @cached_property
     def trained_tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer of a recipe that trains one on its data. Nothing is written."""
-        config = self.recipe.tokenizer
-        assert config is not None
-        assert config.train is not None
+        settings = self.recipe.tokenizer_source.train
+        assert settings is not None
         if self._tokenizer_folder.is_dir():
             return load_tokenizer(str(self._tokenizer_folder))
         texts = (text for e in self.splits.train for text in (e.prompt, e.target))
-        trained = train_tokenizer(texts, config.train.vocab_size)
+        trained = train_tokenizer(texts, settings.vocab_size)
         models = (self.recipe.student, self.recipe.teacher)
-        built = [dict(m.from_scratch) for m in models if m is not None and m.from_scratch is not None]
-        configs = (make_config(settings, len(trained), special_ids(trained)) for settings in built)
+        built = [m.from_scratch for m in models if m is not None and m.from_scratch is not None]
+        configs = (make_config(model, len(trained), special_ids(trained)) for model in built)
         return as_read_beside(trained, configs)
 
     @property
     def _tokenizer_folder(self) -> Path:
         return self.directory.path / "tokenizer"
 
-    def untrained_model(self, role: str) -> tuple[PreTrainedModel, ModelSource]:
+    def untrained_model(self, role: Role) -> PreTrainedModel:
         """Load or build one of the recipe's models without its LoRA."""
         config = self._config(role)
-        source = source_of(config)
-        special = special_ids(self.tokenizer)
+        if config.path is not None:
+            return load_pretrained(config.path, config.revision, config.dtype, config.attention)
+        assert config.from_scratch is not None
+        built = make_config(config.from_scratch, len(self.tokenizer), special_ids(self.tokenizer))
         # teacher and student of one architecture must not start from the same numbers
         seed = self.recipe.seed * 2 + (role == "teacher")
-        return build_model(source, len(self.tokenizer), special, seed), source
+        return build_model(built, seed, config.dtype, config.attention)
 
     def model_to_train(self, ref: ModelRef, folder: Path) -> PreTrainedModel | PeftModel:
         """Give the model in a state to be trained: from the recipe or a finished stage, with LoRA if it has it.
@@ -125,11 +120,11 @@ class RunContext:
         config = self._config(ref.role)
         model: PreTrainedModel | PeftModel
         if ref.folder is None:
-            model, source = self.untrained_model(ref.role)
+            model = self.untrained_model(ref.role)
             if config.lora is not None:
-                model = self._with_adapter(model, source, config, config.lora, folder / "base")
+                model = self._with_adapter(model, config, config.lora, folder / "base")
         else:
-            model = load_trained(ref.folder / "model", source_of(config), config.dtype, trainable=True)
+            model = load_trained(ref.folder / "model", config.dtype, config.attention, trainable=True)
             if isinstance(model, PeftModel) and (ref.folder / "base").is_dir():
                 _take_base_along(model, ref.folder / "base", folder / "base")
         if config.gradient_checkpointing:
@@ -139,26 +134,26 @@ class RunContext:
         return model.to(self.device)
 
     def _with_adapter(
-        self, model: PreTrainedModel, source: ModelSource, config: ModelConfig, lora: LoraConfig, base: Path
+        self, model: PreTrainedModel, config: ModelConfig, lora: LoraConfig, base: Path
     ) -> PeftModel:
-        is_kept_elsewhere = source.path is not None and not is_adapter(Path(source.path))
+        is_kept_elsewhere = config.path is not None and not is_adapter(Path(config.path))
         if not is_kept_elsewhere:
             if not base.is_dir():
                 with new_folder(base) as temporary:
                     model.save_pretrained(str(temporary))
                     self.tokenizer.save_pretrained(str(temporary))
             model = load_pretrained(str(base.resolve()), None, config.dtype, config.attention)
-        settings = Lora(lora.rank, lora.alpha, lora.dropout, lora.target_modules)
-        return add_lora(model, settings, self.recipe.seed)
+        revision = config.revision if is_kept_elsewhere else None
+        return add_lora(model, as_peft_s(lora, revision), self.recipe.seed)
 
     def model_to_use(self, ref: ModelRef) -> PreTrainedModel | PeftModel:
         """Give the model in eval mode, without gradients: a teacher, or one to evaluate."""
         config = self._config(ref.role)
         model: PreTrainedModel | PeftModel
         if ref.folder is None:
-            model, _ = self.untrained_model(ref.role)
+            model = self.untrained_model(ref.role)
         else:
-            model = load_trained(ref.folder / "model", source_of(config), config.dtype, trainable=False)
+            model = load_trained(ref.folder / "model", config.dtype, config.attention, trainable=False)
         return model.to(self.device).eval().requires_grad_(False)
 
     def end_ids(
@@ -183,8 +178,8 @@ class RunContext:
         """The number of tokens of a prompt."""
         return count_prompt_tokens(self.tokenizer, prompt)
 
-    def _config(self, role: str) -> ModelConfig:
-        config = self.recipe.teacher if role == "teacher" else self.recipe.student
+    def _config(self, role: Role) -> ModelConfig:
+        config = self.recipe.model(role)
         if config is None:
             raise UserError(f"the recipe has no [{role}], and a stage needs it")
         return config
@@ -198,14 +193,16 @@ def _take_base_along(model: PeftModel, base: Path, own: Path) -> None:
         adapter.base_model_name_or_path = str(own.resolve())
 
 
-def source_of(config: ModelConfig) -> ModelSource:
-    """The recipe's words for a model, as the engine takes them."""
-    return ModelSource(
-        path=config.path,
-        revision=config.revision,
-        architecture=None if config.from_scratch is None else dict(config.from_scratch),
-        dtype=config.dtype,
-        attention=config.attention,
+def as_peft_s(lora: LoraConfig, revision: str | None = None) -> peft.LoraConfig:
+    """The recipe's words for an adapter as peft takes them. ``revision`` is that of its base on a model hub."""
+    targets = lora.target_modules
+    return peft.LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=targets if isinstance(targets, str) else list(targets),
+        task_type="CAUSAL_LM",
+        revision=revision,
     )
 
 

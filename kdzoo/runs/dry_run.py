@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,23 +9,14 @@ from typing import Any
 
 from rich.console import Console
 
-from kdzoo.recipe import (
-    DistillStage,
-    EvaluateStage,
-    FinetuneStage,
-    ModelConfig,
-    Recipe,
-    Stage,
-    check_paths,
-    missing_data,
-)
+from kdzoo.recipe import ModelConfig, Recipe, Stage, Training, TrainingStage, check_paths, missing_data
 from kdzoo.recipe.tables import TokenizerConfig
 from kdzoo.recipe.toml_text import toml_value
 from kdzoo.runs import fingerprints
 from kdzoo.runs.run_directory import RunDirectory
 
 
-def print_plan(recipe: Recipe, out: Path, console: Console) -> None:
+def print_dry_run(recipe: Recipe, out: Path, console: Console) -> None:
     """Print the resolved stages, models, steps and options, and what would be reused. Writes nothing below ``out``.
 
     The checks are those of a run; where data are missing, what can be said without them is printed before that is told.
@@ -164,7 +154,7 @@ def _model_text(config: ModelConfig, parameters: str | None) -> str:
 
 
 def _stage_lines(recipe: Recipe, stage: Stage, counts: tuple[int, int] | None) -> list[str]:
-    if isinstance(stage, EvaluateStage):
+    if stage.role is None:
         evaluation = recipe.evaluation_of(stage)
         questions = "all" if counts is None else str(min(counts[1], evaluation.max_examples or counts[1]))
         return [
@@ -174,12 +164,10 @@ def _stage_lines(recipe: Recipe, stage: Stage, counts: tuple[int, int] | None) -
     return _training_lines(recipe, stage, counts)
 
 
-def _training_lines(
-    recipe: Recipe, stage: FinetuneStage | DistillStage, counts: tuple[int, int] | None
-) -> list[str]:
+def _training_lines(recipe: Recipe, stage: TrainingStage, counts: tuple[int, int] | None) -> list[str]:
     training = recipe.training_of(stage)
     lines = [f"method {stage.method}" + _options_text(stage.options)]
-    if isinstance(stage, DistillStage):
+    if stage.kind == "distill":
         teacher = recipe.teacher_stage_of(stage)
         lines.append(
             f"student from {stage.student_from or '[student]'}, teacher from {teacher or '[teacher]'}"
@@ -187,11 +175,11 @@ def _training_lines(
             else f"student from {stage.student_from or '[student]'}"
         )
     else:
-        lines.append(f"trains the {stage.model}")
+        lines.append(f"trains the {stage.role}")
     micro = training.micro_batch_size or training.batch_size
     parts = f" in parts of {micro}" if micro != training.batch_size else ""
     lines.append(
-        f"{_steps_text(training.max_steps, training.epochs, training.batch_size, counts)}, batch {training.batch_size}{parts}, "
+        f"{_steps_text(training, counts)}, batch {training.batch_size}{parts}, "
         f"learning rate {training.learning_rate:g} ({training.schedule}, warm-up {training.warmup:g}), {training.precision}"
     )
     lines.append(
@@ -200,12 +188,11 @@ def _training_lines(
     return lines
 
 
-def _steps_text(max_steps: int | None, epochs: float, batch: int, counts: tuple[int, int] | None) -> str:
-    if max_steps is not None:
-        return f"{max_steps} steps"
-    if counts is None:
-        return f"{epochs:g} epochs"
-    return f"{math.ceil(epochs * math.ceil(counts[0] / batch))} steps ({epochs:g} epochs)"
+def _steps_text(training: Training, counts: tuple[int, int] | None) -> str:
+    if training.max_steps is not None:
+        return f"{training.max_steps} steps"
+    epochs = f"{training.epochs:g} epochs"
+    return epochs if counts is None else f"{training.steps(counts[0])} steps ({epochs})"
 
 
 def _options_text(options: dict[str, Any]) -> str:

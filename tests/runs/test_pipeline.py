@@ -21,7 +21,7 @@ from kdzoo.errors import RunError, UserError
 from kdzoo.recipe import load_recipe
 from kdzoo.report.progress import Reporter
 from kdzoo.runs import fingerprints, pipeline
-from kdzoo.runs.training import finetune
+from kdzoo.runs.training import train
 
 RECIPE = """
 name = "small"
@@ -384,11 +384,11 @@ method = "rkd"
 
     def test_an_architecture_that_does_not_exist(self, tmp_path):
         text = RECIPE.replace('architecture = "llama"', 'architecture = "lama"')
-        self.check(write_recipe(tmp_path, text), tmp_path, "'lama'", "did you mean 'llama'")
+        self.check(write_recipe(tmp_path, text), tmp_path, "'lama'", 'did you mean "llama"')
 
     def test_a_setting_that_the_architecture_does_not_have(self, tmp_path):
         text = RECIPE.replace("hidden_size = 48", "hiden_size = 48")
-        self.check(write_recipe(tmp_path, text), tmp_path, "hiden_size", "did you mean 'hidden_size'")
+        self.check(write_recipe(tmp_path, text), tmp_path, "hiden_size", 'did you mean "hidden_size"')
 
     def test_prompts_longer_than_the_models_positions(self, tmp_path):
         text = RECIPE.replace("input_limit = 512", "input_limit = 100000")
@@ -400,7 +400,7 @@ class TestFailures:
         def fail(*_, **__):
             raise error
 
-        monkeypatch.setattr(finetune, "run", fail)
+        monkeypatch.setattr(train, "run", fail)
         with pytest.raises(type(error) if type(error) is KeyError else Exception) as caught:
             run(write_recipe(tmp_path, ONE_STAGE), tmp_path / "runs")
         (path,) = (tmp_path / "runs").glob("small-*")

@@ -9,15 +9,17 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedTokenizerBase
 
-from kdzoo.engine.models.loading import Lora, add_lora, count_parameters, load_config, make_config
+from kdzoo.engine.models.loading import add_lora, count_parameters, load_config, make_config
 from kdzoo.engine.models.tokenizers import load_tokenizer, special_ids, train_tokenizer
 from kdzoo.errors import UserError
 from kdzoo.recipe import ModelConfig, Recipe
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.problems import Problems
+from kdzoo.recipe.tables import Role
 from kdzoo.runs.checks.weights import open_weights
+from kdzoo.runs.context import as_peft_s
 
-_ROLES = ("teacher", "student")
+_ROLES: tuple[Role, ...] = ("teacher", "student")
 # Stands in where the vocabulary is known to a model hub only.
 _ANY_VOCABULARY = 32_000
 
@@ -31,7 +33,7 @@ def check_models(
     """
     configs: dict[str, PretrainedConfig] = {}
     for role in _ROLES:
-        model = recipe.teacher if role == "teacher" else recipe.student
+        model = recipe.model(role)
         if model is None or role not in tables:
             continue
         config = _config(recipe, role, model, tables, problems)
@@ -50,7 +52,7 @@ def count_from_scratch(recipe: Recipe, tokenizer: PreTrainedTokenizerBase | None
     """
     if tokenizer is not None:
         vocabulary, special = len(tokenizer), special_ids(tokenizer)
-    elif recipe.tokenizer is not None and recipe.tokenizer.train is not None:
+    elif recipe.tokenizer_source.train is not None:
         vocabulary, special = _vocabulary(recipe, ())
     else:
         return {}
@@ -105,14 +107,13 @@ def _blamed(
 
 def _vocabulary(recipe: Recipe, tables: Collection[str]) -> tuple[int, dict[str, int | None]]:
     """The most tokens that a model from scratch may have, and the ids of its special ones."""
-    named = recipe.tokenizer
-    assert named is not None  # a recipe with such a model has one
-    if named.train is not None:
+    source = recipe.tokenizer_source
+    if source.train is not None:
         # special tokens have the same ids whatever the texts are
-        return named.train.vocab_size, special_ids(train_tokenizer((), vocabulary=0))
-    assert named.path is not None
+        return source.train.vocab_size, special_ids(train_tokenizer((), vocabulary=0))
+    assert source.path is not None
     try:
-        tokenizer = load_tokenizer(named.path) if "tokenizer" in tables else None
+        tokenizer = load_tokenizer(source.path) if source.table in tables else None
     except UserError:
         tokenizer = None  # told where tokenizers are checked
     return (_ANY_VOCABULARY, {}) if tokenizer is None else (len(tokenizer), special_ids(tokenizer))
@@ -130,10 +131,9 @@ def _can_be_built(role: str, model: ModelConfig, config: PretrainedConfig, probl
     if model.gradient_checkpointing and not built.supports_gradient_checkpointing:
         problems.add((role, "gradient_checkpointing"), f"{config.model_type} does not support it")
     if model.lora is not None:
-        lora = model.lora
         try:
             with torch.device("meta"):
-                add_lora(built, Lora(lora.rank, lora.alpha, lora.dropout, lora.target_modules), seed=0)
+                add_lora(built, as_peft_s(model.lora), seed=0)
         except UserError as error:
             problems.add((role, "lora", "target_modules"), str(error).removeprefix("lora: "))
     return True

@@ -1,9 +1,9 @@
-"""Training one model of the run by one method; `finetune` and `distill` differ only in what they hand in."""
+"""The stage that trains a model of the run by a method: `finetune` and `distill` differ only in the models."""
 
 from __future__ import annotations
 
-import math
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,17 @@ from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.training.checkpoints import CHECKPOINTS, last_complete_checkpoint
 from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.engine.training.step import ChosenMethod
-from kdzoo.engine.training.train import Trained, TrainingSettings, train
+from kdzoo.engine.training.train import Trained, train
 from kdzoo.engine.training.trainer import DivergedError
 from kdzoo.errors import RunError, UserError
 from kdzoo.files import new_folder, write_text
 from kdzoo.methods import registry
 from kdzoo.methods.method import Options
 from kdzoo.methods.used_options import watched
-from kdzoo.recipe import Training
+from kdzoo.recipe import Training, TrainingStage
 from kdzoo.runs.context import ModelRef, RunContext
 from kdzoo.runs.threads import threads_for
+from kdzoo.runs.training.arguments import trainer_arguments
 from kdzoo.runs.training.pace import Pace
 from kdzoo.runs.training.teacher_targets import teacher_targets
 from kdzoo.runs.training.unused_options import UnusedOptions
@@ -36,32 +37,25 @@ from kdzoo.tasks.text_to_sql.shorten import fit
 _CLOCK_INTERVAL_SECONDS = 10.0
 
 
-def train_by(
-    context: RunContext,
-    name: str,
-    folder: Path,
-    *,
-    method_name: str,
-    options: Options,
-    training: Training,
-    model: ModelRef,
-    teacher: ModelRef | None,
+def run(
+    context: RunContext, stage: TrainingStage, folder: Path, models: Mapping[str, ModelRef]
 ) -> dict[str, Any]:
-    """Train ``model`` by a method and leave it in ``folder/model`` in Hugging Face format.
+    """Train the stage's model by its method and leave it in ``folder/model`` in Hugging Face format.
 
-    Continues from what an interrupted start left in ``folder``. Gives the numbers that the report shows; ``seconds``
-    is the time of the training steps over all starts, without loading and preparing.
+    ``models`` are the stage's own by their roles, the teacher among them if the method uses it. Continues from what an
+    interrupted start left in ``folder``. Gives the numbers that the report shows; ``training_seconds`` is the time of
+    the training steps over all starts, without loading and preparing.
 
     Raises:
         UserError: the method needs a teacher, and there is none.
         RunError: no example is left to train on, or the training diverged.
     """
+    name, options, training = stage.name, stage.method_options(), context.recipe.training_of(stage)
     noted, read = watched(options)
-    chosen = choose_method(method_name, noted)
+    chosen = choose_method(stage.method, noted)
     tokenizer = context.tokenizer
-    student = context.model_to_train(model, folder)
-    uses_teacher = registry.find(method_name).method.uses_teacher
-    teacher_model = context.model_to_use(teacher) if uses_teacher and teacher is not None else None
+    student = context.model_to_train(models[stage.role], folder)
+    teacher_model = context.model_to_use(models["teacher"]) if stage.uses_teacher else None
     limits = SamplingLimits(training.output_limit, context.end_ids(student, teacher_model))
     encoded = encode_training_examples(context, training)
     if not encoded.examples:
@@ -102,7 +96,7 @@ def train_by(
         save_trained(student, tokenizer, limits.end_ids, temporary)
     trainable = sum(p.numel() for p in student.parameters() if p.requires_grad)
     return {
-        "method": method_name,
+        "method": stage.method,
         "parameters": count_parameters(student),
         "trainable_parameters": trainable,
         "examples": len(examples),
@@ -142,14 +136,15 @@ def _train(
                 f"other programs use the processor{advice}"
             )
 
-    total = _steps(training, len(examples))
+    total = training.steps(len(examples))
     earlier = last_complete_checkpoint(folder / CHECKPOINTS)
     done = 0 if earlier is None else earlier.step
     reporter.start(name, total, done)
-    settings = _settings(training, context.recipe.seed, len(examples))
+    arguments = trainer_arguments(training, context.recipe.seed, total, folder / CHECKPOINTS)
+    group_size = None if training.group_by == "none" else training.group_size
     try:
         with context.interruption.deferred() as stops:
-            result = train(module, examples, folder, settings, watch, stops)
+            result = train(module, examples, folder, arguments, watch, stops, group_size=group_size)
             if stops():
                 reporter.stop()
                 reporter.say(f"{name}: ended after step {result.steps} of {total}, with a checkpoint of it")
@@ -181,32 +176,6 @@ def encode_training_examples(context: RunContext, training: Training) -> Encoded
     fitting = fit(context.splits.train, training.input_limit, context.prompt_tokens, training=True)
     texts = [Text(e.prompt, e.target, e.group) for e in fitting]
     return encode_for_training(texts, context.tokenizer, training.input_limit, training.output_limit)
-
-
-def _steps(training: Training, examples: int) -> int:
-    """The optimizer steps of a stage: an epoch's last one may have fewer rows, and epochs may be a fraction."""
-    return training.max_steps or math.ceil(training.epochs * math.ceil(examples / training.batch_size))
-
-
-def _settings(training: Training, seed: int, examples: int) -> TrainingSettings:
-    total = _steps(training, examples)
-    return TrainingSettings(
-        batch_size=training.batch_size,
-        micro_batch_size=training.micro_batch_size or training.batch_size,
-        epochs=training.epochs,
-        max_steps=training.max_steps,
-        learning_rate=training.learning_rate,
-        schedule=training.schedule,
-        warmup=training.warmup,
-        weight_decay=training.weight_decay,
-        max_gradient_norm=training.max_gradient_norm,
-        precision=training.precision,
-        seed=seed,
-        group_size=training.group_size if training.group_by != "none" else None,
-        logging_steps=training.logging_steps or max(1, min(10, total // 20)),
-        save_steps=training.save_steps,
-        loggers=training.loggers,
-    )
 
 
 class _Clock:
