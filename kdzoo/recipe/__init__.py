@@ -3,8 +3,8 @@
 from kdzoo.recipe.load import load_recipe
 from kdzoo.recipe.paths import check_model_paths, check_paths, missing_data
 from kdzoo.recipe.rehearse import rehearsed
-from kdzoo.recipe.schema import Recipe
-from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, Stage
+from kdzoo.recipe.schema import Recipe, StageModel
+from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, Stage, TrainingStage
 from kdzoo.recipe.tables import Evaluation, ModelConfig, Training
 from kdzoo.recipe.toml_text import resolved_toml
 
@@ -16,7 +16,9 @@ __all__ = [
     "ModelConfig",
     "Recipe",
     "Stage",
+    "StageModel",
     "Training",
+    "TrainingStage",
     "check_model_paths",
     "check_paths",
     "load_recipe",

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from kdzoo.methods import registry
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.overrides import HEAD, TABLES
 from kdzoo.recipe.problems import Problems
 from kdzoo.recipe.schema import Recipe
-from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, Stage
+from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, Stage, TrainingStage
+from kdzoo.recipe.tables import Role
 from kdzoo.spelling import hint
 
 _METRICS = {
@@ -30,13 +30,13 @@ def check_combinations(recipe: Recipe, problems: Problems) -> None:
         at: Key = ("stage", index)
         _check_name(stage, at, names, problems)
         earlier = recipe.stages[:index]
-        if isinstance(stage, EvaluateStage):
+        if stage.role is None:
             _check_models(recipe, stage, at, earlier, problems)
             _check_metrics(recipe, stage, at, problems)
             continue
         _check_training(recipe, stage, at, problems)
-        _check_dtype(recipe, _trains(stage), problems)
-        if isinstance(stage, FinetuneStage):
+        _check_dtype(recipe, stage.role, problems)
+        if stage.kind == "finetune":
             _check_finetune(recipe, stage, at, problems)
         else:
             _check_distill(recipe, stage, at, earlier, problems)
@@ -70,7 +70,7 @@ def _check_name(stage: Stage, at: Key, names: set[str], problems: Problems) -> N
     names.add(stage.name.lower())
 
 
-def _check_training(recipe: Recipe, stage: FinetuneStage | DistillStage, at: Key, problems: Problems) -> None:
+def _check_training(recipe: Recipe, stage: TrainingStage, at: Key, problems: Problems) -> None:
     try:
         recipe.training_of(stage)
     except ValidationError as error:
@@ -84,9 +84,9 @@ def _check_training(recipe: Recipe, stage: FinetuneStage | DistillStage, at: Key
                 problems.add(own[0], problem["msg"], *keys)
 
 
-def _check_dtype(recipe: Recipe, role: str, problems: Problems) -> None:
+def _check_dtype(recipe: Recipe, role: Role, problems: Problems) -> None:
     """An update is small beside its weight: bfloat16's 8 bits round most of them away. LoRA's adapters are float32."""
-    model = recipe.teacher if role == "teacher" else recipe.student
+    model = recipe.model(role)
     if model is not None and model.lora is None and model.dtype != "float32":
         problems.add(
             (role, "dtype"),
@@ -117,7 +117,7 @@ def _check_distill(
     ):
         if name is None:
             continue
-        trained = {s.name: _trains(s) for s in earlier if not isinstance(s, EvaluateStage)}
+        trained = {s.name: s.role for s in earlier if s.role is not None}
         if name not in trained:
             _add_unknown(recipe, (*at, key), name, [n for n, r in trained.items() if r == role], problems)
         elif trained[name] != role:
@@ -127,7 +127,7 @@ def _check_distill(
 def _check_models(
     recipe: Recipe, stage: EvaluateStage, at: Key, earlier: Sequence[Stage], problems: Problems
 ) -> None:
-    trained = {s.name: _trains(s) for s in earlier if not isinstance(s, EvaluateStage)}
+    trained = {s.name: s.role for s in earlier if s.role is not None}
     if not stage.models and not trained:
         problems.add((*at, "models"), "no stage before this one trains a model, and models names none")
     for name in dict.fromkeys(stage.models):
@@ -136,7 +136,7 @@ def _check_models(
                 _add_unknown(recipe, (*at, "models"), name, ["teacher", "student", *trained], problems)
             continue
         model = recipe.teacher if name == "teacher" else recipe.student
-        finetuned = [s for s in earlier if isinstance(s, FinetuneStage) and s.model == name]
+        finetuned = any(s.role is not None and s.result_name == name for s in earlier)
         if model is None:
             problems.add((*at, "models"), "the recipe has no [teacher] to evaluate")
         elif model.from_scratch is not None and not finetuned:
@@ -161,16 +161,12 @@ def _check_metrics(recipe: Recipe, stage: EvaluateStage, at: Key, problems: Prob
 
 
 def _add_unknown(recipe: Recipe, key: Key, name: str, known: list[str], problems: Problems) -> None:
-    if any(stage.name == name and not isinstance(stage, EvaluateStage) for stage in recipe.stages):
+    if any(stage.name == name and stage.role is not None for stage in recipe.stages):
         message = f'the stage "{name}" does not come before this one'
     else:
         message = f'no stage before this one is called "{name}" and trains a model{hint(name, known)}'
     problems.add(key, message)
 
 
-def _needs_teacher(stage: FinetuneStage | DistillStage) -> bool:
-    return registry.find(stage.method).method.uses_teacher or stage.method_options().needs_teacher_target
-
-
-def _trains(stage: FinetuneStage | DistillStage) -> str:
-    return stage.model if isinstance(stage, FinetuneStage) else "student"
+def _needs_teacher(stage: TrainingStage) -> bool:
+    return stage.uses_teacher or stage.method_options().needs_teacher_target

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel
 
@@ -20,10 +20,12 @@ from kdzoo.recipe.lines import Key, find_lines
 from kdzoo.recipe.overrides import apply_override
 from kdzoo.recipe.problems import Problems
 from kdzoo.recipe.schema import Origin, Recipe, RecipeHead
-from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, all_options
+from kdzoo.recipe.stages import STAGES, FinetuneStage, all_options
 from kdzoo.recipe.tables import EvaluationTable, ModelConfig, TokenizerConfig, Training
 from kdzoo.spelling import hint, nearest
 from kdzoo.tasks.config import DataConfig
+
+Model = TypeVar("Model", bound=BaseModel)
 
 _TABLES: dict[str, type[BaseModel]] = {
     "tokenizer": TokenizerConfig,
@@ -31,11 +33,6 @@ _TABLES: dict[str, type[BaseModel]] = {
     "student": ModelConfig,
     "training": Training,
     "evaluation": EvaluationTable,
-}
-_STAGES: dict[str, type[BaseModel]] = {
-    "finetune": FinetuneStage,
-    "distill": DistillStage,
-    "evaluate": EvaluateStage,
 }
 # Keys that some look for in a table, and how they are written where they belong.
 _OF_ALL_STAGES = {key: f"{key} before the first table, for all stages" for key in ("seed", "threads")}
@@ -162,8 +159,8 @@ def _checked_data(table: Any, problems: Problems) -> BaseModel | None:
 
 
 def _of_kind(
-    table: dict[str, Any], kinds: dict[str, type[BaseModel]], at: Key, problems: Problems
-) -> type[BaseModel] | None:
+    table: dict[str, Any], kinds: Mapping[str, type[Model]], at: Key, problems: Problems
+) -> type[Model] | None:
     kind = table.get("kind")
     if isinstance(kind, str) and kind in kinds:
         return kinds[kind]
@@ -194,18 +191,16 @@ def _checked_stage(stage: Any, at: Key, problems: Problems) -> BaseModel | None:
     if not isinstance(stage, dict):
         problems.add(at, f"must be a table, not {shown(stage)}")
         return None
-    model = _of_kind(stage, _STAGES, at, problems)
+    model = _of_kind(stage, STAGES, at, problems)
     if model is None:
         return None
     stage = dict(stage)
-    if model is DistillStage:
-        stage.setdefault("name", stage["kind"])  # named after its method, which is missing or no name
-    if model is EvaluateStage:
-        elsewhere = {name: f"evaluation.{name}" for name in EvaluationTable.model_fields}
-        _check_part(EvaluationTable, stage, "evaluation", at, problems)
-    else:
-        elsewhere = {name: f"training.{name}" for name in Training.model_fields}
-        _check_part(Training, stage, "training", at, problems)
+    stage.setdefault(
+        "name", stage["kind"]
+    )  # a distill stage is named after its method, which is missing or no name
+    elsewhere = {name: f"{model.table}.{name}" for name in model.table_model.model_fields}
+    _check_part(model.table_model, stage, model.table, at, problems)
+    if "method" in model.model_fields:
         options = _check_method(stage, at, problems)
         elsewhere |= {name: f"options.{name}" for name in names_of(options)}
     return check_table(model, stage, at, problems, elsewhere=elsewhere | _OF_ALL_STAGES)
@@ -219,7 +214,7 @@ def _check_part(model: type[BaseModel], stage: dict[str, Any], key: str, at: Key
 
 def _check_method(stage: dict[str, Any], at: Key, problems: Problems) -> type[BaseModel] | None:
     """Check that the method is installed and its options are right; wrong ones are taken out of the stage."""
-    default = _STAGES["finetune"].model_fields["method"].default
+    default = FinetuneStage.model_fields["method"].default
     method = stage.get("method", default if stage["kind"] == "finetune" else None)
     if not isinstance(method, str):
         return None  # the stage's own model says what is wrong with it

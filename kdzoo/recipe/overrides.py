@@ -7,7 +7,7 @@ from typing import Any
 
 from kdzoo.errors import UserError
 from kdzoo.recipe.lines import Key
-from kdzoo.recipe.tables import EvaluationTable, Training
+from kdzoo.recipe.stages import STAGES
 from kdzoo.spelling import hint
 
 TABLES = ("data", "tokenizer", "teacher", "student", "training", "evaluation")
@@ -62,10 +62,9 @@ def _target(content: dict[str, Any], parts: list[str]) -> tuple[Key, list[str]]:
 
 
 def _with_table(kind: Any, keys: list[str]) -> list[str]:
-    if kind == "evaluate" and keys[0] in EvaluationTable.model_fields:
-        return ["evaluation", *keys]
-    if kind in ("finetune", "distill") and keys[0] in Training.model_fields:
-        return ["training", *keys]
+    stage = STAGES.get(kind) if isinstance(kind, str) else None
+    if stage is not None and keys[0] in stage.table_model.model_fields:
+        return [stage.table, *keys]
     return keys
 
 

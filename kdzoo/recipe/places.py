@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.schema import Recipe
-from kdzoo.recipe.stages import EvaluateStage, Stage
+from kdzoo.recipe.stages import Stage
 
 
 def place_of(recipe: Recipe, stage: Stage, setting: str) -> Key:
@@ -13,11 +13,7 @@ def place_of(recipe: Recipe, stage: Stage, setting: str) -> Key:
     An evaluation that says nothing on limits has those of the training.
     """
     index = [s.name for s in recipe.stages].index(stage.name)
-    if isinstance(stage, EvaluateStage):
-        if setting in stage.evaluation:
-            return ("stage", index, "evaluation", setting)
-        is_the_trainings = getattr(recipe.evaluation, setting) is None
-        return ("training" if is_the_trainings else "evaluation", setting)
-    if setting in stage.training:
-        return ("stage", index, "training", setting)
-    return ("training", setting)
+    if setting in stage.own_settings:
+        return ("stage", index, stage.table, setting)
+    is_the_trainings = getattr(getattr(recipe, stage.table), setting) is None
+    return ("training" if is_the_trainings else stage.table, setting)

@@ -9,7 +9,7 @@ from typing import Any
 
 from kdzoo.recipe.paths import missing_data
 from kdzoo.recipe.schema import Recipe
-from kdzoo.recipe.stages import EvaluateStage, Stage
+from kdzoo.recipe.stages import Stage
 from kdzoo.recipe.tables import (
     EvaluationTable,
     LoraConfig,
@@ -148,7 +148,7 @@ def _short(training: Training) -> Training:
 
 
 def _short_stage(recipe: Recipe, stage: Stage, training: Training, same_metrics: bool) -> Stage:
-    if isinstance(stage, EvaluateStage):
+    if stage.role is None:
         return stage.model_copy(update={"evaluation": _quick(stage.evaluation, same_metrics, add=False)})
     own = _short(recipe.training_of(stage)).model_dump(mode="json")
     general = training.model_dump(mode="json")

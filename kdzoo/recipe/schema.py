@@ -11,8 +11,16 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, PrivateAttr
 
 from kdzoo.recipe.lines import Key
-from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, Stage
-from kdzoo.recipe.tables import Evaluation, EvaluationTable, ModelConfig, Table, TokenizerConfig, Training
+from kdzoo.recipe.stages import EvaluateStage, Stage, TrainingStage
+from kdzoo.recipe.tables import (
+    Evaluation,
+    EvaluationTable,
+    ModelConfig,
+    Role,
+    Table,
+    TokenizerConfig,
+    Training,
+)
 from kdzoo.tasks.config import DataConfig
 
 
@@ -37,6 +45,14 @@ class Origin:
     lines: Mapping[Key, int] = field(default_factory=dict, compare=False)
     overrides: dict[Key, str] = field(default_factory=dict, compare=False)
     is_rehearsal: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True)
+class StageModel:
+    """A model that a stage loads: the recipe's teacher or student, as a stage left it or, without one, as it is given."""
+
+    role: Role
+    trained_by: str | None = None
 
 
 class RecipeHead(Table):
@@ -80,7 +96,7 @@ class Recipe(RecipeHead):
         """Whether its models are tiny and its steps few, so that its scores say nothing."""
         return self._origin.is_rehearsal
 
-    def training_of(self, stage: FinetuneStage | DistillStage) -> Training:
+    def training_of(self, stage: TrainingStage) -> Training:
         """The stage's training settings: the recipe's, with the stage's own over them."""
         return Training(**{**self.training.model_dump(), **stage.training})
 
@@ -97,32 +113,53 @@ class Recipe(RecipeHead):
             }
         )
 
+    def settings_of(self, stage: Stage) -> Training | Evaluation:
+        """The settings that count for the stage, of what it does."""
+        return self.evaluation_of(stage) if stage.role is None else self.training_of(stage)
+
+    def model(self, role: Role) -> ModelConfig | None:
+        """The table of a role."""
+        return self.teacher if role == "teacher" else self.student
+
     def models_of(self, stage: EvaluateStage) -> tuple[str, ...]:
         """The models that a stage evaluates: those it names, or all that were trained before it."""
         if stage.models:
             return stage.models
-        trained = [s for s in self._before(stage) if not isinstance(s, EvaluateStage)]
-        names = [s.model if isinstance(s, FinetuneStage) else s.name for s in trained]
+        names = [s.result_name for s in self._before(stage) if s.role is not None]
         return tuple(dict.fromkeys(names))
 
-    def training_stage(self, model: str, before: Stage | None = None) -> FinetuneStage | DistillStage | None:
+    def models_used(self, stage: Stage) -> dict[str, StageModel]:
+        """The models that a stage loads: those that it evaluates by name, or by role what it trains and learns from."""
+        if stage.role is None:
+            compared = ("teacher",) if self.evaluation_of(stage).compares_with_teacher else ()
+            return {name: self._evaluated(name, stage) for name in (*self.models_of(stage), *compared)}
+        used: dict[str, StageModel] = {stage.role: StageModel(stage.role, stage.student_from)}
+        if stage.uses_teacher:
+            used["teacher"] = StageModel("teacher", self.teacher_stage_of(stage))
+        return used
+
+    def training_stage(self, model: str, before: Stage | None = None) -> TrainingStage | None:
         """The last stage that trained a model, among all stages or those before one.
 
         ``model`` is a stage's name, or ``teacher`` / ``student`` for what a finetune stage made of them.
         """
         for stage in reversed(self._before(before)):
-            if isinstance(stage, EvaluateStage):
-                continue
-            if stage.name == model or (isinstance(stage, FinetuneStage) and stage.model == model):
+            if stage.role is not None and model in (stage.name, stage.result_name):
                 return stage
         return None
 
-    def teacher_stage_of(self, stage: DistillStage) -> str | None:
+    def teacher_stage_of(self, stage: TrainingStage) -> str | None:
         """The stage whose model teaches: the one named, else the last finetune of the teacher before it."""
         if stage.teacher_from is not None:
             return stage.teacher_from
         trained = self.training_stage("teacher", before=stage)
         return None if trained is None else trained.name
+
+    def _evaluated(self, name: str, stage: EvaluateStage) -> StageModel:
+        trained = self.training_stage(name, before=stage)
+        if trained is not None:
+            return StageModel(trained.role, trained.name)
+        return StageModel("teacher" if name == "teacher" else "student")
 
     def _before(self, stage: Stage | None) -> tuple[Stage, ...]:
         if stage is None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from kdzoo.errors import UserError
 from kdzoo.methods import registry
 from kdzoo.methods.method import Options
-from kdzoo.recipe.tables import Table
+from kdzoo.recipe.tables import EvaluationTable, Role, Table, Training
 
 
 def _stage_name(name: str) -> str:
@@ -24,6 +24,9 @@ StageName = Annotated[str, AfterValidator(_stage_name)]
 
 
 class _TrainingStage(Table):
+    table: ClassVar[str] = "training"
+    table_model: ClassVar[type[Table]] = Training
+
     method: str
     options: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
@@ -43,6 +46,16 @@ class _TrainingStage(Table):
         except UserError:
             return content  # who reads the recipe reports it at its line
         return {**content, "options": all_options(model(**options))}
+
+    @property
+    def own_settings(self) -> dict[str, Any]:
+        """The settings of [training] that the stage changes."""
+        return self.training
+
+    @property
+    def uses_teacher(self) -> bool:
+        """Whether the stage's method learns from a teacher."""
+        return registry.find(self.method).method.uses_teacher
 
     def method_options(self) -> Options:
         """The method's own options, validated.
@@ -68,12 +81,25 @@ def option_name(model: type[BaseModel], key: str) -> str:
 
 
 class FinetuneStage(_TrainingStage):
-    """A stage that trains a model on the ground truth."""
+    """A stage that trains a model on the ground truth, as the recipe gives it and without a teacher."""
+
+    student_from: ClassVar[None] = None
+    teacher_from: ClassVar[None] = None
 
     kind: Literal["finetune"]
     name: StageName = "finetune"
-    model: Literal["teacher", "student"] = "teacher"
+    model: Role = "teacher"
     method: str = "sft"
+
+    @property
+    def role(self) -> Role:
+        """The model that the stage trains."""
+        return self.model
+
+    @property
+    def result_name(self) -> str:
+        """What the trained model is called in the table of results."""
+        return self.model
 
 
 class DistillStage(_TrainingStage):
@@ -84,14 +110,44 @@ class DistillStage(_TrainingStage):
     student_from: str | None = None
     teacher_from: str | None = None
 
+    @property
+    def role(self) -> Role:
+        """The model that the stage trains."""
+        return "student"
+
+    @property
+    def result_name(self) -> str:
+        """What the trained model is called in the table of results."""
+        return self.name
+
 
 class EvaluateStage(Table):
     """A stage that scores ``models``: teacher, student or stages. Default: all trained before it."""
+
+    table: ClassVar[str] = "evaluation"
+    table_model: ClassVar[type[Table]] = EvaluationTable
 
     kind: Literal["evaluate"]
     name: StageName = "evaluate"
     models: tuple[str, ...] = ()
     evaluation: dict[str, Any] = Field(default_factory=dict)
 
+    @property
+    def role(self) -> None:
+        """No model is trained."""
+        return None
 
+    @property
+    def own_settings(self) -> dict[str, Any]:
+        """The settings of [evaluation] that the stage changes."""
+        return self.evaluation
+
+
+# Each says what it trains by its role: only an evaluate stage has none.
+TrainingStage = FinetuneStage | DistillStage
 Stage = Annotated[FinetuneStage | DistillStage | EvaluateStage, Field(discriminator="kind")]
+STAGES: dict[str, type[FinetuneStage] | type[DistillStage] | type[EvaluateStage]] = {
+    "finetune": FinetuneStage,
+    "distill": DistillStage,
+    "evaluate": EvaluateStage,
+}

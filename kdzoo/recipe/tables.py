@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 Metric = Literal["ex", "ts", "exact_match", "rouge_l", "exaccerr"]
 
 
+Role = Literal["teacher", "student"]
 Location = Annotated[str, Field(min_length=1)]
 
 
@@ -149,3 +150,8 @@ class Evaluation(EvaluationTable):
 
     input_limit: int
     output_limit: int
+
+    @property
+    def compares_with_teacher(self) -> bool:
+        """Whether a metric needs the teacher, whatever models are evaluated."""
+        return "exaccerr" in self.metrics

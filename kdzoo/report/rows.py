@@ -7,11 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kdzoo.methods import registry
-from kdzoo.recipe import DistillStage, EvaluateStage, FinetuneStage, Recipe
+from kdzoo.recipe import Recipe, TrainingStage
 from kdzoo.report.table import ModelRow
-
-TrainingStage = FinetuneStage | DistillStage
 
 
 def model_rows(recipe: Recipe, results: Mapping[str, Mapping[str, Any]]) -> list[ModelRow]:
@@ -22,7 +19,7 @@ def model_rows(recipe: Recipe, results: Mapping[str, Mapping[str, Any]]) -> list
     """
     found: list[_Evaluated] = []
     for stage in recipe.stages:
-        if isinstance(stage, EvaluateStage):
+        if stage.role is None:
             for model, result in results[stage.name]["models"].items():
                 scores = {name: value for name, value in result["scores"].items() if value is not None}
                 trained = recipe.training_stage(model, before=stage)
@@ -59,16 +56,8 @@ class _Evaluated:
 
 def _baseline(recipe: Recipe, trained: list[TrainingStage | None]) -> TrainingStage | None:
     """The student that learnt without a teacher: distilled by such a method, else fine-tuned and not a beginning."""
-    beginnings = {s.student_from for s in recipe.stages if isinstance(s, DistillStage)}
-    distilled: list[TrainingStage] = []
-    finetuned: list[TrainingStage] = []
-    for stage in trained:
-        if isinstance(stage, DistillStage) and not _uses_teacher(stage):
-            distilled.append(stage)
-        elif isinstance(stage, FinetuneStage) and stage.model == "student" and stage.name not in beginnings:
-            finetuned.append(stage)
+    alone = [s for s in trained if s is not None and s.role == "student" and not s.uses_teacher]
+    beginnings = {s.student_from for s in recipe.stages if s.role is not None}
+    distilled: list[TrainingStage] = [s for s in alone if s.kind == "distill"]
+    finetuned: list[TrainingStage] = [s for s in alone if s.kind == "finetune" and s.name not in beginnings]
     return next(iter(distilled + finetuned), None)
-
-
-def _uses_teacher(stage: DistillStage) -> bool:
-    return registry.find(stage.method).method.uses_teacher

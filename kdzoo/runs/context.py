@@ -27,7 +27,7 @@ from kdzoo.engine.prompts.encoding import count_prompt_tokens
 from kdzoo.errors import UserError
 from kdzoo.files import new_folder
 from kdzoo.recipe import ModelConfig, Recipe
-from kdzoo.recipe.tables import LoraConfig
+from kdzoo.recipe.tables import LoraConfig, Role
 from kdzoo.report.progress import Reporter
 from kdzoo.runs.interruption import Interruption
 from kdzoo.runs.run_directory import RunDirectory
@@ -39,7 +39,7 @@ from kdzoo.tasks.load import load as load_data
 class ModelRef:
     """A model of the run: the recipe's ``teacher`` or ``student``, as it is or as a stage left it in ``folder``."""
 
-    role: str
+    role: Role
     folder: Path | None = None
 
 
@@ -107,7 +107,7 @@ class RunContext:
     def _tokenizer_folder(self) -> Path:
         return self.directory.path / "tokenizer"
 
-    def untrained_model(self, role: str) -> tuple[PreTrainedModel, ModelSource]:
+    def untrained_model(self, role: Role) -> tuple[PreTrainedModel, ModelSource]:
         """Load or build one of the recipe's models without its LoRA."""
         config = self._config(role)
         source = source_of(config)
@@ -183,8 +183,8 @@ class RunContext:
         """The number of tokens of a prompt."""
         return count_prompt_tokens(self.tokenizer, prompt)
 
-    def _config(self, role: str) -> ModelConfig:
-        config = self.recipe.teacher if role == "teacher" else self.recipe.student
+    def _config(self, role: Role) -> ModelConfig:
+        config = self.recipe.model(role)
         if config is None:
             raise UserError(f"the recipe has no [{role}], and a stage needs it")
         return config

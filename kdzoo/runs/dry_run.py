@@ -10,16 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from kdzoo.recipe import (
-    DistillStage,
-    EvaluateStage,
-    FinetuneStage,
-    ModelConfig,
-    Recipe,
-    Stage,
-    check_paths,
-    missing_data,
-)
+from kdzoo.recipe import ModelConfig, Recipe, Stage, TrainingStage, check_paths, missing_data
 from kdzoo.recipe.tables import TokenizerConfig
 from kdzoo.recipe.toml_text import toml_value
 from kdzoo.runs import fingerprints
@@ -164,7 +155,7 @@ def _model_text(config: ModelConfig, parameters: str | None) -> str:
 
 
 def _stage_lines(recipe: Recipe, stage: Stage, counts: tuple[int, int] | None) -> list[str]:
-    if isinstance(stage, EvaluateStage):
+    if stage.role is None:
         evaluation = recipe.evaluation_of(stage)
         questions = "all" if counts is None else str(min(counts[1], evaluation.max_examples or counts[1]))
         return [
@@ -174,12 +165,10 @@ def _stage_lines(recipe: Recipe, stage: Stage, counts: tuple[int, int] | None) -
     return _training_lines(recipe, stage, counts)
 
 
-def _training_lines(
-    recipe: Recipe, stage: FinetuneStage | DistillStage, counts: tuple[int, int] | None
-) -> list[str]:
+def _training_lines(recipe: Recipe, stage: TrainingStage, counts: tuple[int, int] | None) -> list[str]:
     training = recipe.training_of(stage)
     lines = [f"method {stage.method}" + _options_text(stage.options)]
-    if isinstance(stage, DistillStage):
+    if stage.kind == "distill":
         teacher = recipe.teacher_stage_of(stage)
         lines.append(
             f"student from {stage.student_from or '[student]'}, teacher from {teacher or '[teacher]'}"
@@ -187,7 +176,7 @@ def _training_lines(
             else f"student from {stage.student_from or '[student]'}"
         )
     else:
-        lines.append(f"trains the {stage.model}")
+        lines.append(f"trains the {stage.role}")
     micro = training.micro_batch_size or training.batch_size
     parts = f" in parts of {micro}" if micro != training.batch_size else ""
     lines.append(

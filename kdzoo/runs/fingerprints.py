@@ -13,7 +13,7 @@ from typing import Any
 
 from kdzoo.engine.models.adapter_folder import base_of, is_adapter
 from kdzoo.methods import registry
-from kdzoo.recipe import DistillStage, EvaluateStage, FinetuneStage, ModelConfig, Recipe
+from kdzoo.recipe import EvaluateStage, Recipe, StageModel, TrainingStage
 from kdzoo.tasks.load import fingerprint as fingerprint_of_data
 from kdzoo.tasks.load import training_fingerprint
 
@@ -49,37 +49,27 @@ def of_stages(recipe: Recipe) -> dict[str, str]:
             "seed": recipe.seed,
             "tokenizer": _tokenizer(recipe),
             "versions": [version(package) for package in _PACKAGES],
+            "models": {
+                name: _model(recipe, model, prints) for name, model in recipe.models_used(stage).items()
+            },
+            **(_evaluation(recipe, stage) if stage.role is None else _training(recipe, stage)),
         }
-        if isinstance(stage, EvaluateStage):
-            shaping |= _evaluation(recipe, stage, prints)
-        else:
-            shaping |= _training(recipe, stage, prints)
         prints[stage.name] = _digest(shaping)
     return prints
 
 
-def _training(recipe: Recipe, stage: FinetuneStage | DistillStage, prints: dict[str, str]) -> dict[str, Any]:
+def _training(recipe: Recipe, stage: TrainingStage) -> dict[str, Any]:
     plugin = registry.find(stage.method)
-    shaping = {
+    return {
         "data": training_fingerprint(recipe.data),
         "code": _code(_TRAINING_CODE),
         "method": [stage.method, plugin.package, plugin.version, _code_of(plugin.module)],
         "options": stage.method_options().model_dump(mode="json"),
         "training": _training_settings(recipe, stage),
     }
-    if isinstance(stage, FinetuneStage):
-        model = recipe.teacher if stage.model == "teacher" else recipe.student
-        return {**shaping, "role": stage.model, "model": _model(model)}
-    teacher: Any = None
-    # a method that learns without the teacher gives the same whoever the teacher is
-    if plugin.method.uses_teacher:
-        teacher_stage = recipe.teacher_stage_of(stage)
-        teacher = prints[teacher_stage] if teacher_stage else _model(recipe.teacher)
-    student = prints[stage.student_from] if stage.student_from else _model(recipe.student)
-    return {**shaping, "teacher": teacher, "student": student}
 
 
-def _training_settings(recipe: Recipe, stage: FinetuneStage | DistillStage) -> dict[str, Any]:
+def _training_settings(recipe: Recipe, stage: TrainingStage) -> dict[str, Any]:
     """The settings that shape what training gives, without those that others of them put out of force."""
     training = recipe.training_of(stage)
     unused = set(_WATCHING)
@@ -93,25 +83,24 @@ def _training_settings(recipe: Recipe, stage: FinetuneStage | DistillStage) -> d
     }
 
 
-def _evaluation(recipe: Recipe, stage: EvaluateStage, prints: dict[str, str]) -> dict[str, Any]:
-    def print_of(name: str) -> Any:
-        trained = recipe.training_stage(name, before=stage)
-        return prints[trained.name] if trained else _model(getattr(recipe, name))
-
+def _evaluation(recipe: Recipe, stage: EvaluateStage) -> dict[str, Any]:
     evaluation = recipe.evaluation_of(stage)
-    compares = "exaccerr" in evaluation.metrics
-    unused = {"batch_size"} if compares else {"batch_size", "exaccerr_samples", "exaccerr_prefix"}
+    unused = {"batch_size"}
+    if not evaluation.compares_with_teacher:
+        unused |= {"exaccerr_samples", "exaccerr_prefix"}
     return {
         "data": fingerprint_of_data(recipe.data),
         "code": _code(_EVALUATION_CODE),
-        "models": {name: print_of(name) for name in recipe.models_of(stage)},
+        "evaluated": recipe.models_of(stage),
         "evaluation": evaluation.model_dump(mode="json", exclude=unused),
-        # other metrics give the same whoever the teacher is
-        "teacher": print_of("teacher") if compares else None,
     }
 
 
-def _model(config: ModelConfig | None) -> Any:
+def _model(recipe: Recipe, model: StageModel, prints: dict[str, str]) -> Any:
+    """The stage that trained a model, or the recipe's table of it with its files."""
+    if model.trained_by is not None:
+        return prints[model.trained_by]
+    config = recipe.model(model.role)
     if config is None:
         return None
     described = config.model_dump(mode="json", exclude=_COMPUTING)

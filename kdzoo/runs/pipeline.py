@@ -12,7 +12,7 @@ import torch
 
 from kdzoo.errors import RunError, UserError
 from kdzoo.files import why_not_written
-from kdzoo.recipe import DistillStage, EvaluateStage, FinetuneStage, Recipe, Stage, resolved_toml
+from kdzoo.recipe import Recipe, Stage, StageModel, resolved_toml
 from kdzoo.report.progress import Reporter
 from kdzoo.report.rows import model_rows
 from kdzoo.report.table import model_table, print_table
@@ -22,7 +22,7 @@ from kdzoo.runs.context import ModelRef, RunContext, gpu_count
 from kdzoo.runs.evaluation import evaluate
 from kdzoo.runs.interruption import Interruption
 from kdzoo.runs.run_directory import RunDirectory, StageRecord
-from kdzoo.runs.training import distill, finetune
+from kdzoo.runs.training import train
 from kdzoo.runs.unfinished import where_it_continues
 
 _REHEARSAL = "rehearsal: scores of tiny random models"
@@ -153,31 +153,17 @@ def _run_stage(
 
 
 def _results(context: RunContext, stage: Stage, folder: Path) -> dict[str, Any]:
-    recipe = context.recipe
-    if isinstance(stage, FinetuneStage):
-        return finetune.run(context, stage, folder)
-    if isinstance(stage, DistillStage):
-        student = _ref(context, stage.student_from, "student")
-        teacher = None
-        if recipe.teacher is not None:
-            teacher = _ref(context, recipe.teacher_stage_of(stage), "teacher")
-        return distill.run(context, stage, folder, student=student, teacher=teacher)
-    models = {name: _evaluated(context, name, stage) for name in recipe.models_of(stage)}
-    return evaluate.run(context, stage, folder, models, teacher=_evaluated(context, "teacher", stage))
+    models = {name: _ref(context, model) for name, model in context.recipe.models_used(stage).items()}
+    if stage.role is not None:
+        return train.run(context, stage, folder, models)
+    evaluated = {name: models[name] for name in context.recipe.models_of(stage)}
+    return evaluate.run(context, stage, folder, evaluated, teacher=models.get("teacher", ModelRef("teacher")))
 
 
-def _ref(context: RunContext, stage_name: str | None, role: str) -> ModelRef:
-    return ModelRef(role, None if stage_name is None else context.directory.stage(stage_name))
-
-
-def _evaluated(context: RunContext, name: str, stage: EvaluateStage) -> ModelRef:
-    """A model to evaluate: ``teacher`` and ``student`` are the recipe's, unless trained before; else a stage's."""
-    recipe = context.recipe
-    trained = recipe.training_stage(name, before=stage)
-    if trained is None:
-        return ModelRef(name)
-    role = trained.model if isinstance(trained, FinetuneStage) else "student"
-    return _ref(context, trained.name, role)
+def _ref(context: RunContext, model: StageModel) -> ModelRef:
+    return ModelRef(
+        model.role, None if model.trained_by is None else context.directory.stage(model.trained_by)
+    )
 
 
 def _description(recipe: Recipe) -> dict[str, Any]:

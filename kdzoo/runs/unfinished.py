@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from kdzoo.engine.training.checkpoints import CHECKPOINTS, last_complete_checkpoint
-from kdzoo.recipe import EvaluateStage, Recipe, Stage
+from kdzoo.recipe import Recipe, Stage
 from kdzoo.runs.evaluation.evaluate import is_evaluated
 from kdzoo.runs.training.teacher_targets import kept_targets
 
 
 def where_it_continues(recipe: Recipe, stage: Stage, folder: Path) -> str | None:
     """Say where a stage continues that was begun in ``folder``; None if it begins anew."""
-    if isinstance(stage, EvaluateStage):
+    if stage.role is None:
         models = recipe.models_of(stage)
         left = [model for model in models if not is_evaluated(folder, model)]
         return None if len(left) == len(models) else f"continues with {', '.join(left) or 'its table'}"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kdzoo.errors import UserError
-from kdzoo.recipe import DistillStage, EvaluateStage, FinetuneStage, Recipe, load_recipe
+from kdzoo.recipe import DistillStage, EvaluateStage, FinetuneStage, Recipe, StageModel, load_recipe
 
 Load = Callable[..., Recipe]
 
@@ -109,11 +109,15 @@ kind = "evaluate"
 """
 
 
-def test_the_teacher_is_the_last_one_trained_before_a_stage(load: Load, right: str) -> None:
+def with_two_teachers(right: str) -> str:
     head = right[: right.index("[[stage]]")].replace(
         'from_scratch = { architecture = "llama", hidden_size = 64 }', 'path = "hub/teacher"'
     )
-    recipe = load(head.replace("train = { vocab_size = 500 }", 'path = "hub/teacher"') + TWO_TEACHERS)
+    return head.replace("train = { vocab_size = 500 }", 'path = "hub/teacher"') + TWO_TEACHERS
+
+
+def test_the_teacher_is_the_last_one_trained_before_a_stage(load: Load, right: str) -> None:
+    recipe = load(with_two_teachers(right))
     before, _, rkd, _, kid, fkd, evaluate = recipe.stages
     assert [recipe.teacher_stage_of(stage) for stage in (rkd, kid, fkd)] == ["first", "second", "first"]
     assert recipe.models_of(before) == ("teacher",)
@@ -122,6 +126,37 @@ def test_the_teacher_is_the_last_one_trained_before_a_stage(load: Load, right: s
     assert recipe.training_stage("teacher").name == "second"
     assert recipe.training_stage("rkd").name == "rkd"
     assert recipe.models_of(evaluate) == ("teacher", "rkd", "kid", "fkd")
+
+
+def test_a_stage_says_what_it_trains_and_which_models_it_loads(load: Load, right: str) -> None:
+    recipe = load(with_two_teachers(right), 'evaluate.models=["kid"]', 'evaluate.metrics=["exaccerr"]')
+    assert [stage.role for stage in recipe.stages] == [
+        *(None, "teacher", "student", "teacher", "student", "student", None)
+    ]
+    base, first, second = (
+        StageModel("student"),
+        StageModel("teacher", "first"),
+        StageModel("teacher", "second"),
+    )
+    assert [recipe.models_used(stage) for stage in recipe.stages] == [
+        {"teacher": StageModel("teacher")},
+        {"teacher": StageModel("teacher")},
+        {"student": base, "teacher": first},
+        {"teacher": StageModel("teacher")},
+        {"student": StageModel("student", "rkd"), "teacher": second},
+        {"student": base, "teacher": first},
+        {"kid": StageModel("student", "kid"), "teacher": second},
+    ]
+
+
+def test_a_stage_whose_method_needs_no_teacher_loads_none(load: Load, right: str) -> None:
+    recipe = load(right.replace('method = "kid"', 'method = "sft"'))
+    finetune, distill, evaluate = recipe.stages
+    assert recipe.models_used(distill) == {"student": StageModel("student")}
+    assert recipe.models_used(evaluate) == {
+        "teacher": StageModel("teacher", finetune.name),
+        "sft": StageModel("student", "sft"),
+    }
 
 
 def test_a_recipe_without_a_teacher_can_train_by_methods_that_need_none(load: Load, right: str) -> None:

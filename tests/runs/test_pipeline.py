@@ -21,7 +21,7 @@ from kdzoo.errors import RunError, UserError
 from kdzoo.recipe import load_recipe
 from kdzoo.report.progress import Reporter
 from kdzoo.runs import fingerprints, pipeline
-from kdzoo.runs.training import finetune
+from kdzoo.runs.training import train
 
 RECIPE = """
 name = "small"
@@ -400,7 +400,7 @@ class TestFailures:
         def fail(*_, **__):
             raise error
 
-        monkeypatch.setattr(finetune, "run", fail)
+        monkeypatch.setattr(train, "run", fail)
         with pytest.raises(type(error) if type(error) is KeyError else Exception) as caught:
             run(write_recipe(tmp_path, ONE_STAGE), tmp_path / "runs")
         (path,) = (tmp_path / "runs").glob("small-*")

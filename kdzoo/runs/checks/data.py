@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kdzoo.errors import UserError
-from kdzoo.recipe import EvaluateStage, Recipe, Stage
+from kdzoo.recipe import Recipe, Stage
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.places import place_of
 from kdzoo.recipe.problems import Problems
@@ -22,15 +22,14 @@ def check_data(
         UserError: there is no example for a stage at all.
     """
     for stage in to_do:
-        is_evaluation = isinstance(stage, EvaluateStage)
-        if not (splits.evaluation if is_evaluation else splits.train):
-            wanted = "evaluate" if is_evaluation else "train on"
+        if not (splits.evaluation if stage.role is None else splits.train):
+            wanted = "evaluate" if stage.role is None else "train on"
             raise UserError(f"stage {stage.name!r}: the data hold no example to {wanted}")
-        if not isinstance(stage, EvaluateStage) and recipe.training_of(stage).group_by != "none":
+        if stage.role is not None and recipe.training_of(stage).group_by != "none":
             _check_groups(place_of(recipe, stage, "group_by"), splits, problems, notices)
-        if isinstance(stage, EvaluateStage) and "ts" in recipe.evaluation_of(stage).metrics:
+        if stage.role is None and "ts" in recipe.evaluation_of(stage).metrics:
             _tell_of_suites_of_one(place_of(recipe, stage, "metrics"), splits, notices)
-    if any(isinstance(stage, EvaluateStage) for stage in to_do):
+    if any(stage.role is None for stage in to_do):
         _tell_of_trained_examples(recipe, splits, notices)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from transformers import PreTrainedTokenizerBase
 
 from kdzoo.engine.prompts.encoding import count_prompt_tokens, encode_target
-from kdzoo.recipe import EvaluateStage, Recipe, Stage
+from kdzoo.recipe import Recipe, Stage
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.places import place_of
 from kdzoo.recipe.problems import Problems
@@ -27,7 +27,7 @@ def check_lengths(
     lengths = _Lengths(tokenizer)
     for stage in to_do:
         of_input, of_output = (place_of(recipe, stage, name) for name in ("input_limit", "output_limit"))
-        if isinstance(stage, EvaluateStage):
+        if stage.role is None:
             evaluation = recipe.evaluation_of(stage)
             examples = splits.evaluation[: evaluation.max_examples]
             _tell_of_prompts("evaluation", examples, lengths, evaluation.input_limit, of_input, notices)

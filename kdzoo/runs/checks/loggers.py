@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
-from kdzoo.recipe import EvaluateStage, Recipe, Stage
+from kdzoo.recipe import Recipe, Stage
 from kdzoo.recipe.places import place_of
 from kdzoo.recipe.problems import Problems
 from kdzoo.spelling import hint
@@ -15,9 +15,7 @@ from kdzoo.spelling import hint
 def check_loggers(recipe: Recipe, to_do: Sequence[Stage], problems: Problems) -> None:
     """Note every logger that is unknown to transformers, or whose package is not installed."""
     for stage in to_do:
-        if isinstance(stage, EvaluateStage):
-            continue
-        for name in recipe.training_of(stage).loggers:
+        for name in () if stage.role is None else recipe.training_of(stage).loggers:
             reason = _why_not_used(name)
             if reason is not None:
                 problems.add(place_of(recipe, stage, "loggers"), reason)

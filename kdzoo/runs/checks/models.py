@@ -15,9 +15,10 @@ from kdzoo.errors import UserError
 from kdzoo.recipe import ModelConfig, Recipe
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.problems import Problems
+from kdzoo.recipe.tables import Role
 from kdzoo.runs.checks.weights import open_weights
 
-_ROLES = ("teacher", "student")
+_ROLES: tuple[Role, ...] = ("teacher", "student")
 # Stands in where the vocabulary is known to a model hub only.
 _ANY_VOCABULARY = 32_000
 
@@ -31,7 +32,7 @@ def check_models(
     """
     configs: dict[str, PretrainedConfig] = {}
     for role in _ROLES:
-        model = recipe.teacher if role == "teacher" else recipe.student
+        model = recipe.model(role)
         if model is None or role not in tables:
             continue
         config = _config(recipe, role, model, tables, problems)

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kdzoo.errors import RunError, UserError
-from kdzoo.methods import registry
-from kdzoo.recipe import EvaluateStage, FinetuneStage, Recipe, Stage
+from kdzoo.recipe import Recipe, Stage
 from kdzoo.runs.checks.weights import open_weights
 
 
@@ -19,8 +18,8 @@ def check_trained(recipe: Recipe, to_do: Sequence[Stage], finished: Mapping[str,
     Raises:
         RunError: a model is missing or broken.
     """
-    needed = dict.fromkeys(name for stage in to_do for name in _loaded_by(recipe, stage))
-    for name in needed.keys() & finished.keys():
+    needed = {model.trained_by for stage in to_do for model in recipe.models_used(stage).values()}
+    for name in finished.keys() & needed:
         folder = finished[name]
         try:
             open_weights(str(folder / "model"), None)
@@ -29,18 +28,3 @@ def check_trained(recipe: Recipe, to_do: Sequence[Stage], finished: Mapping[str,
                 f"stage {name!r} was finished before, and what it left is broken: {error}; remove {folder}, and it "
                 "is done again"
             ) from error
-
-
-def _loaded_by(recipe: Recipe, stage: Stage) -> list[str]:
-    """The stages whose models a stage loads."""
-    if isinstance(stage, FinetuneStage):
-        return []
-    if isinstance(stage, EvaluateStage):
-        compared = ("teacher",) if "exaccerr" in recipe.evaluation_of(stage).metrics else ()
-        trained = [
-            recipe.training_stage(name, before=stage) for name in (*recipe.models_of(stage), *compared)
-        ]
-        return [s.name for s in trained if s is not None]
-    uses_teacher = registry.find(stage.method).method.uses_teacher
-    teacher = recipe.teacher_stage_of(stage) if uses_teacher else None
-    return [name for name in (stage.student_from, teacher) if name is not None]

@@ -1,9 +1,10 @@
-"""Training one model of the run by one method; `finetune` and `distill` differ only in what they hand in."""
+"""The stage that trains a model of the run by a method: `finetune` and `distill` differ only in the models."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from kdzoo.files import new_folder, write_text
 from kdzoo.methods import registry
 from kdzoo.methods.method import Options
 from kdzoo.methods.used_options import watched
-from kdzoo.recipe import Training
+from kdzoo.recipe import Training, TrainingStage
 from kdzoo.runs.context import ModelRef, RunContext
 from kdzoo.runs.threads import threads_for
 from kdzoo.runs.training.pace import Pace
@@ -36,32 +37,25 @@ from kdzoo.tasks.text_to_sql.shorten import fit
 _CLOCK_INTERVAL_SECONDS = 10.0
 
 
-def train_by(
-    context: RunContext,
-    name: str,
-    folder: Path,
-    *,
-    method_name: str,
-    options: Options,
-    training: Training,
-    model: ModelRef,
-    teacher: ModelRef | None,
+def run(
+    context: RunContext, stage: TrainingStage, folder: Path, models: Mapping[str, ModelRef]
 ) -> dict[str, Any]:
-    """Train ``model`` by a method and leave it in ``folder/model`` in Hugging Face format.
+    """Train the stage's model by its method and leave it in ``folder/model`` in Hugging Face format.
 
-    Continues from what an interrupted start left in ``folder``. Gives the numbers that the report shows; ``seconds``
-    is the time of the training steps over all starts, without loading and preparing.
+    ``models`` are the stage's own by their roles, the teacher among them if the method uses it. Continues from what an
+    interrupted start left in ``folder``. Gives the numbers that the report shows; ``training_seconds`` is the time of
+    the training steps over all starts, without loading and preparing.
 
     Raises:
         UserError: the method needs a teacher, and there is none.
         RunError: no example is left to train on, or the training diverged.
     """
+    name, options, training = stage.name, stage.method_options(), context.recipe.training_of(stage)
     noted, read = watched(options)
-    chosen = choose_method(method_name, noted)
+    chosen = choose_method(stage.method, noted)
     tokenizer = context.tokenizer
-    student = context.model_to_train(model, folder)
-    uses_teacher = registry.find(method_name).method.uses_teacher
-    teacher_model = context.model_to_use(teacher) if uses_teacher and teacher is not None else None
+    student = context.model_to_train(models[stage.role], folder)
+    teacher_model = context.model_to_use(models["teacher"]) if stage.uses_teacher else None
     limits = SamplingLimits(training.output_limit, context.end_ids(student, teacher_model))
     encoded = encode_training_examples(context, training)
     if not encoded.examples:
@@ -102,7 +96,7 @@ def train_by(
         save_trained(student, tokenizer, limits.end_ids, temporary)
     trainable = sum(p.numel() for p in student.parameters() if p.requires_grad)
     return {
-        "method": method_name,
+        "method": stage.method,
         "parameters": count_parameters(student),
         "trainable_parameters": trainable,
         "examples": len(examples),
