@@ -19,6 +19,7 @@ from kdzoo.recipe.tables import (
     Role,
     Table,
     TokenizerConfig,
+    TrainedTokenizer,
     Training,
 )
 from kdzoo.tasks.config import DataConfig
@@ -53,6 +54,16 @@ class StageModel:
 
     role: Role
     trained_by: str | None = None
+
+
+@dataclass(frozen=True)
+class TokenizerSource:
+    """Where the tokenizer of all models comes from: a folder or hub name that a table gives, or it is to be trained."""
+
+    table: str
+    path: str | None
+    revision: str | None = None
+    train: TrainedTokenizer | None = None
 
 
 class RecipeHead(Table):
@@ -95,6 +106,13 @@ class Recipe(RecipeHead):
     def is_rehearsal(self) -> bool:
         """Whether its models are tiny and its steps few, so that its scores say nothing."""
         return self._origin.is_rehearsal
+
+    @property
+    def tokenizer_source(self) -> TokenizerSource:
+        """Where all models' tokenizer comes from: [tokenizer], else the student's own."""
+        if self.tokenizer is None:  # no model is from scratch then
+            return TokenizerSource("student", self.student.path, self.student.revision)
+        return TokenizerSource("tokenizer", self.tokenizer.path, train=self.tokenizer.train)
 
     def training_of(self, stage: TrainingStage) -> Training:
         """The stage's training settings: the recipe's, with the stage's own over them."""

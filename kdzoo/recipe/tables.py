@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -114,6 +115,10 @@ class Training(Table):
     logging_steps: int | None = Field(None, ge=1)
     save_steps: int | None = Field(None, ge=1)
     loggers: tuple[str, ...] = ()
+
+    def steps(self, examples: int) -> int:
+        """The optimizer steps on so many examples: an epoch's last one may have fewer rows, and epochs be a fraction."""
+        return self.max_steps or math.ceil(self.epochs * math.ceil(examples / self.batch_size))
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Training:

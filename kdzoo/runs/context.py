@@ -74,33 +74,27 @@ class RunContext:
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer that all models of the run share."""
-        config = self.recipe.tokenizer
-        if config is not None and config.train is not None:
-            folder = self._tokenizer_folder
-            if not folder.is_dir():
-                with new_folder(folder) as temporary:
-                    self.trained_tokenizer.save_pretrained(str(temporary))
-            return load_tokenizer(str(folder))
-        if config is not None and config.path is not None:
-            return load_tokenizer(config.path)
-        models = (self.recipe.student, self.recipe.teacher)
-        source = next(m for m in models if m is not None and m.path is not None)
-        assert source.path is not None
-        return load_tokenizer(source.path, source.revision)
+        source = self.recipe.tokenizer_source
+        if source.path is not None:
+            return load_tokenizer(source.path, source.revision)
+        folder = self._tokenizer_folder
+        if not folder.is_dir():
+            with new_folder(folder) as temporary:
+                self.trained_tokenizer.save_pretrained(str(temporary))
+        return load_tokenizer(str(folder))
 
     @cached_property
     def trained_tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer of a recipe that trains one on its data. Nothing is written."""
-        config = self.recipe.tokenizer
-        assert config is not None
-        assert config.train is not None
+        settings = self.recipe.tokenizer_source.train
+        assert settings is not None
         if self._tokenizer_folder.is_dir():
             return load_tokenizer(str(self._tokenizer_folder))
         texts = (text for e in self.splits.train for text in (e.prompt, e.target))
-        trained = train_tokenizer(texts, config.train.vocab_size)
+        trained = train_tokenizer(texts, settings.vocab_size)
         models = (self.recipe.student, self.recipe.teacher)
-        built = [dict(m.from_scratch) for m in models if m is not None and m.from_scratch is not None]
-        configs = (make_config(settings, len(trained), special_ids(trained)) for settings in built)
+        built = [m.from_scratch for m in models if m is not None and m.from_scratch is not None]
+        configs = (make_config(model, len(trained), special_ids(trained)) for model in built)
         return as_read_beside(trained, configs)
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from kdzoo.recipe import ModelConfig, Recipe, Stage, TrainingStage, check_paths, missing_data
+from kdzoo.recipe import ModelConfig, Recipe, Stage, Training, TrainingStage, check_paths, missing_data
 from kdzoo.recipe.tables import TokenizerConfig
 from kdzoo.recipe.toml_text import toml_value
 from kdzoo.runs import fingerprints
@@ -180,7 +179,7 @@ def _training_lines(recipe: Recipe, stage: TrainingStage, counts: tuple[int, int
     micro = training.micro_batch_size or training.batch_size
     parts = f" in parts of {micro}" if micro != training.batch_size else ""
     lines.append(
-        f"{_steps_text(training.max_steps, training.epochs, training.batch_size, counts)}, batch {training.batch_size}{parts}, "
+        f"{_steps_text(training, counts)}, batch {training.batch_size}{parts}, "
         f"learning rate {training.learning_rate:g} ({training.schedule}, warm-up {training.warmup:g}), {training.precision}"
     )
     lines.append(
@@ -189,12 +188,11 @@ def _training_lines(recipe: Recipe, stage: TrainingStage, counts: tuple[int, int
     return lines
 
 
-def _steps_text(max_steps: int | None, epochs: float, batch: int, counts: tuple[int, int] | None) -> str:
-    if max_steps is not None:
-        return f"{max_steps} steps"
-    if counts is None:
-        return f"{epochs:g} epochs"
-    return f"{math.ceil(epochs * math.ceil(counts[0] / batch))} steps ({epochs:g} epochs)"
+def _steps_text(training: Training, counts: tuple[int, int] | None) -> str:
+    if training.max_steps is not None:
+        return f"{training.max_steps} steps"
+    epochs = f"{training.epochs:g} epochs"
+    return epochs if counts is None else f"{training.steps(counts[0])} steps ({epochs})"
 
 
 def _options_text(options: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -43,11 +44,12 @@ def run_name(recipe: Recipe, prints: dict[str, str]) -> str:
 def of_stages(recipe: Recipe) -> dict[str, str]:
     """The fingerprint of everything that shapes each stage's result, the stages that it builds on included."""
     prints: dict[str, str] = {}
+    tokenizer = recipe.tokenizer_source
     for stage in recipe.stages:
         shaping = {
             "kind": stage.kind,
             "seed": recipe.seed,
-            "tokenizer": _tokenizer(recipe),
+            "tokenizer": [asdict(tokenizer), _files(tokenizer.path)],
             "versions": [version(package) for package in _PACKAGES],
             "models": {
                 name: _model(recipe, model, prints) for name, model in recipe.models_used(stage).items()
@@ -105,14 +107,6 @@ def _model(recipe: Recipe, model: StageModel, prints: dict[str, str]) -> Any:
         return None
     described = config.model_dump(mode="json", exclude=_COMPUTING)
     return {**described, "files": _files(config.path)}
-
-
-def _tokenizer(recipe: Recipe) -> Any:
-    """The tokenizer of all models: trained on the data, or found where the recipe or a model says."""
-    if recipe.tokenizer is not None:
-        return [recipe.tokenizer.model_dump(mode="json"), _files(recipe.tokenizer.path)]
-    source = next(m for m in (recipe.student, recipe.teacher) if m is not None and m.path is not None)
-    return [source.path, source.revision, _files(source.path)]
 
 
 def _files(path: str | None) -> Any:

@@ -51,7 +51,7 @@ def count_from_scratch(recipe: Recipe, tokenizer: PreTrainedTokenizerBase | None
     """
     if tokenizer is not None:
         vocabulary, special = len(tokenizer), special_ids(tokenizer)
-    elif recipe.tokenizer is not None and recipe.tokenizer.train is not None:
+    elif recipe.tokenizer_source.train is not None:
         vocabulary, special = _vocabulary(recipe, ())
     else:
         return {}
@@ -106,14 +106,13 @@ def _blamed(
 
 def _vocabulary(recipe: Recipe, tables: Collection[str]) -> tuple[int, dict[str, int | None]]:
     """The most tokens that a model from scratch may have, and the ids of its special ones."""
-    named = recipe.tokenizer
-    assert named is not None  # a recipe with such a model has one
-    if named.train is not None:
+    source = recipe.tokenizer_source
+    if source.train is not None:
         # special tokens have the same ids whatever the texts are
-        return named.train.vocab_size, special_ids(train_tokenizer((), vocabulary=0))
-    assert named.path is not None
+        return source.train.vocab_size, special_ids(train_tokenizer((), vocabulary=0))
+    assert source.path is not None
     try:
-        tokenizer = load_tokenizer(named.path) if "tokenizer" in tables else None
+        tokenizer = load_tokenizer(source.path) if source.table in tables else None
     except UserError:
         tokenizer = None  # told where tokenizers are checked
     return (_ANY_VOCABULARY, {}) if tokenizer is None else (len(tokenizer), special_ids(tokenizer))

@@ -64,12 +64,10 @@ def known_tokenizer(context: RunContext, tables: Collection[str]) -> PreTrainedT
     Raises:
         UserError: it cannot be read.
     """
-    recipe = context.recipe
-    named = recipe.tokenizer
-    if named is not None and named.train is not None:
-        return None if missing_data(recipe) is not None else context.trained_tokenizer
-    role = "tokenizer" if named is not None else "teacher" if recipe.student.path is None else "student"
-    return context.tokenizer if role in tables else None
+    source = context.recipe.tokenizer_source
+    if source.train is not None:
+        return None if missing_data(context.recipe) is not None else context.trained_tokenizer
+    return context.tokenizer if source.table in tables else None
 
 
 def _pretrained(recipe: Recipe, roles: Collection[str]) -> list[tuple[str, str, str | None]]:

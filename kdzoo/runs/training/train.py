@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -136,7 +135,7 @@ def _train(
                 f"other programs use the processor{advice}"
             )
 
-    total = _steps(training, len(examples))
+    total = training.steps(len(examples))
     earlier = last_complete_checkpoint(folder / CHECKPOINTS)
     done = 0 if earlier is None else earlier.step
     reporter.start(name, total, done)
@@ -177,13 +176,8 @@ def encode_training_examples(context: RunContext, training: Training) -> Encoded
     return encode_for_training(texts, context.tokenizer, training.input_limit, training.output_limit)
 
 
-def _steps(training: Training, examples: int) -> int:
-    """The optimizer steps of a stage: an epoch's last one may have fewer rows, and epochs may be a fraction."""
-    return training.max_steps or math.ceil(training.epochs * math.ceil(examples / training.batch_size))
-
-
 def _settings(training: Training, seed: int, examples: int) -> TrainingSettings:
-    total = _steps(training, examples)
+    total = training.steps(examples)
     return TrainingSettings(
         batch_size=training.batch_size,
         micro_batch_size=training.micro_batch_size or training.batch_size,
