@@ -75,7 +75,7 @@ class TestExitCodes:
             (["runn"], "No such command 'runn'"),
             (["run"], "Missing argument 'RECIPE'"),
             (["run", "r.toml", "--epochs", "3"], "No such option"),
-            (["show", "kidd"], "did you mean 'kid'?"),
+            (["show", "kidd"], 'did you mean "kid"?'),
         ],
     )
     def test_a_wrong_command_line_is_a_usage_error(

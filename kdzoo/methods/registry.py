@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from kdzoo.errors import UserError
 from kdzoo.methods import defaults, hookspecs
 from kdzoo.methods.method import Method, Options
+from kdzoo.spelling import hint
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,7 @@ def find(name: str) -> Plugin:
     for plugin in zoo.broken:
         if plugin.name == name:
             raise UserError(f"method {name!r} (package {plugin.package}) cannot be loaded: {plugin.reason}")
-    close = difflib.get_close_matches(name, zoo.plugins, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    raise UserError(f"no method {name!r} is installed; {hint}there are {', '.join(sorted(zoo.plugins))}")
+    raise UserError(f"no method {name!r} is installed{hint(name, sorted(zoo.plugins))}")
 
 
 def plugin_of(module: ModuleType, package: str = "unknown", version: str = "unknown") -> Plugin:

@@ -15,7 +15,7 @@ from kdzoo.recipe.lines import Key
 from kdzoo.recipe.problems import Problems
 from kdzoo.recipe.stages import option_name
 from kdzoo.recipe.toml_text import toml_value
-from kdzoo.spelling import hint, nearest
+from kdzoo.spelling import did_you_mean, hint, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -107,8 +107,8 @@ def _report(
             problems.add(keys[0], found[0]["msg"], *keys[1:])
         else:
             # which keys a table needs depends on its kind
-            kind = [(*at, *path[:-1], "kind")] if found[0]["type"] == "missing" else []
-            problems.add((*at, *path), _worded(found, _field(model, path)), *kind)
+            others = [(*at, *path[:-1], "kind")] if found[0]["type"] == "missing" else []
+            problems.add((*at, *path), _worded(found, _field(model, path)), *others)
 
 
 def _right_spelling(name: str, names: list[str], elsewhere: Mapping[str, str]) -> str:
@@ -116,7 +116,7 @@ def _right_spelling(name: str, names: list[str], elsewhere: Mapping[str, str]) -
         return f"; write it as {elsewhere[name]}"
     near = nearest(name, elsewhere)
     if nearest(name, names) is None and near is not None:
-        return f'; did you mean "{elsewhere[near]}"?'
+        return did_you_mean(elsewhere[near], [elsewhere[near]])
     return hint(name, names)
 
 
@@ -167,20 +167,20 @@ def _clean(problem: Any, table: Any) -> Key:
 
 def _worded(found: list[Any], field: FieldInfo | None) -> str:
     first = found[0]
-    kind, context, given = first["type"], first.get("ctx", {}), shown(first["input"])
-    if kind == "missing":
+    error, context, given = first["type"], first.get("ctx", {}), shown(first["input"])
+    if error == "missing":
         return "is missing"
     wanted = list(dict.fromkeys(_WANTED[f["type"]] for f in found if f["type"] in _WANTED))
     if wanted:
         return f"must be {' or '.join(wanted)}, not {given}"
-    if kind == "literal_error":
+    if error == "literal_error":
         allowed = re.findall(r"'([^']*)'", context["expected"])
-        return f"must be {one_of(allowed)}, not {given}" + _did_you_mean(first["input"], allowed)
-    if kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
+        return f"must be {one_of(allowed)}, not {given}" + did_you_mean(first["input"], allowed)
+    if error in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
         return f"must be {_range(context if field is None else _bounds(field) or context)}, not {given}"
-    if kind == "string_too_short":
+    if error == "string_too_short":
         return "must not be empty"
-    if kind == "value_error":
+    if error == "value_error":
         return f"{context['error']}, not {given}"
     text = str(first["msg"])
     return f"{text.replace('Input should be', 'must be')}, not {given}"
@@ -190,11 +190,6 @@ def one_of(names: list[str]) -> str:
     """Names as a choice: "a", "b" or "c"."""
     quoted = [f'"{name}"' for name in names]
     return " or ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
-
-
-def _did_you_mean(given: Any, allowed: list[str]) -> str:
-    text = hint(given, allowed) if isinstance(given, str) else ""
-    return text if "did you mean" in text else ""
 
 
 def _bounds(field: FieldInfo) -> dict[str, Any]:

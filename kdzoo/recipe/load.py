@@ -22,7 +22,7 @@ from kdzoo.recipe.problems import Problems
 from kdzoo.recipe.schema import Origin, Recipe, RecipeHead
 from kdzoo.recipe.stages import STAGES, FinetuneStage, all_options
 from kdzoo.recipe.tables import EvaluationTable, ModelConfig, TokenizerConfig, Training
-from kdzoo.spelling import hint, nearest
+from kdzoo.spelling import did_you_mean, hint, nearest
 from kdzoo.tasks.config import DataConfig
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -168,9 +168,7 @@ def _of_kind(
     if kind is None:
         problems.add((*at, "kind"), f"is missing; it is {allowed}")
     else:
-        near = hint(kind, kinds) if isinstance(kind, str) else ""
-        near = near if "did you mean" in near else ""
-        problems.add((*at, "kind"), f"must be {allowed}, not {shown(kind)}{near}")
+        problems.add((*at, "kind"), f"must be {allowed}, not {shown(kind)}{did_you_mean(kind, kinds)}")
     return None
 
 

@@ -44,8 +44,8 @@ def check_paths(recipe: Recipe) -> None:
     """
     problems = Problems.of(recipe)
     for key, path in _missing(recipe):
-        kind = "the folder of a dataset" if os.path.isfile(path) else "a file of examples"
-        what = f"{path} is not {kind}" if os.path.exists(path) else f"there is no {path}"
+        wanted = "the folder of a dataset" if os.path.isfile(path) else "a file of examples"
+        what = f"{path} is not {wanted}" if os.path.exists(path) else f"there is no {path}"
         problems.add(("data", key), f"{what}; --rehearse runs the recipe without it")
     _check_models(recipe, problems)
     problems.raise_if_any()

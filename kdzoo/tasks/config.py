@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from kdzoo.spelling import hint
 from kdzoo.tasks.text_to_sql.embedded.names import DATABASES, FAMILIES
 
 OnError = Literal["raise", "skip"]
@@ -33,9 +34,7 @@ class EmbeddedData(_Data):
     def _known_families(self) -> EmbeddedData:
         unknown = [name for name in self.families if name not in FAMILIES]
         if unknown:
-            raise ValueError(
-                f"no family of questions is called {unknown[0]!r}; there are: {', '.join(FAMILIES)}"
-            )
+            raise ValueError(f"no family of questions is called {unknown[0]!r}{hint(unknown[0], FAMILIES)}")
         return self
 
 

@@ -229,7 +229,7 @@ class TestMistakes:
             ),
             ("= 0.5", "= 1.5", 'stage "kid": options.alpha: must be greater than 0 and at most 1, not 1.5'),
             ("alpha", "alfa", 'unknown option of method kid; did you mean "alpha"?'),
-            ('"kid"', '"kidd"', "no method 'kidd' is installed; did you mean 'kid'?"),
+            ('"kid"', '"kidd"', "no method 'kidd' is installed; did you mean \"kid\"?"),
             ("max_steps = 3", "max_steps = 0", "r.toml:LINE: training.max_steps: must be at least 1, not 0"),
             ("max_steps = 3", 'max_steps = "3"', "must be a whole number, not"),
             ("[tokenizer]", "[tokeniser]", 'r.toml:LINE: tokeniser: unknown key; did you mean "tokenizer"?'),
@@ -242,7 +242,7 @@ class TestMistakes:
             (
                 'architecture = "llama", hidden_size = 32',
                 'architecture = "lama", hidden_size = 32',
-                "r.toml:LINE: student.from_scratch.architecture: no architecture 'lama'; did you mean 'llama'?",
+                "r.toml:LINE: student.from_scratch.architecture: no architecture 'lama'; did you mean \"llama\"?",
             ),
             (
                 "= 64, num_hidden_layers = 2, num_attention_heads = 4",

@@ -166,15 +166,14 @@ class TestFind:
         assert {zoo.plugins[name].package for name in BUILT_IN} == {"kdzoo"}
         assert {zoo.plugins[name].version for name in BUILT_IN} == {importlib.metadata.version("kdzoo")}
 
-    def test_an_unknown_name_gets_the_nearest_one_and_the_list(self):
-        with pytest.raises(
-            UserError, match=r"no method 'kidd' is installed; did you mean 'kid'\?.*sft"
-        ) as error:
+    def test_an_unknown_name_gets_the_nearest_one(self):
+        with pytest.raises(UserError) as error:
             registry.find("kidd")
+        assert str(error.value) == "no method 'kidd' is installed; did you mean \"kid\"?"
         assert error.value.exit_code == 2
 
     def test_a_name_like_no_other_gets_the_list(self):
-        with pytest.raises(UserError, match=r"no method 'qqqq' is installed; there are .*fkd"):
+        with pytest.raises(UserError, match=r"no method 'qqqq' is installed; there are: .*fkd, .*sft"):
             registry.find("qqqq")
 
 

@@ -298,7 +298,7 @@ def test_a_table_or_key(problems: Problems, right: str, old: str, new: str, mess
 def test_a_method_that_is_not_installed(problems: Problems, right: str) -> None:
     (line,) = problems(right.replace('method = "kid"', 'method = "kiid"'))
     assert line.startswith(
-        "r.toml:21: stage \"kiid\": method: no method 'kiid' is installed; did you mean 'kid'?"
+        'r.toml:21: stage "kiid": method: no method \'kiid\' is installed; did you mean "kid"?'
     )
 
 

@@ -384,11 +384,11 @@ method = "rkd"
 
     def test_an_architecture_that_does_not_exist(self, tmp_path):
         text = RECIPE.replace('architecture = "llama"', 'architecture = "lama"')
-        self.check(write_recipe(tmp_path, text), tmp_path, "'lama'", "did you mean 'llama'")
+        self.check(write_recipe(tmp_path, text), tmp_path, "'lama'", 'did you mean "llama"')
 
     def test_a_setting_that_the_architecture_does_not_have(self, tmp_path):
         text = RECIPE.replace("hidden_size = 48", "hiden_size = 48")
-        self.check(write_recipe(tmp_path, text), tmp_path, "hiden_size", "did you mean 'hidden_size'")
+        self.check(write_recipe(tmp_path, text), tmp_path, "hiden_size", 'did you mean "hidden_size"')
 
     def test_prompts_longer_than_the_models_positions(self, tmp_path):
         text = RECIPE.replace("input_limit = 512", "input_limit = 100000")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from kdzoo.engine.models.adapters import check_adapter, load_adapter, merge
 from kdzoo.engine.models.end_tokens import ending_at
 from kdzoo.engine.models.load_errors import told_as
 from kdzoo.errors import UserError
+from kdzoo.spelling import hint
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,12 @@ def make_config(
     settings = dict(architecture)
     family = settings.pop("architecture")
     if family not in CONFIG_MAPPING:
-        close = difflib.get_close_matches(family, list(CONFIG_MAPPING), n=1)
-        raise UserError(
-            f"from_scratch: no architecture {family!r}" + (f"; did you mean {close[0]!r}?" if close else "")
-        )
+        raise UserError(f"from_scratch: no architecture {family!r}{hint(family, CONFIG_MAPPING)}")
     known = CONFIG_MAPPING[family]()
     for name in settings:
         if not hasattr(known, name):
             names = [n for n in known.to_dict() if not n.startswith("_")]
-            close = difflib.get_close_matches(name, names, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise UserError(f"from_scratch: {family} has no setting {name!r}{hint}")
+            raise UserError(f"from_scratch: {family} has no setting {name!r}{hint(name, names)}")
     try:
         return AutoConfig.for_model(family, vocab_size=vocabulary, **special, **settings)
     except Exception as error:  # each family's config class checks its settings in its own way
