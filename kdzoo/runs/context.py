@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import peft
 import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -14,8 +15,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from kdzoo.engine.models.adapter_folder import is_adapter
 from kdzoo.engine.models.end_tokens import end_ids
 from kdzoo.engine.models.loading import (
-    Lora,
-    ModelSource,
     add_lora,
     build_model,
     load_pretrained,
@@ -101,14 +100,16 @@ class RunContext:
     def _tokenizer_folder(self) -> Path:
         return self.directory.path / "tokenizer"
 
-    def untrained_model(self, role: Role) -> tuple[PreTrainedModel, ModelSource]:
+    def untrained_model(self, role: Role) -> PreTrainedModel:
         """Load or build one of the recipe's models without its LoRA."""
         config = self._config(role)
-        source = source_of(config)
-        special = special_ids(self.tokenizer)
+        if config.path is not None:
+            return load_pretrained(config.path, config.revision, config.dtype, config.attention)
+        assert config.from_scratch is not None
+        built = make_config(config.from_scratch, len(self.tokenizer), special_ids(self.tokenizer))
         # teacher and student of one architecture must not start from the same numbers
         seed = self.recipe.seed * 2 + (role == "teacher")
-        return build_model(source, len(self.tokenizer), special, seed), source
+        return build_model(built, seed, config.dtype, config.attention)
 
     def model_to_train(self, ref: ModelRef, folder: Path) -> PreTrainedModel | PeftModel:
         """Give the model in a state to be trained: from the recipe or a finished stage, with LoRA if it has it.
@@ -119,11 +120,11 @@ class RunContext:
         config = self._config(ref.role)
         model: PreTrainedModel | PeftModel
         if ref.folder is None:
-            model, source = self.untrained_model(ref.role)
+            model = self.untrained_model(ref.role)
             if config.lora is not None:
-                model = self._with_adapter(model, source, config, config.lora, folder / "base")
+                model = self._with_adapter(model, config, config.lora, folder / "base")
         else:
-            model = load_trained(ref.folder / "model", source_of(config), config.dtype, trainable=True)
+            model = load_trained(ref.folder / "model", config.dtype, config.attention, trainable=True)
             if isinstance(model, PeftModel) and (ref.folder / "base").is_dir():
                 _take_base_along(model, ref.folder / "base", folder / "base")
         if config.gradient_checkpointing:
@@ -133,26 +134,26 @@ class RunContext:
         return model.to(self.device)
 
     def _with_adapter(
-        self, model: PreTrainedModel, source: ModelSource, config: ModelConfig, lora: LoraConfig, base: Path
+        self, model: PreTrainedModel, config: ModelConfig, lora: LoraConfig, base: Path
     ) -> PeftModel:
-        is_kept_elsewhere = source.path is not None and not is_adapter(Path(source.path))
+        is_kept_elsewhere = config.path is not None and not is_adapter(Path(config.path))
         if not is_kept_elsewhere:
             if not base.is_dir():
                 with new_folder(base) as temporary:
                     model.save_pretrained(str(temporary))
                     self.tokenizer.save_pretrained(str(temporary))
             model = load_pretrained(str(base.resolve()), None, config.dtype, config.attention)
-        settings = Lora(lora.rank, lora.alpha, lora.dropout, lora.target_modules)
-        return add_lora(model, settings, self.recipe.seed)
+        revision = config.revision if is_kept_elsewhere else None
+        return add_lora(model, as_peft_s(lora, revision), self.recipe.seed)
 
     def model_to_use(self, ref: ModelRef) -> PreTrainedModel | PeftModel:
         """Give the model in eval mode, without gradients: a teacher, or one to evaluate."""
         config = self._config(ref.role)
         model: PreTrainedModel | PeftModel
         if ref.folder is None:
-            model, _ = self.untrained_model(ref.role)
+            model = self.untrained_model(ref.role)
         else:
-            model = load_trained(ref.folder / "model", source_of(config), config.dtype, trainable=False)
+            model = load_trained(ref.folder / "model", config.dtype, config.attention, trainable=False)
         return model.to(self.device).eval().requires_grad_(False)
 
     def end_ids(
@@ -192,14 +193,16 @@ def _take_base_along(model: PeftModel, base: Path, own: Path) -> None:
         adapter.base_model_name_or_path = str(own.resolve())
 
 
-def source_of(config: ModelConfig) -> ModelSource:
-    """The recipe's words for a model, as the engine takes them."""
-    return ModelSource(
-        path=config.path,
-        revision=config.revision,
-        architecture=None if config.from_scratch is None else dict(config.from_scratch),
-        dtype=config.dtype,
-        attention=config.attention,
+def as_peft_s(lora: LoraConfig, revision: str | None = None) -> peft.LoraConfig:
+    """The recipe's words for an adapter as peft takes them. ``revision`` is that of its base on a model hub."""
+    targets = lora.target_modules
+    return peft.LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=targets if isinstance(targets, str) else list(targets),
+        task_type="CAUSAL_LM",
+        revision=revision,
     )
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import PeftConfig, PeftModel
 from rich.console import Console
-from transformers import AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from kdzoo.engine.prompts.encoding import prompt_ids
 from kdzoo.errors import UserError
@@ -125,6 +127,28 @@ class TestUse:
             types = {weight.requires_grad: weight.dtype for weight in model.parameters()}
             assert types == {True: torch.float32, False: torch.bfloat16}
         assert equal(again, first)
+
+    def test_an_adapter_remembers_its_base_s_revision_on_the_hub(
+        self, context: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        base = context().model_to_use(ModelRef("student"))
+        asked = []
+
+        def from_the_hub(name: str, **settings: Any) -> Any:
+            asked.append((name, settings["revision"]))
+            model = copy.deepcopy(base)
+            model.name_or_path = name
+            return model, {"missing_keys": [], "mismatched_keys": []}
+
+        made = context(
+            'student={path="some/model", revision="v2", lora={rank=2}}', 'tokenizer={path="some/model"}'
+        )
+        made.tokenizer = context().tokenizer
+        monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", from_the_hub)
+        made.model_to_train(ModelRef("student"), Path("stage")).save_pretrained("stage/model")
+        assert PeftConfig.from_pretrained("stage/model").revision == "v2"
+        made.model_to_use(ModelRef("student", Path("stage")))
+        assert set(asked) == {("some/model", "v2")}
 
     def test_a_teacher_that_the_recipe_does_not_have(self, context: Make) -> None:
         made = context()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,27 +24,6 @@ from kdzoo.engine.models.end_tokens import ending_at
 from kdzoo.engine.models.load_errors import told_as
 from kdzoo.errors import UserError
 from kdzoo.spelling import hint
-
-
-@dataclass(frozen=True)
-class Lora:
-    """Low-rank adapters: ``target_modules`` is ``"all-linear"`` or a list of module names."""
-
-    rank: int
-    alpha: float
-    dropout: float = 0.0
-    target_modules: str | tuple[str, ...] = "all-linear"
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """Where a model comes from: ``path`` (local folder or hub name), or an architecture's configuration."""
-
-    path: str | None = None
-    revision: str | None = None
-    architecture: dict[str, Any] | None = None
-    dtype: str = "float32"
-    attention: str | None = None
 
 
 def make_config(
@@ -73,27 +51,23 @@ def make_config(
 
 
 def build_model(
-    source: ModelSource, vocabulary: int, special: dict[str, int | None], seed: int
+    config: PretrainedConfig, seed: int, dtype: str, attention: str | None = None
 ) -> PreTrainedModel:
-    """Load the model, or build it with random weights that depend on the seed alone.
+    """Build a model with random weights that depend on the seed alone.
 
     Raises:
-        UserError: it cannot be found, loaded or built.
+        UserError: it cannot be built.
     """
-    if source.architecture is not None:
-        config = make_config(source.architecture, vocabulary, special)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            try:
-                model = AutoModelForCausalLM.from_config(
-                    config, dtype=getattr(torch, source.dtype), attn_implementation=source.attention
-                )
-            except (ValueError, RuntimeError, ZeroDivisionError) as error:
-                raise UserError(f"from_scratch: the model cannot be built: {error}") from error
-        assert isinstance(model, PreTrainedModel)
-        return model
-    assert source.path is not None
-    return load_pretrained(source.path, source.revision, source.dtype, source.attention)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            model = AutoModelForCausalLM.from_config(
+                config, dtype=getattr(torch, dtype), attn_implementation=attention
+            )
+        except (ValueError, RuntimeError, ZeroDivisionError) as error:
+            raise UserError(f"from_scratch: the model cannot be built: {error}") from error
+    assert isinstance(model, PreTrainedModel)
+    return model
 
 
 def load_config(path: str, revision: str | None) -> PretrainedConfig:
@@ -122,8 +96,7 @@ def load_pretrained(
     """
     folder = Path(path)
     if is_adapter(folder):
-        source = ModelSource(dtype=dtype, attention=attention)
-        model = load_trained(folder, source, dtype, trainable=False)
+        model = load_trained(folder, dtype, attention, trainable=False)
         assert isinstance(model, PeftModel)
         merged = merge(model).requires_grad_(True)
         merged.generation_config = _generation_config(folder) or merged.generation_config
@@ -156,20 +129,12 @@ def _check_loaded(path: str, report: dict[str, Any]) -> None:
         )
 
 
-def add_lora(model: PreTrainedModel, lora: Lora, seed: int) -> PeftModel:
+def add_lora(model: PreTrainedModel, config: LoraConfig, seed: int) -> PeftModel:
     """Put trainable low-rank adapters on a model; everything else is frozen.
 
     Raises:
         UserError: a target module does not exist in the model.
     """
-    targets: Any = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
-    config = LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=targets,
-        task_type="CAUSAL_LM",
-    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
@@ -181,7 +146,7 @@ def add_lora(model: PreTrainedModel, lora: Lora, seed: int) -> PeftModel:
 
 
 def load_trained(
-    folder: Path, base: ModelSource, dtype: str, *, trainable: bool
+    folder: Path, dtype: str, attention: str | None = None, *, trainable: bool
 ) -> PreTrainedModel | PeftModel:
     """Load what a stage saved: a whole model, or an adapter on its base.
 
@@ -191,13 +156,12 @@ def load_trained(
         UserError: it cannot be loaded, or the adapter does not fit its base.
     """
     if not is_adapter(folder):
-        return load_pretrained(str(folder), None, dtype, base.attention)
+        return load_pretrained(str(folder), None, dtype, attention)
     check_adapter(folder)
-    named = base_of(folder)
-    revision = base.revision if named.path == base.path else named.revision
-    model = load_pretrained(named.path, revision, dtype, base.attention)
+    base = base_of(folder)
+    model = load_pretrained(base.path, base.revision, dtype, attention)
     model.generation_config = _generation_config(folder) or model.generation_config
-    return load_adapter(model, folder, named.path, trainable=trainable)
+    return load_adapter(model, folder, base.path, trainable=trainable)
 
 
 def save_trained(

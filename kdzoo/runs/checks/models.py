@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedTokenizerBase
 
-from kdzoo.engine.models.loading import Lora, add_lora, count_parameters, load_config, make_config
+from kdzoo.engine.models.loading import add_lora, count_parameters, load_config, make_config
 from kdzoo.engine.models.tokenizers import load_tokenizer, special_ids, train_tokenizer
 from kdzoo.errors import UserError
 from kdzoo.recipe import ModelConfig, Recipe
@@ -17,6 +17,7 @@ from kdzoo.recipe.lines import Key
 from kdzoo.recipe.problems import Problems
 from kdzoo.recipe.tables import Role
 from kdzoo.runs.checks.weights import open_weights
+from kdzoo.runs.context import as_peft_s
 
 _ROLES: tuple[Role, ...] = ("teacher", "student")
 # Stands in where the vocabulary is known to a model hub only.
@@ -130,10 +131,9 @@ def _can_be_built(role: str, model: ModelConfig, config: PretrainedConfig, probl
     if model.gradient_checkpointing and not built.supports_gradient_checkpointing:
         problems.add((role, "gradient_checkpointing"), f"{config.model_type} does not support it")
     if model.lora is not None:
-        lora = model.lora
         try:
             with torch.device("meta"):
-                add_lora(built, Lora(lora.rank, lora.alpha, lora.dropout, lora.target_modules), seed=0)
+                add_lora(built, as_peft_s(model.lora), seed=0)
         except UserError as error:
             problems.add((role, "lora", "target_modules"), str(error).removeprefix("lora: "))
     return True

@@ -8,7 +8,7 @@ import torch
 from peft import IA3Config, LoraConfig, PeftModel, PrefixTuningConfig, PromptTuningConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from kdzoo.engine.models.loading import ModelSource, build_model, load_config, load_pretrained, load_trained
+from kdzoo.engine.models.loading import load_config, load_pretrained, load_trained
 from kdzoo.errors import UserError
 
 TOKENS = torch.tensor([[1, 5, 9, 7, 33]])
@@ -120,7 +120,7 @@ class TestMerged:
 
     def test_unmerged_it_is_what_peft_loads(self, save_base, save_adapter):
         adapter, logits = save_adapter(save_base(), lora(target_modules=["lm_head", "embed_tokens"]))
-        model = load_trained(adapter, ModelSource(), "float32", trainable=True)
+        model = load_trained(adapter, "float32", trainable=True)
         assert isinstance(model, PeftModel)
         torch.testing.assert_close(model.eval()(TOKENS).logits, logits)
 
@@ -130,13 +130,13 @@ class TestWhatCannotBeLoaded:
 
     def refused(self, adapter, *words):
         with pytest.raises(UserError) as caught:
-            build_model(ModelSource(path=str(adapter)), 60, {}, seed=0)
+            load_pretrained(str(adapter), None, "float32")
         message = str(caught.value)
         assert "\n" not in message
         for word in (str(adapter), *words):
             assert word in message
         with pytest.raises(UserError, match=re.escape(str(adapter))):
-            load_trained(adapter, ModelSource(), "float32", trainable=False)
+            load_trained(adapter, "float32", trainable=False)
 
     def test_the_vocabulary_was_resized(self, save_base, save_adapter):
         adapter, _ = save_adapter(save_base(), lora(), resize=70)

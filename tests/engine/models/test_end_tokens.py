@@ -3,9 +3,10 @@
 import pytest
 import tokenizer_kinds
 import torch
+from peft import LoraConfig
 
 from kdzoo.engine.models.end_tokens import end_ids, ending_at
-from kdzoo.engine.models.loading import Lora, add_lora
+from kdzoo.engine.models.loading import add_lora
 
 
 class TestEnds:
@@ -33,7 +34,7 @@ class TestEnds:
             == (turn, text)
         )
         assert end_ids(tokenizer, self.model(make_model, tokenizer, None)) == (turn,)
-        assert end_ids(tokenizer, add_lora(one, Lora(2, 4), 0)) == (turn, text)
+        assert end_ids(tokenizer, add_lora(one, LoraConfig(r=2, task_type="CAUSAL_LM"), 0)) == (turn, text)
 
     def test_what_can_stand_in_a_text_is_no_end(self, make_model, tokenizer):
         # a default of the architecture, and an id that the tokenizer does not have

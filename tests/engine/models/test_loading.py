@@ -5,14 +5,12 @@ import re
 import pytest
 import tokenizer_kinds
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from kdzoo.engine.models.end_tokens import end_ids
 from kdzoo.engine.models.loading import (
-    Lora,
-    ModelSource,
     add_lora,
     load_pretrained,
     load_trained,
@@ -21,6 +19,10 @@ from kdzoo.engine.models.loading import (
 from kdzoo.errors import UserError
 
 TOKENS = torch.tensor([[1, 5, 9, 7, 33]])
+
+
+def lora(r=2, target_modules="all-linear"):
+    return LoraConfig(r=r, lora_alpha=2 * r, target_modules=target_modules, task_type="CAUSAL_LM")
 
 
 class TestBrokenFolders:
@@ -80,7 +82,7 @@ class TestAHeadThatIsTied:
     def test_what_is_trained_is_what_is_loaded(self, make_model, tmp_path):
         make_model("qwen2", tie_word_embeddings=True).save_pretrained(tmp_path / "base")
         base = load_pretrained(str(tmp_path / "base"), None, "float32")
-        student = add_lora(base, Lora(4, 8, target_modules=("lm_head", "q_proj")), seed=0)
+        student = add_lora(base, lora(r=4, target_modules=["lm_head", "q_proj"]), seed=0)
         embedding = base.get_input_embeddings().weight.clone()
         optimizer = torch.optim.AdamW((p for p in student.parameters() if p.requires_grad), lr=0.05)
         for _ in range(5):
@@ -92,7 +94,7 @@ class TestAHeadThatIsTied:
         trained = student.eval()(TOKENS).logits
         save_trained(student, tokenizer_kinds.trained(), (2,), tmp_path / "model")
 
-        again = load_trained(tmp_path / "model", ModelSource(), "float32", trainable=True)
+        again = load_trained(tmp_path / "model", "float32", trainable=True)
         torch.testing.assert_close(again.eval()(TOKENS).logits, trained)
         names = {name for name, weight in again.named_parameters() if weight.requires_grad}
         assert names == {name for name, weight in student.named_parameters() if weight.requires_grad}
@@ -119,15 +121,15 @@ class TestEnds:
     def ids(self, tokenizer, *names):
         return tokenizer.convert_tokens_to_ids(list(names))
 
-    @pytest.mark.parametrize("lora", [False, True])
+    @pytest.mark.parametrize("adapted", [False, True])
     def test_they_are_saved_with_the_model_and_nothing_else_is_in_force(
-        self, make_model, tokenizer, tmp_path, lora
+        self, make_model, tokenizer, tmp_path, adapted
     ):
         base = self.model(make_model, tokenizer, None)
         base.generation_config.update(do_sample=True, temperature=0.7, repetition_penalty=1.2)
         base.save_pretrained(tmp_path / "base")
         base = load_pretrained(str(tmp_path / "base"), None, "float32")
-        student = add_lora(base, Lora(2, 4), 0) if lora else base
+        student = add_lora(base, lora(), 0) if adapted else base
         ends = tuple(self.ids(tokenizer, "<|im_end|>", "<|endoftext|>"))
         save_trained(student, tokenizer, ends, tmp_path / "model")
         saved = GenerationConfig.from_pretrained(tmp_path / "model")
@@ -135,7 +137,7 @@ class TestEnds:
         assert saved.pad_token_id == tokenizer.pad_token_id
         assert (saved.do_sample, saved.temperature, saved.repetition_penalty) == (False, None, 1.0)
         for load in (
-            lambda folder: load_trained(folder, ModelSource(), "float32", trainable=False),
+            lambda folder: load_trained(folder, "float32", trainable=False),
             lambda folder: load_pretrained(str(folder), None, "float32"),
         ):
             assert end_ids(tokenizer, load(tmp_path / "model")) == ends
@@ -143,4 +145,4 @@ class TestEnds:
 
 def test_a_message_names_the_folder_that_was_asked_for(tmp_path):
     with pytest.raises(UserError, match=re.escape(str(tmp_path / "x"))):
-        load_trained(tmp_path / "x", ModelSource(), "float32", trainable=False)
+        load_trained(tmp_path / "x", "float32", trainable=False)
