@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from kdzoo.engine.prompts.batches import EncodedExample, EncodedExamples
-from kdzoo.engine.training.checkpoints import (
-    CHECKPOINTS,
-    last_complete_checkpoint,
-    remove_incomplete_checkpoints,
-)
+from kdzoo.engine.training.checkpoints import last_complete_checkpoint, remove_incomplete_checkpoints
 from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.engine.training.recorder import Recorder, Watch
 from kdzoo.engine.training.trainer import KDTrainer
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How to train: everything that the Trainer is told. ``batch_size`` counts the rows of one optimizer step."""
-
-    batch_size: int
-    micro_batch_size: int
-    epochs: float
-    max_steps: int | None
-    learning_rate: float
-    schedule: str
-    warmup: float
-    weight_decay: float
-    max_gradient_norm: float
-    precision: str
-    seed: int
-    group_size: int | None
-    logging_steps: int
-    save_steps: int | None
-    loggers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,19 +30,22 @@ def train(
     module: DistillationModule,
     examples: list[EncodedExample],
     folder: Path,
-    settings: TrainingSettings,
+    arguments: TrainingArguments,
     watch: Watch,
     should_stop: Callable[[], bool] = lambda: False,
+    *,
+    group_size: int | None = None,
 ) -> Trained:
-    """Train, continuing from the newest complete checkpoint in ``folder`` if there is one.
+    """Train as ``arguments`` say, continuing from the newest complete checkpoint in their folder if there is one.
 
-    Writes checkpoints and ``metrics.jsonl`` (one line per logged step) below ``folder``. ``should_stop`` is asked
-    after every optimizer step: if it says so, a checkpoint is written and the training ends before its last step.
+    Writes ``metrics.jsonl`` (one line per logged step) into ``folder``. ``should_stop`` is asked after every optimizer
+    step: if it says so, a checkpoint is written and the training ends before its last step. With a ``group_size`` so
+    many rows of a batch are drawn from one group of examples.
 
     Raises:
         DivergedError: a loss, a gradient or a weight is no longer finite.
     """
-    checkpoints = folder / CHECKPOINTS
+    checkpoints = Path(arguments.output_dir)
     checkpoints.mkdir(parents=True, exist_ok=True)
     remove_incomplete_checkpoints(checkpoints)
     checkpoint = last_complete_checkpoint(checkpoints)
@@ -76,11 +54,11 @@ def train(
     trainer = KDTrainer(
         module,
         EncodedExamples(examples),
-        _arguments(settings, checkpoints),
-        group_size=settings.group_size,
+        _as_needed(arguments),
+        group_size=group_size,
         callbacks=[recorder, _Ending(should_stop)],
     )
-    # the Trainer adds callbacks that print dictionaries; progress is told through `watch`
+    # the Trainer adds a callback that prints dictionaries
     trainer.remove_callback(PrinterCallback)
     recorder.trainer = trainer
     if checkpoint is not None and checkpoint.step >= checkpoint.steps:
@@ -93,36 +71,15 @@ def train(
     return Trained(steps, recorder.last_loss, recorder.tokens_per_second)
 
 
-def _arguments(settings: TrainingSettings, checkpoints: Path) -> TrainingArguments:
-    accumulation = settings.batch_size // settings.micro_batch_size
-    arguments = TrainingArguments(
-        output_dir=str(checkpoints),
-        per_device_train_batch_size=settings.micro_batch_size,
-        gradient_accumulation_steps=accumulation,
-        num_train_epochs=settings.epochs,
-        max_steps=-1 if settings.max_steps is None else settings.max_steps,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type=settings.schedule,
-        warmup_steps=settings.warmup,
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_gradient_norm,
-        bf16=settings.precision == "bf16",
-        seed=settings.seed,
-        data_seed=settings.seed,
-        logging_steps=settings.logging_steps,
-        save_strategy="epoch" if settings.save_steps is None else "steps",
-        save_steps=settings.save_steps or 500,
-        save_total_limit=1,
-        report_to=list(settings.loggers) or "none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        use_cpu=not torch.cuda.is_available() and not torch.backends.mps.is_available(),
-    )
-    if arguments.n_gpu > 1:
+def _as_needed(arguments: TrainingArguments) -> TrainingArguments:
+    """The arguments with what this training needs whatever else it is told."""
+    needed = copy(arguments)
+    needed.remove_unused_columns = False  # a batch is no table
+    needed.disable_tqdm = True  # progress is told through `watch`
+    if needed.n_gpu > 1:
         # several GPUs and one process: torch's DataParallel would give every replica the whole batch
-        arguments._n_gpu = 1
-    return arguments
+        needed._n_gpu = 1
+    return needed
 
 
 class _Ending(TrainerCallback):  # type: ignore[misc]

@@ -18,7 +18,7 @@ from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.training.checkpoints import CHECKPOINTS, last_complete_checkpoint
 from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.engine.training.step import ChosenMethod
-from kdzoo.engine.training.train import Trained, TrainingSettings, train
+from kdzoo.engine.training.train import Trained, train
 from kdzoo.engine.training.trainer import DivergedError
 from kdzoo.errors import RunError, UserError
 from kdzoo.files import new_folder, write_text
@@ -28,6 +28,7 @@ from kdzoo.methods.used_options import watched
 from kdzoo.recipe import Training, TrainingStage
 from kdzoo.runs.context import ModelRef, RunContext
 from kdzoo.runs.threads import threads_for
+from kdzoo.runs.training.arguments import trainer_arguments
 from kdzoo.runs.training.pace import Pace
 from kdzoo.runs.training.teacher_targets import teacher_targets
 from kdzoo.runs.training.unused_options import UnusedOptions
@@ -139,10 +140,11 @@ def _train(
     earlier = last_complete_checkpoint(folder / CHECKPOINTS)
     done = 0 if earlier is None else earlier.step
     reporter.start(name, total, done)
-    settings = _settings(training, context.recipe.seed, len(examples))
+    arguments = trainer_arguments(training, context.recipe.seed, total, folder / CHECKPOINTS)
+    group_size = None if training.group_by == "none" else training.group_size
     try:
         with context.interruption.deferred() as stops:
-            result = train(module, examples, folder, settings, watch, stops)
+            result = train(module, examples, folder, arguments, watch, stops, group_size=group_size)
             if stops():
                 reporter.stop()
                 reporter.say(f"{name}: ended after step {result.steps} of {total}, with a checkpoint of it")
@@ -174,27 +176,6 @@ def encode_training_examples(context: RunContext, training: Training) -> Encoded
     fitting = fit(context.splits.train, training.input_limit, context.prompt_tokens, training=True)
     texts = [Text(e.prompt, e.target, e.group) for e in fitting]
     return encode_for_training(texts, context.tokenizer, training.input_limit, training.output_limit)
-
-
-def _settings(training: Training, seed: int, examples: int) -> TrainingSettings:
-    total = training.steps(examples)
-    return TrainingSettings(
-        batch_size=training.batch_size,
-        micro_batch_size=training.micro_batch_size or training.batch_size,
-        epochs=training.epochs,
-        max_steps=training.max_steps,
-        learning_rate=training.learning_rate,
-        schedule=training.schedule,
-        warmup=training.warmup,
-        weight_decay=training.weight_decay,
-        max_gradient_norm=training.max_gradient_norm,
-        precision=training.precision,
-        seed=seed,
-        group_size=training.group_size if training.group_by != "none" else None,
-        logging_steps=training.logging_steps or max(1, min(10, total // 20)),
-        save_steps=training.save_steps,
-        loggers=training.loggers,
-    )
 
 
 class _Clock:

@@ -11,7 +11,8 @@ from tiny_training import VOCABULARY
 from transformers import TrainingArguments
 
 from kdzoo.engine.prompts.batches import EncodedExample
-from kdzoo.engine.training.train import TrainingSettings, train
+from kdzoo.engine.training.checkpoints import CHECKPOINTS
+from kdzoo.engine.training.train import train as train_as
 from kdzoo.engine.training.trainer import DivergedError
 
 
@@ -32,24 +33,29 @@ def examples():
     ]
 
 
-def settings(**changes):
-    defaults = {
-        "batch_size": 4,
-        "micro_batch_size": 4,
-        "epochs": 2.0,
-        "max_steps": None,
+def settings(*, micro_batch_size=4, max_gradient_norm=1.0, save_steps=2, **changes):
+    """Two epochs in batches of 4 rows, and a checkpoint after so many steps, or after each epoch."""
+    return {
+        "per_device_train_batch_size": micro_batch_size,
+        "gradient_accumulation_steps": 4 // micro_batch_size,
+        "num_train_epochs": 2.0,
         "learning_rate": 1e-3,
-        "schedule": "cosine",
-        "warmup": 0.1,
-        "weight_decay": 0.0,
-        "max_gradient_norm": 1.0,
-        "precision": "fp32",
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": 0.1,
+        "max_grad_norm": max_gradient_norm,
         "seed": 0,
-        "group_size": 2,
         "logging_steps": 1,
-        "save_steps": 2,
+        "save_strategy": "epoch" if save_steps is None else "steps",
+        "save_steps": save_steps or 500,
+        "save_total_limit": 1,
+        "report_to": "none",
+        **changes,
     }
-    return TrainingSettings(**{**defaults, **changes})
+
+
+def train(module, examples, folder, how, *watching):
+    arguments = TrainingArguments(output_dir=str(folder / CHECKPOINTS), **how)
+    return train_as(module, examples, folder, arguments, *watching, group_size=2)
 
 
 def unwatched(*_):
