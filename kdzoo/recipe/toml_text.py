@@ -1,10 +1,10 @@
-"""A recipe as TOML text, as it is kept beside its results."""
+"""A recipe as TOML text, as it is kept beside its results, and single values for messages."""
 
 from __future__ import annotations
 
-import json
-import re
 from typing import TYPE_CHECKING, Any
+
+import tomli_w
 
 if TYPE_CHECKING:
     from kdzoo.recipe.schema import Recipe
@@ -13,17 +13,10 @@ if TYPE_CHECKING:
 def resolved_toml(recipe: Recipe) -> str:
     """Write a recipe with all its defaults; reading the text again gives an equal recipe."""
     content = recipe.model_dump(mode="json", by_alias=True, exclude_none=True)
-    stages = content.pop("stage")
-    lines = [
-        f"{_key(key)} = {toml_value(value)}" for key, value in content.items() if not isinstance(value, dict)
+    stages = [
+        {"kind": stage.pop("kind"), "name": stage.pop("name"), **stage} for stage in content.pop("stage")
     ]
-    for key, value in content.items():
-        if isinstance(value, dict):
-            lines += ["", f"[{_key(key)}]", *_assignments(value)]
-    for stage in stages:
-        stage = {"kind": stage.pop("kind"), "name": stage.pop("name"), **stage}
-        lines += ["", "[[stage]]", *_assignments(stage)]
-    return "\n".join(lines) + "\n"
+    return tomli_w.dumps({**content, "stage": stages})
 
 
 def toml_value(value: Any) -> str:
@@ -32,24 +25,13 @@ def toml_value(value: Any) -> str:
     Raises:
         TypeError: TOML has no such value (None, for example).
     """
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)  # Python writes every number as TOML does: 1.0, 1e-05, inf, nan
-    if isinstance(value, str):
-        # JSON's escapes are TOML's, but for the delete character, which TOML wants escaped
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(toml_value(item) for item in value) + "]"
+        return "[" + ", ".join(map(toml_value, value)) + "]"
     if isinstance(value, dict):
-        inside = ", ".join(_assignments(value))
+        inside = ", ".join(f"{_key(key)} = {toml_value(inner)}" for key, inner in value.items())
         return "{ " + inside + " }" if inside else "{}"
-    raise TypeError(f"TOML has no {type(value).__name__}")
-
-
-def _assignments(table: dict[str, Any]) -> list[str]:
-    return [f"{_key(key)} = {toml_value(value)}" for key, value in table.items()]
+    return tomli_w.dumps({"x": value}).removeprefix("x = ").removesuffix("\n")
 
 
 def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_value(key)
+    return tomli_w.dumps({key: 0}).removesuffix(" = 0\n")
