@@ -50,9 +50,9 @@ def command(
         check_paths(loaded)
     _quiet_libraries()
     if dry_run:
-        from kdzoo.runs.dry_run import print_plan
+        from kdzoo.runs.dry_run import print_dry_run
 
-        print_plan(loaded, out, Console())
+        print_dry_run(loaded, out, Console())
         return
     interruption = Interruption()
     try:

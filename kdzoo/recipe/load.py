@@ -79,7 +79,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         check_combinations(recipe, problems)
     problems.raise_if_any()
     assert recipe is not None  # otherwise there were problems
-    return recipe.read_from(origin)
+    return recipe.with_origin(origin)
 
 
 def _read(path: Path) -> str:

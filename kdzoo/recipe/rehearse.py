@@ -72,7 +72,7 @@ def rehearsed(recipe: Recipe) -> Recipe:
         "evaluation": EvaluationTable(**_quick(recipe.evaluation.model_dump(), same_metrics)),
         "stage": tuple(_short_stage(recipe, stage, training, same_metrics) for stage in recipe.stages),
     }
-    return Recipe(**content).read_from(replace(recipe.origin, is_rehearsal=True))
+    return Recipe(**content).with_origin(replace(recipe.origin, is_rehearsal=True))
 
 
 def _tiny(config: ModelConfig, width: int) -> ModelConfig:

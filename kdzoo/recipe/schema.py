@@ -96,7 +96,7 @@ class Recipe(RecipeHead):
         """The file and lines that the recipe was read from."""
         return self._origin
 
-    def read_from(self, origin: Origin) -> Recipe:
+    def with_origin(self, origin: Origin) -> Recipe:
         """The same recipe, with a note of where it was written."""
         noted = self.model_copy()
         noted._origin = origin

@@ -16,7 +16,7 @@ from kdzoo.runs import fingerprints
 from kdzoo.runs.run_directory import RunDirectory
 
 
-def print_plan(recipe: Recipe, out: Path, console: Console) -> None:
+def print_dry_run(recipe: Recipe, out: Path, console: Console) -> None:
     """Print the resolved stages, models, steps and options, and what would be reused. Writes nothing below ``out``.
 
     The checks are those of a run; where data are missing, what can be said without them is printed before that is told.
