@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from kdzoo.recipe.paths import missing_data
@@ -12,12 +10,11 @@ from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.stages import Stage
 from kdzoo.recipe.tables import (
     EvaluationTable,
-    LoraConfig,
-    ModelConfig,
     TokenizerConfig,
     TrainedTokenizer,
     Training,
 )
+from kdzoo.recipe.tiny_model import tiny_model
 from kdzoo.tasks.config import EmbeddedData
 
 _STEPS = 4
@@ -27,28 +24,6 @@ _QUESTIONS = 8
 _INPUT = 512
 _OUTPUT = 48
 _VOCABULARY = 800
-
-# What a model's name is searched for, in this order; anything else is taken for a LLaMA.
-_FAMILIES = {
-    "codegen": "codegen",
-    "qwen1.5": "qwen2",
-    "qwen2": "qwen2",
-    "qwen3": "qwen3",
-    "gemma-2-": "gemma2",
-    "gemma": "gemma",
-    "mistral": "mistral",
-    "starcoder2": "starcoder2",
-    "pythia": "gpt_neox",
-    "neox": "gpt_neox",
-    "gpt-j": "gptj",
-    "gpt2": "gpt2",
-    "llama": "llama",
-    "vicuna": "llama",
-}
-# Model types by the names that their configuration classes give to sizes.
-_GPT_NAMES = ("codegen", "gptj", "gpt2")
-_LLAMA_NAMES = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "starcoder2", "gpt_neox")
-_LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 
 
 def rehearsed(recipe: Recipe) -> Recipe:
@@ -66,65 +41,13 @@ def rehearsed(recipe: Recipe) -> Recipe:
         "threads": recipe.threads,
         "data": data,
         "tokenizer": TokenizerConfig(train=TrainedTokenizer(vocab_size=_VOCABULARY)),
-        "teacher": None if recipe.teacher is None else _tiny(recipe.teacher, width=64),
-        "student": _tiny(recipe.student, width=32),
+        "teacher": None if recipe.teacher is None else tiny_model(recipe.teacher, width=64),
+        "student": tiny_model(recipe.student, width=32),
         "training": training,
         "evaluation": EvaluationTable(**_quick(recipe.evaluation.model_dump(), same_metrics)),
         "stage": tuple(_short_stage(recipe, stage, training, same_metrics) for stage in recipe.stages),
     }
     return Recipe(**content).with_origin(replace(recipe.origin, is_rehearsal=True))
-
-
-def _tiny(config: ModelConfig, width: int) -> ModelConfig:
-    lora = config.lora
-    if lora is not None:
-        lora = LoraConfig(**{**lora.model_dump(), "rank": min(lora.rank, 4)})
-    return ModelConfig(
-        from_scratch=_architecture(config, width),
-        lora=lora,
-        # needs a GPU, and no rehearsal does
-        attention=None if config.attention == "flash_attention_2" else config.attention,
-        gradient_checkpointing=config.gradient_checkpointing,
-    )
-
-
-def _architecture(config: ModelConfig, width: int) -> dict[str, Any]:
-    family = _family(config)
-    if family in _GPT_NAMES:
-        rotary = {} if family == "gpt2" else {"rotary_dim": 4}
-        return {
-            "architecture": family,
-            "n_embd": width,
-            "n_layer": 2,
-            "n_head": 4,
-            "n_positions": 1024,
-            **rotary,
-        }
-    if family in _LLAMA_NAMES or config.from_scratch is None:
-        return {
-            "architecture": family if family in _LLAMA_NAMES else "llama",
-            "hidden_size": width,
-            "intermediate_size": 2 * width,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            **({} if family == "gpt_neox" else {"num_key_value_heads": 2}),
-            **({"head_dim": width // 4} if family in ("gemma", "gemma2", "qwen3") else {}),
-        }
-    # an architecture whose sizes have names of their own: fewer layers are always possible
-    return {
-        k: min(v, 2) if k in _LAYERS and isinstance(v, int) else v for k, v in config.from_scratch.items()
-    }
-
-
-def _family(config: ModelConfig) -> str:
-    if config.from_scratch is not None:
-        return str(config.from_scratch["architecture"])
-    assert config.path is not None  # a model has one or the other
-    try:
-        return str(json.loads((Path(config.path) / "config.json").read_text(encoding="utf-8"))["model_type"])
-    except (OSError, ValueError, KeyError, TypeError):
-        name = config.path.lower()
-        return next((family for part, family in _FAMILIES.items() if part in name), "llama")
 
 
 def _short(training: Training) -> Training:
