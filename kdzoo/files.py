@@ -1,7 +1,8 @@
-"""Writing files so that a crash leaves the old one or the new one, never half of one; and why writing failed."""
+"""Reading files that people give us, and writing ours so that a crash never leaves half of one; and why it failed."""
 
 from __future__ import annotations
 
+import codecs
 import errno
 import json
 import os
@@ -12,13 +13,80 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kdzoo.errors import UserError
+
 # How libraries below us word that the system refused to write, where they do not raise an OSError.
 _REFUSALS = ("I/O error", "PytorchStreamWriter failed", "unexpected pos")
 
 
+def read_text(file: Path, what: str = "file") -> str:
+    """The content of a file in UTF-8, which may begin with a byte order mark. ``what`` it should be is for messages.
+
+    Raises:
+        UserError: there is no such file, it cannot be read, or it is no UTF-8 text.
+    """
+    try:
+        raw = file.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{file}: there is no such {what}") from None
+    except IsADirectoryError:
+        raise UserError(f"{file}: is a folder, not a {what}") from None
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read: {error.strerror}") from None
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise UserError(f"{file}: is UTF-16 text; write it as UTF-8")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{file}:{line}: not UTF-8 text (byte {error.start} of the file)") from None
+
+
+def read_json(file: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        UserError: it cannot be read, or it is not JSON; the message names the line.
+    """
+    try:
+        return parse_json(read_text(file))
+    except NotJSONError as error:
+        where = f"{file}" if error.line is None else f"{file}:{error.line}"
+        raise UserError(f"{where}: {error}") from None
+
+
+class NotJSONError(ValueError):
+    """What is wrong with a text that is no JSON, and in which of its lines, counted from 1, where that is known."""
+
+    def __init__(self, reason: str, line: int | None = None) -> None:
+        super().__init__(reason)
+        self.line = line
+
+
+def parse_json(text: str) -> Any:
+    """What a JSON text says.
+
+    Raises:
+        NotJSONError: it is no JSON, or none that can be read.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise NotJSONError(f"not valid JSON: {error.msg} (column {error.colno})", error.lineno) from None
+    except RecursionError:
+        raise NotJSONError("nested too deeply") from None
+    except ValueError as error:  # a number of too many digits
+        raise NotJSONError(f"not valid JSON: {error}") from None
+
+
+def temporary_name(path: Path) -> Path:
+    """What to call a file while it is being written: hidden beside its place, and no other process's."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace a file's content at once."""
-    temporary = _temporary(path)
+    temporary = temporary_name(path)
     try:
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
@@ -47,7 +115,7 @@ def overwrite_json(path: Path, content: Any) -> None:
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Fill a folder under a temporary name; it takes its own name when the block ends well, replacing what was there."""
-    temporary = _temporary(path)
+    temporary = temporary_name(path)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
@@ -103,7 +171,3 @@ def _seen_from(folder: Path | None, file: Path) -> Path | None:
 
 def _as_json(content: Any) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")

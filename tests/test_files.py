@@ -15,13 +15,85 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from kdzoo.files import new_folder, why_not_writable, why_not_written, write_json, write_text
+from kdzoo.errors import UserError
+from kdzoo.files import (
+    NotJSONError,
+    new_folder,
+    parse_json,
+    read_json,
+    read_text,
+    temporary_name,
+    why_not_writable,
+    why_not_written,
+    write_json,
+    write_text,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=5,
 )
+
+
+class TestReading:
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+    @given(st.text(st.characters(codec="utf-8")).filter(lambda text: not text.startswith("\ufeff")))
+    def test_any_text_is_read_as_it_is_with_and_without_a_byte_order_mark(
+        self, tmp_path: Path, text: str
+    ) -> None:
+        for codec in ("utf-8", "utf-8-sig"):
+            (tmp_path / "file").write_bytes(text.encode(codec))
+            assert read_text(tmp_path / "file") == text
+
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+    @given(JSON)
+    def test_any_json_is_read(self, tmp_path: Path, content: object) -> None:
+        (tmp_path / "file").write_text(json.dumps(content))
+        assert read_json(tmp_path / "file") == content
+        assert parse_json(json.dumps(content)) == content
+
+    def test_what_is_not_there_or_is_a_folder_is_told_as_what_it_should_be(self, tmp_path: Path) -> None:
+        file = tmp_path / "file"
+        with pytest.raises(UserError) as caught:
+            read_text(file)
+        assert str(caught.value) == f"{file}: there is no such file"
+        with pytest.raises(UserError) as caught:
+            read_text(tmp_path, "recipe")
+        assert str(caught.value) == f"{tmp_path}: is a folder, not a recipe"
+        file.touch()
+        with pytest.raises(UserError) as caught:
+            read_json(file / "inside")
+        assert str(caught.value) == f"{file / 'inside'}: cannot be read: Not a directory"
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"a\nb\xff\n", "file:2: not UTF-8 text (byte 3 of the file)"),
+            ("[]".encode("utf-16"), "file: is UTF-16 text; write it as UTF-8"),
+            (b"", "file:1: not valid JSON: Expecting value (column 1)"),
+            (b'{"a": 1,\n "b"}', "file:2: not valid JSON: Expecting ':' delimiter (column 5)"),
+            (b"[" * 100_000, "file: nested too deeply"),
+            (b"9" * 5000, "file: not valid JSON: Exceeds the limit"),
+        ],
+        ids=["bytes", "utf-16", "empty", "json", "deep", "long"],
+    )
+    def test_what_is_wrong_is_told_with_its_line(self, tmp_path: Path, content: bytes, message: str) -> None:
+        (tmp_path / "file").write_bytes(content)
+        with pytest.raises(UserError) as caught:
+            read_json(tmp_path / "file")
+        assert str(caught.value).startswith(f"{tmp_path}/{message}")
+
+    def test_one_line_of_many_is_told_without_its_file(self) -> None:
+        with pytest.raises(NotJSONError, match=r"^not valid JSON: Expecting value \(column 5\)$") as caught:
+            parse_json('[1, x"]')
+        assert caught.value.line == 1
+
+
+def test_a_temporary_name_is_hidden_beside_its_file_and_no_other_process_s() -> None:
+    name = temporary_name(Path("there/file.json"))
+    assert name.parent == Path("there")
+    assert name.name == f".file.json.{os.getpid()}.tmp"
 
 
 class TestText:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from kdzoo.errors import UserError
+from kdzoo.files import read_text
 from kdzoo.methods import registry
 from kdzoo.recipe import paths
 from kdzoo.recipe.checks import check_keys, check_table, names_of, one_of, shown
@@ -24,8 +25,6 @@ from kdzoo.recipe.stages import STAGES, FinetuneStage, all_options
 from kdzoo.recipe.tables import EvaluationTable, ModelConfig, TokenizerConfig, Training
 from kdzoo.spelling import did_you_mean, hint, nearest
 from kdzoo.tasks.config import DataConfig
-
-Model = TypeVar("Model", bound=BaseModel)
 
 _TABLES: dict[str, type[BaseModel]] = {
     "tokenizer": TokenizerConfig,
@@ -48,7 +47,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         UserError: the file cannot be read or anything in it is wrong; one line for each problem.
     """
     path = Path(path)
-    text = _read(path)
+    text = read_text(path, "recipe")
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -80,20 +79,6 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     problems.raise_if_any()
     assert recipe is not None  # otherwise there were problems
     return recipe.with_origin(origin)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such recipe") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: is a folder, not a recipe") from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path}:{line}: not UTF-8 text (byte {error.start} of the file)") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _name_stages(content: dict[str, Any]) -> None:
@@ -153,17 +138,15 @@ def _checked_data(table: Any, problems: Problems) -> BaseModel | None:
         problems.add(("data",), f"is missing; add a [data] table{example}")
     elif not isinstance(table, dict):
         problems.add(("data",), f"must be a table, not {shown(table)}")
-    elif (model := _of_kind(table, _DATA, ("data",), problems)) is not None:
-        return check_table(model, table, ("data",), problems)
+    elif (kind := _kind_of(table, _DATA, ("data",), problems)) is not None:
+        return check_table(_DATA[kind], table, ("data",), problems)
     return None
 
 
-def _of_kind(
-    table: dict[str, Any], kinds: Mapping[str, type[Model]], at: Key, problems: Problems
-) -> type[Model] | None:
+def _kind_of(table: dict[str, Any], kinds: Collection[str], at: Key, problems: Problems) -> str | None:
     kind = table.get("kind")
     if isinstance(kind, str) and kind in kinds:
-        return kinds[kind]
+        return kind
     allowed = one_of(list(kinds))
     if kind is None:
         problems.add((*at, "kind"), f"is missing; it is {allowed}")
@@ -189,9 +172,10 @@ def _checked_stage(stage: Any, at: Key, problems: Problems) -> BaseModel | None:
     if not isinstance(stage, dict):
         problems.add(at, f"must be a table, not {shown(stage)}")
         return None
-    model = _of_kind(stage, STAGES, at, problems)
-    if model is None:
+    kind = _kind_of(stage, STAGES, at, problems)
+    if kind is None:
         return None
+    model = STAGES[kind]
     stage = dict(stage)
     stage.setdefault(
         "name", stage["kind"]

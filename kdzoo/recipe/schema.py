@@ -131,6 +131,10 @@ class Recipe(RecipeHead):
             }
         )
 
+    def compares_with_teacher(self, stage: EvaluateStage) -> bool:
+        """Whether a metric of the stage compares the students with the teacher."""
+        return "exaccerr" in self.evaluation_of(stage).metrics
+
     def settings_of(self, stage: Stage) -> Training | Evaluation:
         """The settings that count for the stage, of what it does."""
         return self.evaluation_of(stage) if stage.role is None else self.training_of(stage)
@@ -149,7 +153,7 @@ class Recipe(RecipeHead):
     def models_used(self, stage: Stage) -> dict[str, StageModel]:
         """The models that a stage loads: those that it evaluates by name, or by role what it trains and learns from."""
         if stage.role is None:
-            compared = ("teacher",) if self.evaluation_of(stage).compares_with_teacher else ()
+            compared = ("teacher",) if self.compares_with_teacher(stage) else ()
             return {name: self._evaluated(name, stage) for name in (*self.models_of(stage), *compared)}
         used: dict[str, StageModel] = {stage.role: StageModel(stage.role, stage.student_from)}
         if stage.uses_teacher:

@@ -155,8 +155,3 @@ class Evaluation(EvaluationTable):
 
     input_limit: int
     output_limit: int
-
-    @property
-    def compares_with_teacher(self) -> bool:
-        """Whether a metric needs the teacher, whatever models are evaluated."""
-        return "exaccerr" in self.metrics

@@ -88,7 +88,7 @@ def _training_settings(recipe: Recipe, stage: TrainingStage) -> dict[str, Any]:
 def _evaluation(recipe: Recipe, stage: EvaluateStage) -> dict[str, Any]:
     evaluation = recipe.evaluation_of(stage)
     unused = {"batch_size"}
-    if not evaluation.compares_with_teacher:
+    if not recipe.compares_with_teacher(stage):
         unused |= {"exaccerr_samples", "exaccerr_prefix"}
     return {
         "data": fingerprint_of_data(recipe.data),

@@ -228,7 +228,7 @@ class TestMistakes:
                 folder.path / "dev.json",
                 "give the folder that it lies in, and this file by --evaluation dev.json",
             ),
-            (folder.path / "database" / "shop" / "shop.sqlite", "shop.sqlite: not UTF-8 text"),
+            (folder.path / "database" / "shop" / "shop.sqlite", "shop.sqlite:1: not UTF-8 text"),
         ):
             done = check(path)
             assert isinstance(done.exception, UserError), path

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdzoo.errors import UserError
+from kdzoo.files import read_json
 
 CONFIG = "adapter_config.json"
 
@@ -42,11 +43,10 @@ def base_of(adapter: Path) -> Base:
 
 def _named_base(adapter: Path) -> Base:
     file = adapter / CONFIG
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        named, revision = content["base_model_name_or_path"], content.get("revision")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{file}: names no base model ({type(error).__name__}: {error})") from None
+    content = read_json(file)
+    if not isinstance(content, dict):
+        raise UserError(f"{file}: must hold a JSON object")
+    named, revision = content.get("base_model_name_or_path"), content.get("revision")
     if not isinstance(named, str) or not named:
         raise UserError(f"{file}: names no base model (base_model_name_or_path is {json.dumps(named)})")
     beside = adapter.parent / "base"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
 from kdzoo.errors import UserError
+from kdzoo.files import NotJSONError, parse_json, read_text
 from kdzoo.tasks.sql.gold_file import GoldFile
 
 # The names that a prediction goes by in JSONL files; the first that a line has counts.
@@ -44,7 +44,7 @@ def read_predictions(file: Path, gold: GoldFile) -> list[str]:
         UserError: the file cannot be read, is of another kind, a line is not as it should be, it is unclear
             which questions the predictions are for, or there are too few or many.
     """
-    text = _text(file)
+    text = read_text(file)
     _check_kind(file, text, gold.count)
     is_json = _JSON_OBJECT.match(text) is not None
     if is_json and (numbered := _numbered(text)) is not None:
@@ -84,22 +84,6 @@ def without_database(where: str, prediction: str, db_id: str, names: Container[s
     return query if separator else prediction
 
 
-def _text(file: Path) -> str:
-    try:
-        raw = file.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{file}: there is no such file") from None
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read: {error.strerror}") from None
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UserError(f"{file}: is UTF-16 text; write it as UTF-8")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{file}:{line}: not UTF-8 text (byte {error.start} of the file)") from None
-
-
 def _check_kind(file: Path, text: str, count: int) -> None:
     """Tell what a file is that holds no lines of predictions.
 
@@ -113,12 +97,10 @@ def _check_kind(file: Path, text: str, count: int) -> None:
     if text.lstrip().startswith("["):
         is_list = file.suffix.lower() == ".json"
         try:
-            is_list = isinstance(json.loads(text), list)
-        except json.JSONDecodeError as error:
-            if is_list:
-                raise UserError(f"{file}:{error.lineno}: not valid JSON: {error.msg}") from None
-        except (ValueError, RecursionError):
-            pass
+            is_list = isinstance(parse_json(text), list)
+        except NotJSONError as error:
+            if is_list and error.line is not None:
+                raise UserError(f"{file}:{error.line}: {error}") from None
         if is_list:
             raise UserError(f"{file}: is a JSON list; {_WHAT_TO_WRITE}")
     if _JSON_OBJECT.match(text) and "\n" in text.strip() and _is_one_object(text):
@@ -129,16 +111,16 @@ def _check_kind(file: Path, text: str, count: int) -> None:
 
 def _is_one_object(text: str) -> bool:
     try:
-        return _numbered(text) is None and isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
+        return _numbered(text) is None and isinstance(parse_json(text), dict)
+    except NotJSONError:
         return False
 
 
 def _numbered(text: str) -> dict[str, Any] | None:
     """The predictions of one JSON object whose keys are numbers, or None where a text is something else."""
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
+        content = parse_json(text)
+    except NotJSONError:
         return None
     is_numbered = isinstance(content, dict) and all(key.isdecimal() for key in content)
     return content if is_numbered else None
@@ -181,13 +163,9 @@ def _from_jsonl(file: Path, lines: Sequence[str], gold: GoldFile) -> list[str]:
 
 def _entry(where: str, line: str) -> dict[str, Any]:
     try:
-        entry = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where}: not valid JSON: {error.msg} (column {error.colno})") from None
-    except RecursionError:
-        raise UserError(f"{where}: nested too deeply") from None
-    except ValueError as error:
-        raise UserError(f"{where}: not valid JSON: {error}") from None
+        entry = parse_json(line)
+    except NotJSONError as error:
+        raise UserError(f"{where}: {error}") from None
     if not isinstance(entry, dict):
         raise UserError(f'{where}: must be an object with the key "prediction"')
     return entry

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import re
 from pathlib import Path
 
-from kdzoo.errors import UserError
+from kdzoo.files import NotJSONError, parse_json, read_text
 from kdzoo.tasks.config import JsonlData
 from kdzoo.tasks.example import Example, Splits
 from kdzoo.tasks.text_to_sql.questions import Problems, is_unicode
@@ -34,16 +34,8 @@ def read_jsonl(file: Path, problems: Problems) -> list[Example]:
         UserError: the file cannot be read, or a line is wrong and must not be skipped.
     """
     examples = []
-    try:
-        # split on line ends alone: JSON text may hold other characters that count as line breaks
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except FileNotFoundError:
-        raise UserError(f"{file}: there is no such file") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file}: not UTF-8 text (byte {error.start})") from None
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read: {error.strerror}") from None
-    for number, line in enumerate(lines, start=1):
+    # split on line ends alone: JSON text may hold other characters that count as line breaks
+    for number, line in enumerate(re.split(r"\r\n?|\n", read_text(file)), start=1):
         if line.strip():
             example = _example(line, f"{file.stem}-{number}", f"{file}:{number}", problems)
             if example is not None:
@@ -53,15 +45,9 @@ def read_jsonl(file: Path, problems: Problems) -> list[Example]:
 
 def _example(line: str, name: str, where: str, problems: Problems) -> Example | None:
     try:
-        entry = json.loads(line)
-    except json.JSONDecodeError as error:
-        problems.note(where, f"not valid JSON: {error.msg} (column {error.colno})", "not JSON")
-        return None
-    except RecursionError:
-        problems.note(where, "nested too deeply", "not JSON")
-        return None
-    except ValueError as error:
-        problems.note(where, f"not valid JSON: {error}", "not JSON")
+        entry = parse_json(line)
+    except NotJSONError as error:
+        problems.note(where, str(error), "not JSON")
         return None
     if not isinstance(entry, dict):
         problems.note(where, "must be an object with the keys 'prompt' and 'target'", "not an object")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kdzoo.errors import UserError
+from kdzoo.files import read_json
 
 _QUOTED_OR_SPACE = re.compile(
     r"""('(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\])|(?:\s|--[^\n]*|/\*.*?(?:\*/|\Z))+""", re.DOTALL
@@ -88,22 +88,7 @@ def read_json_list(file: Path) -> list[Any]:
     Raises:
         UserError: it cannot be read, is not JSON (the message names the line), or holds something else.
     """
-    try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise UserError(f"{file}: there is no such file") from None
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{file}:{error.lineno}: not valid JSON: {error.msg} (column {error.colno})"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file}: not UTF-8 text (byte {error.start})") from None
-    except RecursionError:
-        raise UserError(f"{file}: not a list of questions: nested too deeply") from None
-    except ValueError as error:
-        raise UserError(f"{file}: not a list of questions: {error}") from None
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read: {error.strerror}") from None
+    content = read_json(file)
     if not isinstance(content, list):
         raise UserError(f"{file}: must hold a JSON list, not {_kind(content)}")
     return content

@@ -98,7 +98,7 @@ def test_a_mistake_is_told_with_file_and_line(file, content, name, message):
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(UserError, match="missing: there is no such file"):
         read_predictions(tmp_path / "missing", GoldFile(2))
-    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+    with pytest.raises(UserError, match="is a folder, not a file"):
         read_predictions(tmp_path, GoldFile(2))
 
 

@@ -76,9 +76,9 @@ def test_a_wrong_line_is_an_error_or_is_left_out_and_counted(read, line, message
 
 
 def test_a_file_that_cannot_be_read_is_named(read, tmp_path):
-    with pytest.raises(UserError, match=r"train\.jsonl: not UTF-8 text \(byte 1\)"):
+    with pytest.raises(UserError, match=r"train\.jsonl:1: not UTF-8 text \(byte 1 of the file\)"):
         read(b"a\xff")
-    for name, reason in (("missing.jsonl", "there is no such file"), (".", "cannot be read: Is a directory")):
+    for name, reason in (("missing.jsonl", "there is no such file"), (".", "is a folder, not a file")):
         path = str(tmp_path / name)
         with pytest.raises(UserError, match=reason):
             load(JsonlData(kind="jsonl", train=path, evaluation=path), cache=tmp_path)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import random
 import sqlite3
 from pathlib import Path
 
+from kdzoo.files import temporary_name
 from kdzoo.tasks.text_to_sql.embedded.domains import Category, Domain, TableSpec
 
 Row = tuple[int | str, ...]
@@ -32,7 +32,7 @@ def write_database(domain: Domain, seed: int, path: Path) -> None:
     """Write a domain's SQLite file under a temporary name and rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # two runs may make the same database at the same time
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(path)
     temporary.unlink(missing_ok=True)
     parent, child = domain.parent, domain.child
     connection = sqlite3.connect(temporary)
