@@ -243,6 +243,22 @@ def test_the_core_names_no_method_and_imports_no_plugin(file: Path) -> None:
     assert not {needed.split(".")[0] for needed in imported(file)} & set(METHODS.values())
 
 
+@pytest.mark.parametrize(
+    "file",
+    [file for file in modules(CORE) if room_of(file, CORE) in ("recipe", "runs", "report")],
+    ids=lambda file: str(file.relative_to(CORE)),
+)
+def test_a_stage_says_what_it_does_and_is_not_asked_for_its_class(file: Path) -> None:
+    asked_for = {
+        name.id
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance"
+        for name in ast.walk(node.args[1])
+        if isinstance(name, ast.Name)
+    }
+    assert not {name for name in asked_for if name.endswith("Stage")}
+
+
 class TestPlugins:
     @pytest.mark.parametrize("file", modules(PLUGINS), ids=lambda file: file.stem)
     def test_a_plugin_uses_public_names_and_no_other_plugin(self, file: Path) -> None:

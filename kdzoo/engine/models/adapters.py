@@ -26,10 +26,10 @@ def check_adapter(folder: Path) -> None:
     """
     with told_as(f"{folder / CONFIG} cannot be read"):
         config = PeftConfig.from_pretrained(str(folder))
-    kind = getattr(config.peft_type, "value", config.peft_type)
+    peft_type = getattr(config.peft_type, "value", config.peft_type)
     if config.is_prompt_learning or config.is_adaption_prompt:
         raise UserError(
-            f"{folder / CONFIG}: an adapter of type {kind} adds tokens of its own to every prompt; only those that can "
+            f"{folder / CONFIG}: an adapter of type {peft_type} adds tokens of its own to every prompt; only those that can "
             "be merged into their base can be used, as LoRA"
         )
     if config.task_type not in (None, "CAUSAL_LM"):
