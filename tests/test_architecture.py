@@ -69,8 +69,6 @@ TESTED_ELSEWHERE = {
     "runs/checks/trained.py": ("runs/checks/test_weights.py", "it looks at weights of finished stages"),
     "runs/dry_run.py": ("commands/test_run.py", "what it prints is held against what a run then does"),
     "runs/evaluation/evaluate.py": ("runs/test_pipeline.py", "a stage, run as one"),
-    "runs/training/distill.py": ("runs/training/test_train.py", "a stage, trained as any"),
-    "runs/training/finetune.py": ("runs/training/test_train.py", "a stage, trained as any"),
     "runs/training/teacher_targets.py": (
         "commands/test_run_interrupted.py",
         "it keeps what an interruption leaves",
