@@ -34,8 +34,7 @@ class TestEnds:
             == (turn, text)
         )
         assert end_ids(tokenizer, self.model(make_model, tokenizer, None)) == (turn,)
-        adapter = LoraConfig(r=2, lora_alpha=4, target_modules="all-linear", task_type="CAUSAL_LM")
-        assert end_ids(tokenizer, add_lora(one, adapter, 0)) == (turn, text)
+        assert end_ids(tokenizer, add_lora(one, LoraConfig(r=2, task_type="CAUSAL_LM"), 0)) == (turn, text)
 
     def test_what_can_stand_in_a_text_is_no_end(self, make_model, tokenizer):
         # a default of the architecture, and an id that the tokenizer does not have
