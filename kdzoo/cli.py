@@ -27,7 +27,7 @@ def _kdzoo() -> None:
 def main() -> None:
     """Run the command line: exit code 2 for a usage error, 1 for a failure, 130 for Ctrl-C."""
     try:
-        _kdzoo.main(standalone_mode=False)
+        _kdzoo.main(prog_name="kdzoo", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
