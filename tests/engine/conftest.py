@@ -8,7 +8,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from kdzoo.engine.prompts.prefix_groups import order_by_prefix
-from kdzoo.methods.sequences import Kind, Sequences
+from kdzoo.methods.sequences import Sequences, Source
 
 VOCABULARY = 60
 
@@ -94,4 +94,4 @@ def targets(prompts):
     """Targets of 1 to 7 tokens, the end of sequence included."""
     source = random.Random(1)
     rows = [[source.randrange(3, VOCABULARY) for _ in range(source.randrange(0, 7))] + [2] for _ in prompts]
-    return Sequences.of(rows, Kind.GROUND_TRUTH)
+    return Sequences.of(rows, Source.GROUND_TRUTH)

@@ -19,7 +19,7 @@ from kdzoo.engine.prompts.probe.choice import choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import PrefixCached
 from kdzoo.methods.randomness import StepGenerator
-from kdzoo.methods.sequences import Kind, Sequences
+from kdzoo.methods.sequences import Sequences, Source
 
 OUTPUT = 9
 END = 2
@@ -117,13 +117,13 @@ def assert_rows_are_what_they_are_alone(model, rows):
         )
         ways[sharing] = way
         batch = make_batch(examples, share_beginnings=sharing == "on" and isinstance(way, PrefixCached))
-        other = Sequences.of([rows[i][2] for i in batch.examples], Kind.IMPERFECT)
+        other = Sequences.of([rows[i][2] for i in batch.examples], Source.IMPERFECT)
         conditioned = condition(
             model,
             batch,
             SamplingLimits(OUTPUT, (END,)),
             StepGenerator(0, 0, batch.examples),
-            source=Kind.STUDENT,
+            source=Source.STUDENT,
             way=way,
             trains=True,
         )

@@ -34,7 +34,7 @@ from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import PrefixCached
 from kdzoo.methods.divergences import forward_kl
 from kdzoo.methods.randomness import StepGenerator
-from kdzoo.methods.sequences import Kind, Sequences
+from kdzoo.methods.sequences import Sequences, Source
 
 OraclePrefix = Literal["teacher", "gold"]
 
@@ -136,8 +136,8 @@ def measure_errors(
         # a source for each model: the k-th sequences of both are drawn with the same numbers
         own, others = (StepGenerator(seed, 0, batch.examples) for _ in range(2))
         errors = _batch_errors(
-            condition(student, batch, limits, own, source=Kind.STUDENT, way=student_way),
-            condition(teacher, batch, limits, others, source=Kind.TEACHER, way=teacher_way),
+            condition(student, batch, limits, own, source=Source.STUDENT, way=student_way),
+            condition(teacher, batch, limits, others, source=Source.TEACHER, way=teacher_way),
             batch.target if prefix == "gold" else None,
             samples,
         )

@@ -15,7 +15,7 @@ from kdzoo.engine.prompts.probe.choice import choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import PrefixCached
 from kdzoo.methods.randomness import StepGenerator
-from kdzoo.methods.sequences import Kind
+from kdzoo.methods.sequences import Source
 
 
 def generate_all(
@@ -23,7 +23,7 @@ def generate_all(
     examples: Sequence[EncodedExample],
     limits: SamplingLimits,
     *,
-    source: Kind,
+    source: Source,
     batch_size: int,
     temperature: float = 0.0,
     seed: int = 0,

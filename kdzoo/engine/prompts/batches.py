@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from kdzoo.engine.prompts.prefix_groups import PrefixGroups, group_prefixes, order_by_prefix
 from kdzoo.methods.randomness import StepGenerator
-from kdzoo.methods.sequences import Kind, Sequences
+from kdzoo.methods.sequences import Sequences, Source
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,12 @@ def make_batch(examples: Sequence[EncodedExample], *, share_beginnings: bool) ->
     teacher_rows = [row.teacher_target for row in rows]
     teacher_target = None
     if all(row is not None for row in teacher_rows):
-        teacher_target = Sequences.of([row for row in teacher_rows if row is not None], Kind.TEACHER)
+        teacher_target = Sequences.of([row for row in teacher_rows if row is not None], Source.TEACHER)
     prompts = [row.prompt for row in rows]
     return Batch(
         prompts,
         group_prefixes(prompts, share_beginnings=share_beginnings),
-        Sequences.of([row.target for row in rows], Kind.GROUND_TRUTH),
+        Sequences.of([row.target for row in rows], Source.GROUND_TRUTH),
         [row.index for row in rows],
         teacher_target,
     )

@@ -19,7 +19,7 @@ from kdzoo.engine.prompts.prefix_groups import group_prefixes
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import Full, Way
 from kdzoo.methods.randomness import StepGenerator
-from kdzoo.methods.sequences import Kind, Sequences
+from kdzoo.methods.sequences import Sequences, Source
 
 
 def condition(
@@ -28,7 +28,7 @@ def condition(
     limits: SamplingLimits,
     generator: StepGenerator,
     *,
-    source: Kind,
+    source: Source,
     way: Way,
     trains: bool = False,
 ) -> ModelOnPrompts:

@@ -14,7 +14,7 @@ from kdzoo.engine.losses.scored_hidden_states import ScoredHiddenStates
 from kdzoo.engine.models.decoder_and_head import vocabulary_of
 from kdzoo.engine.prompts.sampling import SamplingLimits, is_end, next_tokens
 from kdzoo.engine.prompts.way import Full
-from kdzoo.methods.sequences import Kind, Sequences
+from kdzoo.methods.sequences import Sequences, Source
 
 
 class FullForward:
@@ -33,7 +33,7 @@ class FullForward:
         limits: SamplingLimits,
         way: Full,
         *,
-        source: Kind,
+        source: Source,
         device: torch.device | str = "cpu",
     ) -> None:
         self._model = model

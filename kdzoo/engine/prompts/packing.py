@@ -21,14 +21,14 @@ class Packing:
     """B rows of W input tokens in which the sequences stand.
 
     ``inputs`` is int64 [B, W]; ``offsets`` int64 [B, W], each token's position after the prompt's last but one token;
-    ``visible`` bool [B, W, W], which tokens of its row a token attends to; ``sources`` has, for each batch of
+    ``visible`` bool [B, W, W], which tokens of its row a token attends to; ``places`` has, for each batch of
     them, int64 [R, T]: where in the B * W hidden states the one stands that predicts token t of sequence r.
     """
 
     inputs: Tensor
     offsets: Tensor
     visible: Tensor
-    sources: tuple[Tensor, ...]
+    places: tuple[Tensor, ...]
 
 
 def pack(last: Tensor, several: Sequence[Sequences]) -> Packing:
@@ -53,17 +53,17 @@ def pack(last: Tensor, several: Sequence[Sequences]) -> Packing:
         inputs.append(whole.gather(1, offset))
         offsets.append(offset)
         width += most
-    sources = []
+    places = []
     rows = torch.arange(len(last), device=last.device)[:, None] * width
     for branch, start, column in zip(branches, starts, columns, strict=True):
         token = torch.arange(branch.tokens.shape[1], device=last.device)
         own = column + token - start[:, None]
-        sources.append(rows + torch.where(token < start[:, None], token, own))
+        places.append(rows + torch.where(token < start[:, None], token, own))
     return Packing(
         torch.cat(inputs, dim=1),
         torch.cat(offsets, dim=1),
         _visible(columns, starts, width),
-        _by_member(sources, several),
+        _by_member(places, several),
     )
 
 
@@ -71,7 +71,7 @@ def _apart(sequences: Sequences) -> list[Sequences]:
     """One batch of one sequence per prompt for each sequence that a prompt has."""
     count = sequences.per_prompt
     return [
-        Sequences(sequences.tokens[i::count], sequences.lengths[i::count], sequences.kinds[i::count])
+        Sequences(sequences.tokens[i::count], sequences.lengths[i::count], sequences.sources[i::count])
         for i in range(count)
     ]
 
@@ -98,9 +98,9 @@ def _visible(columns: list[int], starts: list[Tensor], width: int) -> Tensor:
     return visible
 
 
-def _by_member(sources: list[Tensor], several: Sequence[Sequences]) -> tuple[Tensor, ...]:
+def _by_member(places: list[Tensor], several: Sequence[Sequences]) -> tuple[Tensor, ...]:
     """Put the branches of each batch together again, row by row."""
-    remaining = iter(sources)
+    remaining = iter(places)
     return tuple(
         torch.stack([next(remaining) for _ in range(sequences.per_prompt)], dim=1).flatten(0, 1)
         for sequences in several

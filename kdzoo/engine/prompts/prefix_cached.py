@@ -18,7 +18,7 @@ from kdzoo.engine.prompts.packing import Packing, pack
 from kdzoo.engine.prompts.prefix_groups import PrefixGroups
 from kdzoo.engine.prompts.sampling import SamplingLimits, is_end, next_tokens
 from kdzoo.engine.prompts.way import PrefixCached
-from kdzoo.methods.sequences import Kind, Sequences
+from kdzoo.methods.sequences import Sequences, Source
 
 
 class PrefixCachedForward:
@@ -37,7 +37,7 @@ class PrefixCachedForward:
         limits: SamplingLimits,
         way: PrefixCached,
         *,
-        source: Kind,
+        source: Source,
         trains: bool,
     ) -> None:
         self._parts = DecoderAndHead.of(model)
@@ -101,8 +101,8 @@ class PrefixCachedForward:
             branch(self._prompt(), width),
         ).flatten(0, 1)
         return [
-            self._states(hidden.index_select(0, sources[sequences.mask]))
-            for sequences, sources in zip(several, packing.sources, strict=True)
+            self._states(hidden.index_select(0, places[sequences.mask]))
+            for sequences, places in zip(several, packing.places, strict=True)
         ]
 
     def _states(self, rows: Tensor) -> ScoredHiddenStates:

@@ -25,7 +25,7 @@ from kdzoo.engine.training.step import (
     make_training_sequence,
 )
 from kdzoo.methods.randomness import StepGenerator
-from kdzoo.methods.sequences import Kind, Sequences
+from kdzoo.methods.sequences import Sequences, Source
 
 
 class DistillationModule(nn.Module):
@@ -96,7 +96,7 @@ class DistillationModule(nn.Module):
             batch,
             self.limits,
             generator,
-            source=Kind.STUDENT,
+            source=Source.STUDENT,
             way=self._student_way,
             trains=trains,
         )
@@ -114,7 +114,7 @@ class DistillationModule(nn.Module):
         (teacher,) = self._teacher
         if teacher is None:
             raise ValueError(f"the method {self.method.name!r} needs a teacher, and the stage has none")
-        return condition(teacher, batch, self.limits, generator, source=Kind.TEACHER, way=self._teacher_way)
+        return condition(teacher, batch, self.limits, generator, source=Source.TEACHER, way=self._teacher_way)
 
 
 def count_tokens(training_sequences: list[Sequences], targets: list[Sequences]) -> TokenCounts:

@@ -9,7 +9,7 @@ from typing import Any
 from kdzoo.engine.measure.generation import generate_all
 from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.engine.prompts.sampling import SamplingLimits
-from kdzoo.methods.sequences import Kind
+from kdzoo.methods.sequences import Source
 from kdzoo.recipe import Training
 from kdzoo.runs.context import RunContext
 
@@ -48,7 +48,7 @@ def teacher_targets(
             teacher,
             missing,
             limits,
-            source=Kind.TEACHER,
+            source=Source.TEACHER,
             batch_size=training.batch_size * 2,
             temperature=1.0,
             seed=context.recipe.seed,

@@ -7,7 +7,7 @@ from kdzoo.engine.measure.generation import generate_all
 from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.engine.prompts.sampling import SamplingLimits, next_tokens
 from kdzoo.methods.randomness import StepGenerator
-from kdzoo.methods.sequences import Kind
+from kdzoo.methods.sequences import Source
 
 END = 2
 
@@ -37,7 +37,7 @@ def test_tokens_are_those_chosen_step_by_step(make_model, prompts, temperature, 
             model,
             examples,
             limits,
-            source=Kind.STUDENT,
+            source=Source.STUDENT,
             batch_size=batch_size,
             temperature=temperature,
             sharing=sharing,
@@ -64,7 +64,7 @@ def test_any_of_several_ends_ends_a_sequence(make_model, prompts, sharing):
         expected[index] = output[0, len(prompt) :].tolist()
     examples = [EncodedExample(index, prompt, []) for index, prompt in enumerate(prompts)]
     generated = generate_all(
-        model, examples, SamplingLimits(8, ends), source=Kind.STUDENT, batch_size=8, sharing=sharing
+        model, examples, SamplingLimits(8, ends), source=Source.STUDENT, batch_size=8, sharing=sharing
     )
     assert dict(generated) == expected
     # each is met, and only as the last token

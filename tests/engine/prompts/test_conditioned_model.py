@@ -8,7 +8,7 @@ from kdzoo.engine.prompts.conditioned_model import condition
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import Full, PrefixCached
 from kdzoo.methods.randomness import StepGenerator
-from kdzoo.methods.sequences import Kind, Sequences
+from kdzoo.methods.sequences import Sequences, Source
 
 VOCABULARY = 50
 LIMITS = SamplingLimits(6, (2,), vocabulary=VOCABULARY)
@@ -24,7 +24,7 @@ def on_prompts(model, prompts, way):
     rows = [EncodedExample(i, prompt, [2]) for i, prompt in enumerate(prompts)]
     batch = make_batch(rows, share_beginnings=True)
     generator = StepGenerator(0, 0, batch.examples)
-    return condition(model, batch, LIMITS, generator, source=Kind.STUDENT, way=way, trains=True)
+    return condition(model, batch, LIMITS, generator, source=Source.STUDENT, way=way, trains=True)
 
 
 def alone(model, prompt, sequence):
@@ -80,7 +80,7 @@ class TestByToken:
 
 def test_one_pass_serves_all_losses_on_the_same_sequences(model, prompts, targets, monkeypatch):
     conditioned = on_prompts(model, prompts, PrefixCached())
-    other = Sequences.of([[7, 2]] * len(prompts), Kind.IMPERFECT)
+    other = Sequences.of([[7, 2]] * len(prompts), Source.IMPERFECT)
     conditioned.score_together(targets, other)
     runs = []
     run_together = conditioned._forward.run_together

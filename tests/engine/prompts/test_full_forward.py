@@ -10,7 +10,7 @@ from kdzoo.engine.prompts.conditioned_model import condition
 from kdzoo.engine.prompts.sampling import SamplingLimits, next_tokens
 from kdzoo.engine.prompts.way import Full, PrefixCached
 from kdzoo.methods.randomness import StepGenerator
-from kdzoo.methods.sequences import Kind, Sequences
+from kdzoo.methods.sequences import Sequences, Source
 
 LIMITS = SamplingLimits(7, (2,))
 WAYS = ("together", "row by row", "without cache", "shared")
@@ -26,7 +26,7 @@ def conditioned(model, prompts, way):
         "shared": PrefixCached(),
     }[way]
     generator = StepGenerator(0, 0, batch.examples)
-    return condition(model, batch, LIMITS, generator, source=Kind.STUDENT, way=chosen)
+    return condition(model, batch, LIMITS, generator, source=Source.STUDENT, way=chosen)
 
 
 def step_by_step(model, prompts, temperature):
@@ -107,7 +107,7 @@ def test_no_padding_needs_a_position_that_the_model_lacks(make_model, architectu
     long, short = draw(44), draw(17)
     prompts = [long + draw(2), long + draw(1), short + draw(28), short + draw(25), draw(58)]
     targets = [draw(n) for n in (3, 18, 2, 9, 6)]
-    sequences = Sequences.of(targets, Kind.GROUND_TRUTH)
+    sequences = Sequences.of(targets, Source.GROUND_TRUTH)
     logits = conditioned(model, prompts, way).logits(sequences)
     for row, (prompt, target) in enumerate(zip(prompts, targets, strict=True)):
         plain = model(input_ids=torch.tensor([prompt + target])).logits[0, len(prompt) - 1 : -1]
@@ -115,7 +115,7 @@ def test_no_padding_needs_a_position_that_the_model_lacks(make_model, architectu
 
 
 def test_a_batch_without_any_scored_token_gives_no_states(make_model, prompts):
-    nothing = Sequences.of([[]] * len(prompts), Kind.STUDENT)
+    nothing = Sequences.of([[]] * len(prompts), Source.STUDENT)
     states = conditioned(make_model("llama"), prompts, "together").scored_states(nothing)
     assert (len(states), states.vocabulary) == (0, 60)
 

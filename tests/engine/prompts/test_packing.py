@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdzoo.engine.prompts.packing import pack
-from kdzoo.methods.sequences import Kind, Sequences
+from kdzoo.methods.sequences import Sequences, Source
 
 # few tokens, so that sequences often begin alike
 token = st.integers(1, 2)
@@ -20,8 +20,8 @@ def groups(draw):
     last = draw(st.lists(st.integers(7, 9), min_size=prompts, max_size=prompts))
     members = []
     for pairs in draw(st.lists(st.booleans(), min_size=1, max_size=3)):
-        one = Sequences.of(draw(batch), Kind.GROUND_TRUTH)
-        members.append(one.beside(Sequences.of(draw(batch), Kind.STUDENT)) if pairs else one)
+        one = Sequences.of(draw(batch), Source.GROUND_TRUTH)
+        members.append(one.beside(Sequences.of(draw(batch), Source.STUDENT)) if pairs else one)
     return last, members
 
 
@@ -38,7 +38,7 @@ def test_each_token_is_predicted_after_what_stands_before_it(drawn):
     last, members = drawn
     packing = pack(torch.tensor(last), members)
     width = packing.inputs.shape[1]
-    for sequences, sources in zip(members, packing.sources, strict=True):
+    for sequences, sources in zip(members, packing.places, strict=True):
         assert sources.shape == sequences.tokens.shape
         for r, length in enumerate(sequences.lengths.tolist()):
             tokens = sequences.tokens[r, :length].tolist()
@@ -68,11 +68,11 @@ def test_no_position_is_beyond_those_of_the_rows_own_sequences(drawn):
 
 def test_what_sequences_have_in_common_stands_once():
     last = torch.tensor([9])
-    first = Sequences.of([[1, 2, 3, 4]], Kind.IMPERFECT)
-    other = Sequences.of([[1, 2, 5, 4]], Kind.GROUND_TRUTH)
+    first = Sequences.of([[1, 2, 3, 4]], Source.IMPERFECT)
+    other = Sequences.of([[1, 2, 5, 4]], Source.GROUND_TRUTH)
     packing = pack(last, [first, other])
     assert packing.inputs.tolist() == [[9, 1, 2, 3, 5]]
     assert packing.offsets.tolist() == [[0, 1, 2, 3, 3]]
-    assert packing.sources[1].tolist() == [[0, 1, 2, 4]]
-    equal = pack(last, [first, first.rewritten(first.tokens, Kind.GROUND_TRUTH)])
+    assert packing.places[1].tolist() == [[0, 1, 2, 4]]
+    equal = pack(last, [first, first.rewritten(first.tokens, Source.GROUND_TRUTH)])
     assert equal.inputs.tolist() == [[9, 1, 2, 3]]

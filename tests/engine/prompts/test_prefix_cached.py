@@ -9,7 +9,7 @@ from kdzoo.engine.prompts.probe.choice import choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import Full, PrefixCached
 from kdzoo.methods.randomness import StepGenerator
-from kdzoo.methods.sequences import Kind, Sequences
+from kdzoo.methods.sequences import Sequences, Source
 
 LIMITS = SamplingLimits(6, (2,))
 _OPT = {
@@ -31,7 +31,7 @@ def condition(model, prompts, way, packs=False):
     assert batch.examples == [row.index for row in rows], "the prompts are in the order that shares most"
     chosen = Full() if way == "off" else PrefixCached(packs=packs, repeatable=False)
     generator = StepGenerator(0, 0, batch.examples)
-    return condition_batch(model, batch, LIMITS, generator, source=Kind.STUDENT, way=chosen, trains=True)
+    return condition_batch(model, batch, LIMITS, generator, source=Source.STUDENT, way=chosen, trains=True)
 
 
 def gradients_of(model):
@@ -63,7 +63,7 @@ class TestEveryArchitecture:
         if lora and architecture == "gpt2":
             pytest.skip("peft's all-linear needs fan_in_fan_out for GPT-2's Conv1D")
         model = make_model(architecture, lora=lora)
-        other = Sequences.of([[*row[:3], 2] for row in targets.tokens.tolist()], Kind.IMPERFECT)
+        other = Sequences.of([[*row[:3], 2] for row in targets.tokens.tolist()], Source.IMPERFECT)
 
         def loss_of(conditioned):
             return conditioned.cross_entropy(targets) + 0.5 * conditioned.cross_entropy(other)
@@ -82,8 +82,8 @@ class TestEveryArchitecture:
         assert choose_way(model, "student", prompt=40, output=6).packs
         changed = targets.tokens.clone()
         changed[:, 2::3] = 7
-        imperfect = targets.rewritten(changed, Kind.IMPERFECT)
-        pair = targets.beside(Sequences.of([[5, 2]] * len(prompts), Kind.TEACHER))
+        imperfect = targets.rewritten(changed, Source.IMPERFECT)
+        pair = targets.beside(Sequences.of([[5, 2]] * len(prompts), Source.TEACHER))
 
         def loss_of(conditioned):
             conditioned.score_together(imperfect, targets, pair)
@@ -117,7 +117,7 @@ class TestBranches:
     @pytest.mark.parametrize("way", WAYS)
     def test_several_sequences_per_prompt_score_like_one_at_a_time(self, make_model, prompts, targets, way):
         model = make_model("llama")
-        other = Sequences.of([[7, 8, 2]] * len(prompts), Kind.TEACHER)
+        other = Sequences.of([[7, 8, 2]] * len(prompts), Source.TEACHER)
         together = condition(model, prompts, way).logits(targets.beside(other))
         apart = [condition(model, prompts, way).logits(part) for part in (targets, other)]
         width = targets.tokens.shape[1]

@@ -20,7 +20,7 @@ from kdzoo.engine.prompts.prefix_groups import WORTHWHILE_TOKENS, PrefixGroups, 
 from kdzoo.engine.prompts.probe.rounding import rounding_anew
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import Full, PrefixCached
-from kdzoo.methods.sequences import Kind, Sequences
+from kdzoo.methods.sequences import Sequences, Source
 
 # The tokens of a sequence that are compared: its last ones, which have the most before them.
 _COMPARED = 8
@@ -84,8 +84,8 @@ class Probe:
             self.model,
             [self.prompts[row] for row in rows],
             (1,) * len(rows),
-            Sequences(own.tokens[chosen], own.lengths[chosen], own.kinds[chosen]),
-            Sequences(self.pairs.tokens[pairs], self.pairs.lengths[pairs], self.pairs.kinds[pairs], 2),
+            Sequences(own.tokens[chosen], own.lengths[chosen], own.sources[chosen]),
+            Sequences(self.pairs.tokens[pairs], self.pairs.lengths[pairs], self.pairs.sources[pairs], 2),
         )
 
     @property
@@ -111,7 +111,7 @@ class Probe:
         """The same where the last token of each sequence is another; what predicts it must not know."""
         tokens, last = self.sequences.tokens.clone(), (self.sequences.lengths - 1)[:, None]
         changed = (tokens.gather(1, last) + 1) % (vocabulary_of(self.model) - 1)
-        sequences = self.sequences.rewritten(tokens.scatter(1, last, changed), Kind.IMPERFECT)
+        sequences = self.sequences.rewritten(tokens.scatter(1, last, changed), Source.IMPERFECT)
         return Probe(self.model, self.prompts, self.groups, sequences, self.pairs).alone()
 
     def together(self) -> Rows:
@@ -149,13 +149,15 @@ class Probe:
     def _full(self, *, rows_at_once: int | None) -> Rows:
         device = self.sequences.tokens.device
         way = Full(rows_at_once)
-        forward = FullForward(self.model, self.prompts, self._limits, way, source=Kind.STUDENT, device=device)
+        forward = FullForward(
+            self.model, self.prompts, self._limits, way, source=Source.STUDENT, device=device
+        )
         return self._in_eval_mode(forward, self.sequences)
 
     def _shared(self, groups: PrefixGroups, *, packs: bool) -> PrefixCachedForward:
         groups = groups.to(self.sequences.tokens.device)
         way = PrefixCached(packs=packs)
-        return PrefixCachedForward(self.model, groups, self._limits, way, source=Kind.STUDENT, trains=False)
+        return PrefixCachedForward(self.model, groups, self._limits, way, source=Source.STUDENT, trains=False)
 
     @property
     def _limits(self) -> SamplingLimits:
@@ -193,7 +195,7 @@ def _probe(
         for target, other in zip(targets, others, strict=True)
     ]
     device = next(model.parameters()).device
-    sequences = Sequences.of(targets, Kind.GROUND_TRUTH).to(device)
+    sequences = Sequences.of(targets, Source.GROUND_TRUTH).to(device)
     return Probe(
-        model, prompts, groups, sequences, sequences.beside(Sequences.of(others, Kind.IMPERFECT).to(device))
+        model, prompts, groups, sequences, sequences.beside(Sequences.of(others, Source.IMPERFECT).to(device))
     )

@@ -16,7 +16,7 @@ from kdzoo.engine.prompts.full_forward import FullForward
 from kdzoo.engine.prompts.probe.batch import Rows
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import Full
-from kdzoo.methods.sequences import Kind
+from kdzoo.methods.sequences import Source
 
 
 def generated_logits(
@@ -43,7 +43,7 @@ class _Recorder(FullForward):
         way: Full,
     ) -> None:
         device = next(model.parameters()).device
-        super().__init__(model, prompts, limits, way, source=Kind.STUDENT, device=device)
+        super().__init__(model, prompts, limits, way, source=Source.STUDENT, device=device)
         self._steps: list[Tensor] = []
 
     def _next(self, logits: Tensor, temperature: float, uniform: Tensor | None) -> Tensor:

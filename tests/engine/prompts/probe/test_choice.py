@@ -10,7 +10,7 @@ from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import Full, PrefixCached
 from kdzoo.errors import UserError
 from kdzoo.methods.randomness import StepGenerator
-from kdzoo.methods.sequences import Kind
+from kdzoo.methods.sequences import Source
 
 LIMITS = SamplingLimits(6, (2,))
 _OPT = {
@@ -81,7 +81,7 @@ class TestChoice:
         assert batch.prefix_groups.width + LIMITS.output > 80
         for way, width in ((PrefixCached(), batch.prefix_groups.width), (PrefixCached(widest=80), 51)):
             conditioned = condition(
-                model, batch, LIMITS, StepGenerator(0, 0, batch.examples), source=Kind.STUDENT, way=way
+                model, batch, LIMITS, StepGenerator(0, 0, batch.examples), source=Source.STUDENT, way=way
             )
             assert conditioned._forward._groups.width == width
 
