@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from types import ModuleType
 
 import pluggy
 from pydantic import ValidationError
 
-from kdzoo.errors import UserError
 from kdzoo.methods import defaults, hookspecs
+from kdzoo.methods.entry_points import Broken, check_name, entries_of, load, package_of, why_not_found
 from kdzoo.methods.method import Method, Options
-from kdzoo.spelling import hint
 
 
 @dataclass(frozen=True)
@@ -27,33 +26,22 @@ class Plugin:
 
 
 @dataclass(frozen=True)
-class BrokenPlugin:
-    """An entry point that could not be used, and why."""
-
-    name: str
-    package: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class Zoo:
     """Everything found in the entry-point group ``kdzoo``, by name."""
 
     plugins: dict[str, Plugin]
-    broken: list[BrokenPlugin]
+    broken: list[Broken]
 
 
 @cache
 def discover() -> Zoo:
     """Load every entry point of the group ``kdzoo``. One that fails stands in ``Zoo.broken``."""
     plugins: dict[str, Plugin] = {}
-    broken: list[BrokenPlugin] = []
-    for entry in sorted(entry_points(group=hookspecs.PROJECT), key=lambda entry: (entry.name, entry.value)):
-        package = entry.dist.name if entry.dist else "unknown"
-        try:
-            plugin = _load(entry, plugins)
-        except (Exception, SystemExit) as error:  # a third party's module may raise anything
-            broken.append(BrokenPlugin(entry.name, package, f"{type(error).__name__}: {error}"))
+    broken: list[Broken] = []
+    for entry in entries_of(hookspecs.PROJECT):
+        plugin = load(entry, lambda entry: _read(entry, plugins))
+        if isinstance(plugin, Broken):
+            broken.append(plugin)
         else:
             plugins[plugin.method.name] = plugin
     return Zoo(plugins, broken)
@@ -68,10 +56,7 @@ def find(name: str) -> Plugin:
     zoo = discover()
     if name in zoo.plugins:
         return zoo.plugins[name]
-    for plugin in zoo.broken:
-        if plugin.name == name:
-            raise UserError(f"method {name!r} (package {plugin.package}) cannot be loaded: {plugin.reason}")
-    raise UserError(f"no method {name!r} is installed{hint(name, sorted(zoo.plugins))}")
+    raise why_not_found("method", name, zoo.plugins, zoo.broken)
 
 
 def plugin_of(module: ModuleType, package: str = "unknown", version: str = "unknown") -> Plugin:
@@ -125,12 +110,10 @@ def _check_options(method: Method) -> None:
         ) from None
 
 
-def _load(entry: EntryPoint, known: dict[str, Plugin]) -> Plugin:
-    dist = entry.dist
-    plugin = plugin_of(entry.load(), dist.name if dist else "unknown", dist.version if dist else "unknown")
+def _read(entry: EntryPoint, known: dict[str, Plugin]) -> Plugin:
+    plugin = plugin_of(entry.load(), *package_of(entry))
     name = plugin.method.name
-    if name != entry.name:
-        raise ValueError(f"the entry point is named {entry.name!r}, its method {name!r}; they must agree")
+    check_name(entry, "method", name)
     if name in known:
         raise ValueError(f"the package {known[name].package} has already registered a method of that name")
     return plugin

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from kdzoo.commands import list_methods
 from kdzoo.methods.method import Method, StepCost
-from kdzoo.methods.registry import BrokenPlugin, Plugin, Zoo
+from kdzoo.methods.entry_points import Broken
+from kdzoo.methods.registry import Plugin, Zoo
 
 BUILT_IN = ["fdistill", "fkd", "gkd", "imitkd", "kid", "rkd", "sft"]
 
@@ -35,7 +36,7 @@ def zoo(monkeypatch):
         cost=StepCost(student=1.5, student_no_grad=2, teacher=3, generation=0.25),
     )
     plugin = Plugin(method, types.ModuleType("longwinded"), "long-package", "4.5.6")
-    broken = BrokenPlugin("hopeless", "bad-package", "ImportError: no torchvision")
+    broken = Broken("hopeless", "bad-package", "ImportError: no torchvision")
     found = Zoo({"longwinded": plugin}, [broken])
     monkeypatch.setattr(list_methods, "discover", lambda: found)
 
