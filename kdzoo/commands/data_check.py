@@ -9,12 +9,14 @@ from pathlib import Path
 import click
 
 from kdzoo.errors import RunError, UserError
-from kdzoo.tasks.config import BirdData, OnError, SpiderData
+from kdzoo.tasks.dataset import OnError
 from kdzoo.tasks.example import Example, Splits
 from kdzoo.tasks.load import load
-from kdzoo.tasks.sql import Item, Judge, Metric
+from kdzoo.tasks.sql import ExecutionMetric, Item, Judge
 from kdzoo.tasks.text.jsonl import read_jsonl
+from kdzoo.tasks.text_to_sql.bird import BirdData
 from kdzoo.tasks.text_to_sql.questions import Problems
+from kdzoo.tasks.text_to_sql.spider import SpiderData
 
 _PERCENTILES = (50, 90, 99, 100)
 _ERRORS_SHOWN = 10
@@ -51,7 +53,7 @@ def command(path: Path, evaluation: str | None, limit: int, tokenizer: str | Non
         groups = {example.group for example in examples if example.group is not None}
         click.echo(f"{name}: {len(examples)} examples" + (f" on {len(groups)} databases" if groups else ""))
         click.echo(f"  {_lengths_text(examples, measure, unit, limit)}")
-        if splits.task == "sql":
+        if splits.sql_rule is not None:
             failed += _check_gold(splits, examples)
     if not splits.train and not splits.evaluation:
         raise RunError(f"{path}: holds no examples that can be used")
@@ -97,7 +99,7 @@ def _read_text(path: Path, evaluation: str | None, on_error: OnError) -> Splits:
     problems = Problems(on_error)
     train = read_jsonl(path, problems)
     held_out = [] if evaluation is None else read_jsonl(Path(evaluation), problems)
-    return Splits(train, held_out, task="text", metric="text", report=problems.report)
+    return Splits(train, held_out, report=problems.report)
 
 
 def _measure(tokenizer: str | None) -> tuple[Callable[[str], int], str]:
@@ -120,7 +122,7 @@ def _lengths_text(examples: Sequence[Example], measure: Callable[[str], int], un
 
 def _check_gold(splits: Splits, examples: Sequence[Example]) -> int:
     """Run every gold query against itself and report those that fail."""
-    metric: Metric = "bird-ex" if splits.metric == "bird" else "ex"
+    metric: ExecutionMetric = "bird-ex" if splits.sql_rule == "bird" else "ex"
     items = [Item(e.target, e.target, e.database) for e in examples if e.database is not None]
     with Judge() as judge:
         verdicts = judge.judge(items, metric)

@@ -12,7 +12,7 @@ from kdzoo.errors import RunError, UserError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from kdzoo.tasks.sql import Metric, Outlook, Verdict
+    from kdzoo.tasks.sql import ExecutionMetric, Outlook, Verdict
     from kdzoo.tasks.sql.scores import Accuracy, Summary
     from kdzoo.tasks.text_to_sql.questions import Question
 
@@ -62,7 +62,7 @@ def command(
     answers = _read_answers(predictions, questions, data, databases)
     if out is not None and not out.resolve().parent.is_dir():
         raise UserError(f"{out}: there is no folder {out.resolve().parent} to write it to")
-    verdicts = _judge(questions, answers, cast("Metric", metric), time_limit, official_quirks)
+    verdicts = _judge(questions, answers, cast("ExecutionMetric", metric), time_limit, official_quirks)
     found = summary(verdicts, [_difficulty(question, metric) for question in questions])
     _tell_gold_errors(questions, verdicts, found, data)
     if out is not None:
@@ -88,7 +88,11 @@ def _read_answers(file: Path, questions: list[Question], data: Path, databases: 
 
 
 def _judge(
-    questions: list[Question], answers: list[str], metric: Metric, time_limit: float | None, quirks: bool
+    questions: list[Question],
+    answers: list[str],
+    metric: ExecutionMetric,
+    time_limit: float | None,
+    quirks: bool,
 ) -> list[Verdict]:
     from rich.console import Console
 

@@ -13,13 +13,7 @@ from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, Stage, TrainingStage
 from kdzoo.recipe.tables import Role
 from kdzoo.spelling import hint
-
-_METRICS = {
-    "embedded": ("ex", "ts", "exaccerr"),
-    "spider": ("ex", "ts", "exaccerr"),
-    "bird": ("ex", "exaccerr"),
-    "jsonl": ("exact_match", "rouge_l", "exaccerr"),
-}
+from kdzoo.tasks import registry
 
 
 def check_combinations(recipe: Recipe, problems: Problems) -> None:
@@ -149,15 +143,13 @@ def _check_models(
 
 def _check_metrics(recipe: Recipe, stage: EvaluateStage, at: Key, problems: Problems) -> None:
     key: Key = (*at, "evaluation", "metrics") if "metrics" in stage.evaluation else ("evaluation", "metrics")
-    kind = recipe.data.kind
-    for metric in recipe.evaluation_of(stage).metrics:
-        if metric not in _METRICS[kind]:
-            fitting = ", ".join(_METRICS[kind])
-            problems.add(
-                key, f'"{metric}" does not fit data of kind "{kind}", which has {fitting}', ("data", "kind")
-            )
-        elif metric == "exaccerr" and recipe.teacher is None:
-            problems.add(key, '"exaccerr" compares with the teacher; add a [teacher] table')
+    for name in recipe.evaluation_of(stage).metrics:
+        if not registry.fits(name, recipe.dataset):
+            fitting = ", ".join(registry.fitting(recipe.dataset))
+            message = f'"{name}" does not fit data of kind "{recipe.data.kind}", which has {fitting}'
+            problems.add(key, message, ("data", "kind"))
+        elif registry.metrics.find(name).compares_with_teacher and recipe.teacher is None:
+            problems.add(key, f'"{name}" compares with the teacher; add a [teacher] table')
 
 
 def _add_unknown(recipe: Recipe, key: Key, name: str, known: list[str], problems: Problems) -> None:

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Collection, Sequence
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -24,7 +24,7 @@ from kdzoo.recipe.schema import Origin, Recipe, RecipeHead
 from kdzoo.recipe.stages import STAGES, FinetuneStage, all_options
 from kdzoo.recipe.tables import EvaluationTable, ModelConfig, TokenizerConfig, Training
 from kdzoo.spelling import did_you_mean, hint, nearest
-from kdzoo.tasks.config import DataConfig
+from kdzoo.tasks.registry import datasets
 
 _TABLES: dict[str, type[BaseModel]] = {
     "tokenizer": TokenizerConfig,
@@ -35,9 +35,6 @@ _TABLES: dict[str, type[BaseModel]] = {
 }
 # Keys that some look for in a table, and how they are written where they belong.
 _OF_ALL_STAGES = {key: f"{key} before the first table, for all stages" for key in ("seed", "threads")}
-_DATA: dict[str, type[BaseModel]] = {
-    get_args(model.model_fields["kind"].annotation)[0]: model for model in get_args(get_args(DataConfig)[0])
-}
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -138,8 +135,13 @@ def _checked_data(table: Any, problems: Problems) -> BaseModel | None:
         problems.add(("data",), f"is missing; add a [data] table{example}")
     elif not isinstance(table, dict):
         problems.add(("data",), f"must be a table, not {shown(table)}")
-    elif (kind := _kind_of(table, _DATA, ("data",), problems)) is not None:
-        return check_table(_DATA[kind], table, ("data",), problems)
+    elif (kind := _kind_of(table, datasets.names(), ("data",), problems)) is not None:
+        try:
+            model = datasets.find(kind).config
+        except UserError as error:
+            problems.add(("data", "kind"), str(error))
+            return None
+        return check_table(model, table, ("data",), problems)
     return None
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kdzoo.errors import UserError
 from kdzoo.recipe.problems import Problems
 from kdzoo.recipe.schema import Recipe
+from kdzoo.tasks import registry
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 # A name on a model hub: "gpt2", "Qwen/Qwen1.5-0.5B". Anything else is a folder.
@@ -27,13 +28,20 @@ def resolve(content: dict[str, Any], folder: Path, problems: Problems) -> None:
         values = content.get(table)
         if not isinstance(values, dict):
             continue
-        is_jsonl = table == "data" and values.get("kind") == "jsonl"
-        for key in ("train", "evaluation") if is_jsonl else ("path",):
+        for key in _data_keys(values.get("kind")) if table == "data" else ("path",):
             if isinstance(values.get(key), str):
                 try:
                     values[key] = _located(_expanded(values[key]), folder)
                 except _ExpansionError as error:
                     problems.add((table, key), str(error))
+
+
+def _data_keys(kind: Any) -> tuple[str, ...]:
+    """The keys of [data] that hold a path; of a dataset that cannot be had, none: that is told elsewhere."""
+    try:
+        return registry.datasets.find(kind).path_keys if isinstance(kind, str) else ()
+    except UserError:
+        return ()
 
 
 def check_paths(recipe: Recipe) -> None:
@@ -43,7 +51,7 @@ def check_paths(recipe: Recipe) -> None:
         UserError: one line for each that is missing, with file, line and key.
     """
     problems = Problems.of(recipe)
-    for key, path in _missing(recipe):
+    for key, path in recipe.dataset.missing(recipe.data):
         wanted = "the folder of a dataset" if os.path.isfile(path) else "a file of examples"
         what = f"{path} is not {wanted}" if os.path.exists(path) else f"there is no {path}"
         problems.add(("data", key), f"{what}; --rehearse runs the recipe without it")
@@ -79,16 +87,7 @@ def _check_models(recipe: Recipe, problems: Problems) -> None:
 
 def missing_data(recipe: Recipe) -> tuple[str, str] | None:
     """Give the key and path of data that is not there, or None."""
-    return next(_missing(recipe), None)
-
-
-def _missing(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    data = recipe.data
-    if data.kind == "jsonl":
-        files = {"train": data.train, "evaluation": data.evaluation}
-        yield from ((key, path) for key, path in files.items() if not os.path.isfile(path))
-    elif data.kind != "embedded" and not os.path.isdir(data.path):
-        yield "path", data.path
+    return next(recipe.dataset.missing(recipe.data), None)
 
 
 class _ExpansionError(Exception):

@@ -15,11 +15,11 @@ from kdzoo.recipe.tables import (
     Training,
 )
 from kdzoo.recipe.tiny_model import tiny_model
-from kdzoo.tasks.config import EmbeddedData
+from kdzoo.tasks import registry
+from kdzoo.tasks.dataset import DataConfig, Dataset
 
 _STEPS = 4
 _BATCH = 4
-_EXAMPLES = 64
 _QUESTIONS = 8
 _INPUT = 512
 _OUTPUT = 48
@@ -33,7 +33,7 @@ def rehearsed(recipe: Recipe) -> Recipe:
     not there are replaced by the embedded benchmark.
     """
     data = _little_data(recipe)
-    same_metrics = (data.kind == "jsonl") == (recipe.data.kind == "jsonl")
+    dataset = registry.datasets.find(data.kind)
     training = _short(recipe.training)
     content: dict[str, Any] = {
         "name": f"{recipe.name[:70]}-rehearsal",
@@ -44,8 +44,8 @@ def rehearsed(recipe: Recipe) -> Recipe:
         "teacher": None if recipe.teacher is None else tiny_model(recipe.teacher, width=64),
         "student": tiny_model(recipe.student, width=32),
         "training": training,
-        "evaluation": EvaluationTable(**_quick(recipe.evaluation.model_dump(), same_metrics)),
-        "stage": tuple(_short_stage(recipe, stage, training, same_metrics) for stage in recipe.stages),
+        "evaluation": EvaluationTable(**_quick(recipe.evaluation.model_dump(), dataset)),
+        "stage": tuple(_short_stage(recipe, stage, training, dataset) for stage in recipe.stages),
     }
     return Recipe(**content).with_origin(replace(recipe.origin, is_rehearsal=True))
 
@@ -70,9 +70,9 @@ def _short(training: Training) -> Training:
     )
 
 
-def _short_stage(recipe: Recipe, stage: Stage, training: Training, same_metrics: bool) -> Stage:
+def _short_stage(recipe: Recipe, stage: Stage, training: Training, dataset: Dataset[Any]) -> Stage:
     if stage.role is None:
-        return stage.model_copy(update={"evaluation": _quick(stage.evaluation, same_metrics, add=False)})
+        return stage.model_copy(update={"evaluation": _quick(stage.evaluation, dataset, add=False)})
     own = _short(recipe.training_of(stage)).model_dump(mode="json")
     general = training.model_dump(mode="json")
     changed = {key: value for key, value in own.items() if value != general[key]}
@@ -81,14 +81,15 @@ def _short_stage(recipe: Recipe, stage: Stage, training: Training, same_metrics:
     return stage.model_copy(update={"training": changed})
 
 
-def _quick(evaluation: dict[str, Any], same_metrics: bool, add: bool = True) -> dict[str, Any]:
+def _quick(evaluation: dict[str, Any], dataset: Dataset[Any], add: bool = True) -> dict[str, Any]:
     limits = {
         "batch_size": _QUESTIONS,
         "max_examples": _QUESTIONS,
         "input_limit": _INPUT,
         "output_limit": _OUTPUT,
     }
-    quick = {key: value for key, value in evaluation.items() if key != "metrics" or same_metrics}
+    fit = all(registry.fits(metric, dataset) for metric in evaluation.get("metrics", ()))
+    quick = {key: value for key, value in evaluation.items() if key != "metrics" or fit}
     for key, limit in limits.items():
         if quick.get(key) is not None:
             quick[key] = min(quick[key], limit)
@@ -97,14 +98,10 @@ def _quick(evaluation: dict[str, Any], same_metrics: bool, add: bool = True) -> 
     return quick
 
 
-def _little_data(recipe: Recipe) -> Any:
-    data = recipe.data
+def _little_data(recipe: Recipe) -> DataConfig:
+    data, dataset = recipe.data, recipe.dataset
     if missing_data(recipe) is not None:
-        data = EmbeddedData(kind="embedded")
-    limits = {"max_train": _EXAMPLES, "max_evaluation": _QUESTIONS}
-    if data.kind == "embedded":
-        limits = {"questions": _EXAMPLES, "test_questions": 10, "databases": 2}
+        dataset = registry.datasets.find("embedded")
+        data = dataset.config(kind="embedded")
     given = data.model_dump()
-    return data.model_copy(
-        update={k: min(given[k] or limit, limit) for k, limit in limits.items() if k in given}
-    )
+    return data.model_copy(update={k: min(given[k] or most, most) for k, most in dataset.little.items()})

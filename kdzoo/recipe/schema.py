@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, PrivateAttr
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SerializeAsAny
 
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.stages import EvaluateStage, Stage, TrainingStage
@@ -22,7 +22,8 @@ from kdzoo.recipe.tables import (
     TrainedTokenizer,
     Training,
 )
-from kdzoo.tasks.config import DataConfig
+from kdzoo.tasks import registry
+from kdzoo.tasks.dataset import DataConfig, Dataset
 
 
 def _recipe_name(name: str) -> str:
@@ -32,6 +33,16 @@ def _recipe_name(name: str) -> str:
 
 
 RecipeName = Annotated[str, AfterValidator(_recipe_name)]
+
+
+def _as_the_dataset_has_it(table: Any) -> Any:
+    """A [data] table as the model of the dataset that it names."""
+    if isinstance(table, dict) and isinstance(table.get("kind"), str):
+        return registry.datasets.find(table["kind"]).config.model_validate(table)
+    return table
+
+
+Data = Annotated[SerializeAsAny[DataConfig], BeforeValidator(_as_the_dataset_has_it)]
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,7 @@ class RecipeHead(Table):
 class Recipe(RecipeHead):
     """One recipe: data, models, and an ordered list of stages."""
 
-    data: DataConfig
+    data: Data
     tokenizer: TokenizerConfig | None = None
     teacher: ModelConfig | None = None
     student: ModelConfig
@@ -121,19 +132,24 @@ class Recipe(RecipeHead):
     def evaluation_of(self, stage: EvaluateStage) -> Evaluation:
         """The stage's evaluation settings: the recipe's, with the stage's own over them."""
         merged = EvaluationTable(**{**self.evaluation.model_dump(), **stage.evaluation})
-        is_sql = self.data.kind != "jsonl"
         return Evaluation(
             **{
                 **merged.model_dump(),
-                "metrics": merged.metrics or (("ex",) if is_sql else ("exact_match", "rouge_l")),
+                "metrics": merged.metrics or self.dataset.usual_metrics,
                 "input_limit": merged.input_limit or self.training.input_limit,
                 "output_limit": merged.output_limit or self.training.output_limit,
             }
         )
 
+    @property
+    def dataset(self) -> Dataset[Any]:
+        """The dataset that [data] names."""
+        return registry.datasets.find(self.data.kind)
+
     def compares_with_teacher(self, stage: EvaluateStage) -> bool:
         """Whether a metric of the stage compares the students with the teacher."""
-        return "exaccerr" in self.evaluation_of(stage).metrics
+        metrics = self.evaluation_of(stage).metrics
+        return any(registry.metrics.find(name).compares_with_teacher for name in metrics)
 
     def settings_of(self, stage: Stage) -> Training | Evaluation:
         """The settings that count for the stage, of what it does."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-Metric = Literal["ex", "ts", "exact_match", "rouge_l", "exaccerr"]
-
+from kdzoo.errors import UserError
+from kdzoo.tasks import registry
 
 Role = Literal["teacher", "student"]
 Location = Annotated[str, Field(min_length=1)]
@@ -25,6 +26,29 @@ class Table(BaseModel):
 def conflict(message: str, *keys: str) -> PydanticCustomError:
     """An error of several keys together; the message of the recipe then points at the first of them."""
     return PydanticCustomError("conflict", "{message}", {"message": message, "keys": keys})
+
+
+def _installed(found: registry.Registry[Any]) -> Callable[[str], str]:
+    """A check that something of that name is installed and can be loaded."""
+
+    def check(name: str) -> str:
+        if name not in found.names():
+            raise PydanticCustomError(
+                "literal_error",
+                "{expected}",
+                {"expected": ", ".join(f"'{known}'" for known in found.names())},
+            )
+        try:
+            found.find(name)
+        except UserError as error:
+            raise conflict(str(error)) from None
+        return name
+
+    return check
+
+
+MetricName = Annotated[str, AfterValidator(_installed(registry.metrics))]
+SqlExecutorName = Annotated[str, AfterValidator(_installed(registry.sql_executors))]
 
 
 class TrainedTokenizer(Table):
@@ -135,15 +159,16 @@ class EvaluationTable(Table):
     """[evaluation]: how models are evaluated. Decoding is greedy.
 
     ``metrics``: the data's own unless given. ``time_limit``: the seconds of CPU time of an SQL statement on
-    one database; the metric's own (Spider's 10, BIRD's 30) unless given. ``input_limit`` and ``output_limit``
+    one database; the metric's own (Spider's 10, BIRD's 30) unless given. ``sql_executor`` runs them. ``input_limit`` and ``output_limit``
     are the training's unless given. ExAccErr samples ``exaccerr_samples`` sequences per prompt of each model;
     its oracle's prefixes are the teacher's own or the gold target's (``exaccerr_prefix``).
     """
 
-    metrics: tuple[Metric, ...] = ()
+    metrics: tuple[MetricName, ...] = ()
     batch_size: int = Field(32, ge=1)
     max_examples: int | None = Field(None, ge=1)
     time_limit: float | None = Field(None, gt=0, le=600)
+    sql_executor: SqlExecutorName = "sqlite"
     input_limit: int | None = Field(None, ge=8)
     output_limit: int | None = Field(None, ge=2)
     exaccerr_samples: int = Field(1, ge=1)

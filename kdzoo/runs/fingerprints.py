@@ -15,8 +15,7 @@ from typing import Any
 from kdzoo.engine.models.adapter_folder import base_of, is_adapter
 from kdzoo.methods import registry
 from kdzoo.recipe import EvaluateStage, Recipe, StageModel, TrainingStage
-from kdzoo.tasks.load import fingerprint as fingerprint_of_data
-from kdzoo.tasks.load import training_fingerprint
+from kdzoo.tasks.fingerprint import fingerprint_of_data, fingerprint_of_metric, fingerprint_of_training_data
 
 # Settings that change how a stage is computed or watched, not what it gives.
 _WATCHING = {"sharing", "logging_steps", "save_steps", "loggers"}
@@ -63,7 +62,7 @@ def of_stages(recipe: Recipe) -> dict[str, str]:
 def _training(recipe: Recipe, stage: TrainingStage) -> dict[str, Any]:
     plugin = registry.find(stage.method)
     return {
-        "data": training_fingerprint(recipe.data),
+        "data": fingerprint_of_training_data(recipe.data),
         "code": _code(_TRAINING_CODE),
         "method": [stage.method, plugin.package, plugin.version, _code_of(plugin.module)],
         "options": stage.method_options().model_dump(mode="json"),
@@ -87,14 +86,14 @@ def _training_settings(recipe: Recipe, stage: TrainingStage) -> dict[str, Any]:
 
 def _evaluation(recipe: Recipe, stage: EvaluateStage) -> dict[str, Any]:
     evaluation = recipe.evaluation_of(stage)
-    unused = {"batch_size"}
-    if not recipe.compares_with_teacher(stage):
-        unused |= {"exaccerr_samples", "exaccerr_prefix"}
     return {
         "data": fingerprint_of_data(recipe.data),
         "code": _code(_EVALUATION_CODE),
         "evaluated": recipe.models_of(stage),
-        "evaluation": evaluation.model_dump(mode="json", exclude=unused),
+        "evaluation": evaluation.model_dump(
+            mode="json", include={"max_examples", "input_limit", "output_limit"}
+        ),
+        "metrics": [fingerprint_of_metric(name, evaluation) for name in evaluation.metrics],
     }
 
 

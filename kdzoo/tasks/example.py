@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,13 @@ class Example:
 
 @dataclass(frozen=True)
 class Splits:
-    """The examples to train on and the ones to evaluate on. ``task`` is ``"sql"`` or ``"text"``.
+    """The examples to train on and the ones to evaluate on.
 
-    ``metric`` is how a prediction is judged: ``spider`` or ``bird`` (execution), or ``text`` (exact match and
-    ROUGE-L).
+    ``sql_rule`` says for examples of SQL by whose definition two results are equal.
     ``report`` holds counts worth telling the user, such as skipped entries.
     """
 
     train: list[Example]
     evaluation: list[Example]
-    task: str
-    metric: str
+    sql_rule: Literal["spider", "bird"] | None = None
     report: dict[str, int] = field(default_factory=dict)

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from kdzoo.commands import list_methods
-from kdzoo.methods.method import Method, StepCost
 from kdzoo.methods.entry_points import Broken
+from kdzoo.methods.method import Method, StepCost
 from kdzoo.methods.registry import Plugin, Zoo
 
 BUILT_IN = ["fdistill", "fkd", "gkd", "imitkd", "kid", "rkd", "sft"]

@@ -25,19 +25,19 @@ r.toml: data: is missing; add a [data] table; for example kind = "embedded"|r.to
 
 kind = "embedded"
 seed = 1
-r.toml:1: data.kind: is missing; it is "embedded", "spider", "bird" or "jsonl"
+r.toml:1: data.kind: is missing; it is "bird", "embedded", "jsonl" or "spider"
 
 kind = "embedded"
 kind = "spidr"
-r.toml:2: data.kind: must be "embedded", "spider", "bird" or "jsonl", not "spidr"; did you mean "spider"?
+r.toml:2: data.kind: must be "bird", "embedded", "jsonl" or "spider", not "spidr"; did you mean "spider"?
 
 kind = "embedded"
 kind = "sqlite"
-r.toml:2: data.kind: must be "embedded", "spider", "bird" or "jsonl", not "sqlite"
+r.toml:2: data.kind: must be "bird", "embedded", "jsonl" or "spider", not "sqlite"
 
 kind = "embedded"
 kind = 3
-r.toml:2: data.kind: must be "embedded", "spider", "bird" or "jsonl", not 3
+r.toml:2: data.kind: must be "bird", "embedded", "jsonl" or "spider", not 3
 
 kind = "embedded"
 kind = "embedded"|sead = 1
@@ -193,7 +193,7 @@ r.toml:1: name: must consist of 1 to 80 characters a-z, 0-9, _ and -, not "A/b"
 
 [training]
 [evaluation]|metrics = ["ex", "em"]|[training]
-r.toml:14: evaluation.metrics[1]: must be "ex", "ts", "exact_match", "rouge_l" or "exaccerr", not "em"
+r.toml:14: evaluation.metrics[1]: must be "ex", "exaccerr", "exact_match", "rouge_l" or "ts", not "em"
 
 [training]
 [evaluation]|metrics = "ex"|[training]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kdzoo.recipe import Recipe, load_recipe, rehearsed, resolved_toml
-from kdzoo.tasks.config import EmbeddedData
+from kdzoo.tasks.text_to_sql.embedded_benchmark import EmbeddedData
 
 Load = Callable[..., Recipe]
 

@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 
 from kdzoo.recipe import Recipe, load_recipe, resolved_toml
 from kdzoo.recipe.toml_text import toml_value
-from kdzoo.tasks.config import BirdData, EmbeddedData, JsonlData, SpiderData
+from kdzoo.tasks.text.jsonl import JsonlData
+from kdzoo.tasks.text_to_sql.bird import BirdData
+from kdzoo.tasks.text_to_sql.embedded_benchmark import EmbeddedData
+from kdzoo.tasks.text_to_sql.spider import SpiderData
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 VALUES = st.recursive(

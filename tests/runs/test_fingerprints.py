@@ -237,7 +237,7 @@ class TestVersionsAndCode:
             ("runs/training/train.py", ALL),
             ("runs/context.py", ALL),
             ("tasks/sql/compare.py", {"evaluate"}),
-            ("runs/evaluation/judging.py", {"evaluate"}),
+            ("runs/evaluation/measuring.py", {"evaluate"}),
             ("report/table.py", set()),
             ("commands/run.py", set()),
         ],

@@ -9,8 +9,8 @@ from kdzoo.recipe import Recipe, Stage
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.places import place_of
 from kdzoo.recipe.problems import Problems
+from kdzoo.tasks import registry
 from kdzoo.tasks.example import Splits
-from kdzoo.tasks.sql.suite import suite_of
 
 
 def check_data(
@@ -27,8 +27,10 @@ def check_data(
             raise UserError(f"stage {stage.name!r}: the data hold no example to {wanted}")
         if stage.role is not None and recipe.training_of(stage).group_by != "none":
             _check_groups(place_of(recipe, stage, "group_by"), splits, problems, notices)
-        if stage.role is None and "ts" in recipe.evaluation_of(stage).metrics:
-            _tell_of_suites_of_one(place_of(recipe, stage, "metrics"), splits, notices)
+        if stage.role is None:
+            for name in recipe.evaluation_of(stage).metrics:
+                for text in registry.metrics.find(name).notices(splits.evaluation):
+                    notices.add(place_of(recipe, stage, "metrics"), text)
     if any(stage.role is None for stage in to_do):
         _tell_of_trained_examples(recipe, splits, notices)
 
@@ -46,22 +48,11 @@ def _check_groups(key: Key, splits: Splits, problems: Problems, notices: Problem
         )
 
 
-def _tell_of_suites_of_one(key: Key, splits: Splits, notices: Problems) -> None:
-    databases = {example.database for example in splits.evaluation if example.database is not None}
-    alone = sum(len(suite_of(database)) == 1 for database in databases)
-    if alone:
-        notices.add(
-            key,
-            f'{alone} of {len(databases)} databases have no other beside them, so that "ts" judges as "ex" does; '
-            "kdzoo data fuzz makes a test suite",
-        )
-
-
 def _tell_of_trained_examples(recipe: Recipe, splits: Splits, notices: Problems) -> None:
     trained = {(example.prompt, example.target) for example in splits.train}
     known = sum((example.prompt, example.target) in trained for example in splits.evaluation)
     if known:
-        key = ("data",) if recipe.data.kind == "embedded" else ("data", "evaluation")
+        key = ("data", "evaluation") if "evaluation" in type(recipe.data).model_fields else ("data",)
         notices.add(
             key,
             f"{known} of {len(splits.evaluation)} evaluation examples are training examples too; scores on them say "

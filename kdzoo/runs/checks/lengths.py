@@ -12,7 +12,7 @@ from kdzoo.recipe.lines import Key
 from kdzoo.recipe.places import place_of
 from kdzoo.recipe.problems import Problems
 from kdzoo.tasks.example import Example, Splits
-from kdzoo.tasks.text_to_sql.shorten import surely_fits
+from kdzoo.tasks.fitting import surely_fits
 
 
 def check_lengths(

@@ -18,11 +18,10 @@ from kdzoo.files import write_json, write_text
 from kdzoo.methods.sequences import Kind
 from kdzoo.recipe import EvaluateStage, Evaluation
 from kdzoo.runs.context import ModelRef, RunContext
-from kdzoo.runs.evaluation.exaccerr import TeacherComparison
-from kdzoo.runs.evaluation.judging import Judged, judge
+from kdzoo.runs.evaluation.measuring import Measuring
 from kdzoo.runs.threads import threads_for
 from kdzoo.tasks.example import Example
-from kdzoo.tasks.text_to_sql.shorten import fit
+from kdzoo.tasks.fitting import fit
 
 
 def run(
@@ -40,16 +39,14 @@ def run(
     next. ``teacher`` is the one that students are compared with, by the metrics that do so.
     """
     evaluation = context.recipe.evaluation_of(stage)
-    comparison = None
-    if "exaccerr" in evaluation.metrics:
-        comparison = TeacherComparison(context, teacher, evaluation)
+    measuring = Measuring(context, evaluation, teacher)
     results: dict[str, Any] = {}
     lines: list[str] = []
     for name, ref in models.items():
         part = folder / f"predictions-{name}.jsonl"
         numbers = folder / f"scores-{name}.json"
         if not is_evaluated(folder, name):
-            content, scores = _evaluate(context, f"{stage.name}: {name}", name, ref, evaluation, comparison)
+            content, scores = _evaluate(context, f"{stage.name}: {name}", name, ref, evaluation, measuring)
             write_text(part, content)
             write_json(numbers, scores)
         lines.append(part.read_text(encoding="utf-8"))
@@ -73,7 +70,7 @@ def _evaluate(
     name: str,
     ref: ModelRef,
     evaluation: Evaluation,
-    comparison: TeacherComparison | None,
+    measuring: Measuring,
 ) -> tuple[str, dict[str, Any]]:
     examples = context.splits.evaluation[: evaluation.max_examples]
     prompts, texts = _encode(context, examples, evaluation)
@@ -82,19 +79,15 @@ def _evaluate(
         begin = time.monotonic()
         predictions = _predict(context, title, model, prompts, evaluation)
         seconds = time.monotonic() - begin
-        judged = judge(context.splits, examples, predictions, evaluation, context.reporter.say)
-        if comparison is not None and ref.role == "student":
-            judged.scores["exaccerr"], judged.details["exaccerr"] = comparison.exaccerr(
-                f"{title}, ExAccErr", model, prompts, examples
-            )
+        scored = measuring.measure(title, ref, model, examples, prompts, predictions)
     scores: dict[str, Any] = {
         "parameters": count_parameters(model),
         "examples": len(examples),
         "generation_seconds": seconds,
-        "scores": judged.scores,
-        "details": judged.details,
+        "scores": scored.scores,
+        "details": scored.details,
     }
-    return "".join(_lines(name, examples, texts, predictions, judged)), scores
+    return "".join(_lines(name, examples, texts, predictions, scored.lines)), scores
 
 
 def _encode(
@@ -123,12 +116,14 @@ def _predict(
 
 
 def _lines(
-    name: str, examples: list[Example], prompts: list[str], predictions: list[str], judged: Judged
+    name: str,
+    examples: list[Example],
+    prompts: list[str],
+    predictions: list[str],
+    verdicts: list[dict[str, Any]],
 ) -> list[str]:
     lines = []
-    for example, prompt, prediction, verdict in zip(
-        examples, prompts, predictions, judged.verdicts, strict=True
-    ):
+    for example, prompt, prediction, verdict in zip(examples, prompts, predictions, verdicts, strict=True):
         line = {
             "model": name,
             "id": example.id,

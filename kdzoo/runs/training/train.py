@@ -32,7 +32,7 @@ from kdzoo.runs.training.arguments import trainer_arguments
 from kdzoo.runs.training.pace import Pace
 from kdzoo.runs.training.teacher_targets import teacher_targets
 from kdzoo.runs.training.unused_options import UnusedOptions
-from kdzoo.tasks.text_to_sql.shorten import fit
+from kdzoo.tasks.fitting import fit
 
 _CLOCK_INTERVAL_SECONDS = 10.0
 

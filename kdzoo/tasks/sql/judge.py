@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from kdzoo.tasks.sql.journals import settled
-from kdzoo.tasks.sql.limits import Limits, Metric
+from kdzoo.tasks.sql.limits import ExecutionMetric, Limits
 from kdzoo.tasks.sql.outlook import Outlook
 from kdzoo.tasks.sql.request import Answer, Request, Rule
 from kdzoo.tasks.sql.sandbox import Worker, WorkerDiedError
@@ -82,7 +82,7 @@ class Judge:
     def judge(
         self,
         items: Sequence[Item],
-        metric: Metric,
+        metric: ExecutionMetric,
         progress: Callable[[int], None] | None = None,
         tell: Callable[[Outlook], None] | None = None,
     ) -> list[Verdict]:

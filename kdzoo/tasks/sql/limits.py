@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Metric = Literal["ex", "ts", "bird-ex"]
+ExecutionMetric = Literal["ex", "ts", "bird-ex"]
 
-_SECONDS: dict[Metric, float] = {"ex": 10.0, "ts": 10.0, "bird-ex": 30.0}
+_SECONDS: dict[ExecutionMetric, float] = {"ex": 10.0, "ts": 10.0, "bird-ex": 30.0}
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,6 @@ class Limits:
     statement: int = 50_000
 
     @classmethod
-    def of(cls, metric: Metric, seconds: float | None = None) -> Limits:
+    def of(cls, metric: ExecutionMetric, seconds: float | None = None) -> Limits:
         """The limits of a metric: 10 s for Spider's, 30 s (the official limit) for BIRD's, or ``seconds``."""
         return cls(seconds=_SECONDS[metric] if seconds is None else seconds)

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from kdzoo.files import NotJSONError, parse_json, read_text
-from kdzoo.tasks.config import JsonlData
+from kdzoo.tasks.dataset import DataConfig, Dataset, Inputs, OnError
 from kdzoo.tasks.example import Example, Splits
 from kdzoo.tasks.text_to_sql.questions import Problems, is_unicode
 
 
-def load_jsonl(config: JsonlData) -> Splits:
-    """Read the training and the evaluation file.
+class JsonlData(DataConfig):
+    """Any task of prompts and targets, one JSON object a line."""
+
+    kind: Literal["jsonl"]
+    train: str
+    evaluation: str
+    on_error: OnError = "raise"
+
+
+def load_jsonl(config: JsonlData, cache: Path) -> Splits:
+    """Read the training and the evaluation file. Nothing is cached.
 
     Raises:
         UserError: a file cannot be read, or a line is wrong and must not be skipped.
@@ -21,8 +31,6 @@ def load_jsonl(config: JsonlData) -> Splits:
     return Splits(
         train=read_jsonl(Path(config.train).expanduser(), problems),
         evaluation=read_jsonl(Path(config.evaluation).expanduser(), problems),
-        task="text",
-        metric="text",
         report=problems.report,
     )
 
@@ -64,3 +72,19 @@ def _example(line: str, name: str, where: str, problems: Problems) -> Example | 
             return None
     group = entry.get("group")
     return Example(name, entry["prompt"], entry["target"], group=None if group is None else str(group))
+
+
+def _training_inputs(config: JsonlData) -> Inputs:
+    return Inputs([Path(config.train).expanduser()], unread=frozenset({"evaluation"}))
+
+
+JSONL = Dataset(
+    name="jsonl",
+    summary="prompts and targets from files with one JSON object a line",
+    config=JsonlData,
+    load=load_jsonl,
+    metrics=("exact_match", "rouge_l", "exaccerr"),
+    default_metrics=("exact_match", "rouge_l"),
+    file_keys=("train", "evaluation"),
+    training_inputs=_training_inputs,
+)

@@ -9,15 +9,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
-from kdzoo.tasks.config import BirdData
+from pydantic import Field
+
+from kdzoo.tasks.dataset import Dataset, Inputs
 from kdzoo.tasks.example import Example, Splits
 from kdzoo.tasks.text_to_sql.bird_descriptions import read_descriptions
 from kdzoo.tasks.text_to_sql.database_files import DatabaseFiles, read_column_names
 from kdzoo.tasks.text_to_sql.prompt import PromptStyle
-from kdzoo.tasks.text_to_sql.questions import BIRD, Problems, Question, read_questions
+from kdzoo.tasks.text_to_sql.questions import BIRD_KEYS, Problems, Question, read_questions
 from kdzoo.tasks.text_to_sql.sampling import sample
+from kdzoo.tasks.text_to_sql.sql_data import LITTLE, SHARED_CODE, SqlData, databases_below, shaping_files
 from kdzoo.tasks.text_to_sql.sql_examples import make_examples
+
+
+class BirdData(SqlData):
+    """BIRD in its official layout."""
+
+    kind: Literal["bird"]
+    train: tuple[str, ...] = Field(("train/train.json",), description="none: the data is for evaluation only")
+    evaluation: str = "dev/dev.json"
+    evidence: bool = Field(True, description="with external knowledge (w/ EK) or without (w/o EK)")
 
 
 def load_bird(config: BirdData, cache: Path) -> Splits:
@@ -41,8 +54,7 @@ def load_bird(config: BirdData, cache: Path) -> Splits:
     return Splits(
         train=examples(config.train, config.max_train),
         evaluation=examples((config.evaluation,), config.max_evaluation),
-        task="sql",
-        metric="bird",
+        sql_rule="bird",
         report=problems.report,
     )
 
@@ -54,7 +66,7 @@ def read_bird_questions(file: Path, problems: Problems) -> list[Question]:
         UserError: the file cannot be read, or an entry is wrong and must not be skipped.
     """
     folders = [folder for folder in sorted(file.parent.glob("*databases*")) if folder.is_dir()]
-    return read_questions(file, BIRD, DatabaseFiles(folders).find, problems)
+    return read_questions(file, BIRD_KEYS, DatabaseFiles(folders).find, problems)
 
 
 def read_comments(
@@ -70,3 +82,29 @@ def read_comments(
         described = read_descriptions(database.parent / "database_description")
         comments[db_id] = {**comments.get(db_id, {}), **described}
     return comments
+
+
+def _inputs(config: BirdData) -> Inputs:
+    return Inputs(shaping_files(config))
+
+
+def _training_inputs(config: BirdData) -> Inputs:
+    folder = Path(config.path).expanduser()
+    files = [folder / name for name in config.train]
+    for beside in sorted({file.parent for file in files}):
+        files += [*beside.glob("*tables*.json"), *databases_below(beside), *beside.rglob("*.csv")]
+    return Inputs(files, unread=frozenset({"evaluation", "max_evaluation"}))
+
+
+BIRD = Dataset(
+    name="bird",
+    summary="BIRD (Li et al. 2023), from files in the official layout",
+    config=BirdData,
+    load=load_bird,
+    metrics=("ex", "exaccerr"),
+    folder_keys=("path",),
+    inputs=_inputs,
+    training_inputs=_training_inputs,
+    code=SHARED_CODE,
+    little=LITTLE,
+)

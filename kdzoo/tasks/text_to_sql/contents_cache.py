@@ -5,19 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from kdzoo.files import write_text
 from kdzoo.tasks.sql.journals import journals_of
+from kdzoo.tasks.sql.schema import Schema
 from kdzoo.tasks.text_to_sql.prompt import Match
-from kdzoo.tasks.text_to_sql.schema import Column, Comments, ForeignKey, Schema, Table, read_schema
+from kdzoo.tasks.text_to_sql.schema import Comments, read_schema, with_comments
 from kdzoo.tasks.text_to_sql.values import ValueIndex
 
 # Databases up to this size are told apart by all their bytes, larger ones by size, time and the first bytes.
 _HASHED_WHOLE = 64 << 20
 _READ = 1 << 20
+
+_SCHEMA = TypeAdapter(Schema)
 
 
 class ContentsCache:
@@ -36,9 +40,9 @@ class ContentsCache:
             RunError: the database cannot be read.
         """
         if "schema" not in self._kept:
-            self._kept["schema"] = _schema_to_json(read_schema(self._database))
+            self._kept["schema"] = _SCHEMA.dump_python(read_schema(self._database), mode="json")
             self._changed = True
-        return _with_comments(_schema_from_json(self._kept["schema"]), comments)
+        return with_comments(_SCHEMA.validate_python(self._kept["schema"]), comments)
 
     def matches(self, questions: Sequence[str]) -> list[tuple[Match, ...]]:
         """The contents that each question mentions.
@@ -70,7 +74,7 @@ def _key(database: Path) -> str:
     """Changes with the database's contents, those in its journals included, and with the code that reads them."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for module in ("schema.py", "values.py", "text_index.py", "contents_cache.py"):
+    for module in ("../sql/schema.py", "schema.py", "values.py", "text_index.py", "contents_cache.py"):
         digest.update((here / module).read_bytes())
     for path in (database, *journals_of(database)):
         status = path.stat()
@@ -90,36 +94,3 @@ def _read(file: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}  # absent or damaged: made again
     return content if isinstance(content, dict) else {}
-
-
-def _schema_to_json(schema: Schema) -> dict[str, Any]:
-    return {
-        "tables": [
-            [t.name, [[c.name, c.type, c.primary_key, c.values] for c in t.columns]] for t in schema.tables
-        ],
-        "keys": [[k.table, k.column, k.other_table, k.other_column] for k in schema.foreign_keys],
-    }
-
-
-def _schema_from_json(content: dict[str, Any]) -> Schema:
-    return Schema(
-        tuple(
-            Table(
-                name,
-                tuple(Column(c, kind, primary, "", tuple(values)) for c, kind, primary, values in columns),
-            )
-            for name, columns in content["tables"]
-        ),
-        tuple(ForeignKey(*key) for key in content["keys"]),
-    )
-
-
-def _with_comments(schema: Schema, comments: Comments) -> Schema:
-    tables = []
-    for table in schema.tables:
-        columns = [
-            replace(column, comment=comments.get((table.name.lower(), column.name.lower()), ""))
-            for column in table.columns
-        ]
-        tables.append(Table(table.name, tuple(columns)))
-    return Schema(tuple(tables), schema.foreign_keys)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kdzoo.tasks.text_to_sql.schema import Column, Schema, Table
+from kdzoo.tasks.sql.schema import Column, Schema, Table
 
 _NEEDS_QUOTES = re.compile(r"[(\-)/ ]")
 _NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
@@ -58,8 +58,9 @@ def schema_text(schema: Schema, style: PromptStyle = FULL) -> str:
     if style.keys:
         lines.append("foreign keys :" + ("" if schema.foreign_keys else " None"))
         lines += [
-            f"{_name(key.table)}.{_name(key.column)} = {_name(key.other_table)}.{_name(key.other_column)}"
+            f"{_name(table)}.{_name(column)} = {_name(other_table)}.{_name(other_column)}"
             for key in schema.foreign_keys
+            for (table, column), (other_table, other_column) in key.pairs
         ]
     return "\n".join(lines) + "\n"
 

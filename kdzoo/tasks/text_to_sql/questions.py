@@ -38,8 +38,8 @@ class Keys:
     sql: tuple[str, ...]
 
 
-SPIDER = Keys(question=("SpiderSynQuestion", "question"), sql=("query",))
-BIRD = Keys(question=("question",), sql=("SQL", "query"))
+SPIDER_KEYS = Keys(question=("SpiderSynQuestion", "question"), sql=("query",))
+BIRD_KEYS = Keys(question=("question",), sql=("SQL", "query"))
 
 
 @dataclass

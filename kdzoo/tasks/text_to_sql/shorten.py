@@ -3,40 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from kdzoo.tasks.example import Example
+from kdzoo.tasks.sql.schema import ForeignKey, Schema, Table
 from kdzoo.tasks.text_to_sql.prompt import Match, PromptStyle, prompt_text
 from kdzoo.tasks.text_to_sql.questions import Question
-from kdzoo.tasks.text_to_sql.schema import Schema, Table
 from kdzoo.tasks.text_to_sql.text_index import TextIndex
 from kdzoo.tasks.text_to_sql.used_columns import Place, used_columns
 
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])|_+")
-# Tokenizers may add a token at the beginning and one for a leading space.
-_TOKENS_ADDED = 2
-
-
-def fit(
-    examples: Sequence[Example], limit: int, count_tokens: Callable[[str], int], *, training: bool
-) -> list[Example]:
-    """Give the examples with prompts of at most ``limit`` tokens, as far as they can be shortened.
-
-    A prompt that fits stays as it is. In training, what the gold SQL uses is never dropped.
-    """
-    fitting = []
-    for example in examples:
-        if (
-            example.shorten is None
-            or surely_fits(example.prompt, limit)
-            or count_tokens(example.prompt) <= limit
-        ):
-            fitting.append(example)
-        else:
-            prompt = example.shorten(lambda text: count_tokens(text) <= limit, training)
-            fitting.append(replace(example, prompt=prompt))
-    return fitting
 
 
 @dataclass(frozen=True)
@@ -77,14 +53,13 @@ class SqlPrompt:
         )
         of_tables = _scores((_table_words(table) for table in self.schema.tables), query)
         table_number = {table.name: number for number, table in enumerate(self.schema.tables)}
-        keys = {(k.table, k.column) for k in self.schema.foreign_keys}
-        keys |= {(k.other_table, k.other_column) for k in self.schema.foreign_keys}
+        keys = {place for key in self.schema.foreign_keys for pair in key.pairs for place in pair}
 
         def relevance(number: int) -> tuple[float, bool]:
             table, column = columns[number]
             score = of_columns.get(number, 0.0) + of_tables.get(table_number[table.name], 0.0)
             # of columns that are related alike, joins need the keys
-            return score, column.primary_key or (table.name, column.name) in keys
+            return score, column.primary_key > 0 or (table.name, column.name) in keys
 
         ordered = sorted(range(len(columns)), key=relevance, reverse=True)
         return [(columns[number][0].name, columns[number][1].name) for number in ordered]
@@ -96,18 +71,14 @@ class SqlPrompt:
             for table in self.schema.tables
         ]
         keys = tuple(
-            key
+            ForeignKey(table, (column,), other_table, (other_column,))
             for key in self.schema.foreign_keys
-            if (key.table, key.column) in kept and (key.other_table, key.other_column) in kept
+            for (table, column), (other_table, other_column) in key.pairs
+            if (table, column) in kept and (other_table, other_column) in kept
         )
         schema = Schema(tuple(table for table in tables if table.columns), keys)
         matches = [match for match in self.matches if (match.table, match.column) in kept]
         return prompt_text(schema, self.question.text, self.style, matches, self.question.evidence)
-
-
-def surely_fits(text: str, limit: int) -> bool:
-    """Whether a text fits without counting: a token stands for one byte at least."""
-    return len(text.encode("utf-8", errors="replace")) + _TOKENS_ADDED <= limit
 
 
 def _scores(texts: Iterable[str], query: str) -> dict[int, float]:

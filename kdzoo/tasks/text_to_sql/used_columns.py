@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from kdzoo.tasks.text_to_sql.schema import Schema, open_read_only
+from kdzoo.tasks.sql.schema import Schema, open_read_only
 
 _NAME = re.compile(r"\w+")
 _QUOTED_NAME = re.compile(r"[`\"\[]([^`\"\]]+)")

@@ -97,7 +97,7 @@ class TestPrompts:
     def test_that_lose_parts_of_their_schema_are_counted(self, check: Check) -> None:
         recipe = check.recipe("sft", more=limits(inputs=8))
         shortens = Example("1", "from " * 9, "where", shorten=lambda fits, training: "from")
-        splits = Splits([shortens, replace(shortens, prompt="from")], [], task="sql", metric="spider")
+        splits = Splits([shortens, replace(shortens, prompt="from")], [], sql_rule="spider")
         problems, notices = Problems.of(recipe), Problems.of(recipe)
         tokenizer = load_tokenizer(str(check.folder / "student"))
         check_lengths(recipe, recipe.stages, splits, tokenizer, problems, notices)

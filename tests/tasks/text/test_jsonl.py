@@ -5,8 +5,8 @@ import json
 import pytest
 
 from kdzoo.errors import UserError
-from kdzoo.tasks.config import JsonlData
 from kdzoo.tasks.load import load
+from kdzoo.tasks.text.jsonl import JsonlData
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_lines_become_examples(read):
 
 def test_it_is_a_task_of_text(read):
     splits = read(lines({"prompt": "a", "target": "b"}))
-    assert (splits.task, splits.metric, splits.report) == ("text", "text", {})
+    assert (splits.sql_rule, splits.report) == (None, {})
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])

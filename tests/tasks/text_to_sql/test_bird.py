@@ -10,11 +10,11 @@ from click.testing import CliRunner
 
 from kdzoo.commands.score import command as score
 from kdzoo.errors import UserError
-from kdzoo.tasks.config import BirdData
 from kdzoo.tasks.load import load
 from kdzoo.tasks.sql.fuzz.constants import constants_of
 from kdzoo.tasks.sql.fuzz.random_database import write_random_database
 from kdzoo.tasks.sql.fuzz.schema import read_schema
+from kdzoo.tasks.text_to_sql.bird import BirdData
 
 
 class BirdFolder:
@@ -66,7 +66,7 @@ def read(folder, tmp_path):
 class TestLayout:
     def test_questions_become_examples(self, folder, read):
         splits = read()
-        assert (splits.task, splits.metric, splits.report) == ("sql", "bird", {})
+        assert (splits.sql_rule, splits.report) == ("bird", {})
         for split, examples in (("train", splits.train), ("dev", splits.evaluation)):
             (example,) = examples
             assert (example.id, example.group, example.difficulty) == ("7", "concerts", "moderate")

@@ -9,9 +9,10 @@ from itertools import pairwise
 import pytest
 
 from kdzoo.errors import UserError
-from kdzoo.tasks.config import EmbeddedData
-from kdzoo.tasks.load import fingerprint, load
+from kdzoo.tasks.fingerprint import fingerprint_of_data
+from kdzoo.tasks.load import load
 from kdzoo.tasks.sql import Item, Judge
+from kdzoo.tasks.text_to_sql.embedded_benchmark import EmbeddedData
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def test_execution_tells_different_queries_apart(splits):
 def test_the_same_on_every_machine_and_in_every_process(tmp_path):
     program = (
         "import hashlib, sys; from pathlib import Path\n"
-        "from kdzoo.tasks.config import EmbeddedData; from kdzoo.tasks.load import load\n"
+        "from kdzoo.tasks.text_to_sql.embedded_benchmark import EmbeddedData; from kdzoo.tasks.load import load\n"
         "s = load(EmbeddedData(kind='embedded', questions=200, test_questions=20), cache=Path(sys.argv[1]))\n"
         "print(hashlib.sha256(repr([(e.id, e.prompt, e.target) for e in s.train + s.evaluation]).encode()).hexdigest())"
     )
@@ -98,5 +99,5 @@ def test_more_questions_than_there_are_is_an_error(cache):
 
 
 def test_the_fingerprint_follows_the_settings():
-    prints = {fingerprint(EmbeddedData(kind="embedded", seed=seed)) for seed in (0, 0, 1)}
+    prints = {fingerprint_of_data(EmbeddedData(kind="embedded", seed=seed)) for seed in (0, 0, 1)}
     assert len(prints) == 2

@@ -2,8 +2,9 @@
 
 import pytest
 
+from kdzoo.tasks.sql.schema import Column, ForeignKey, Schema, Table
 from kdzoo.tasks.text_to_sql.prompt import Match, PromptStyle, prompt_text, schema_text
-from kdzoo.tasks.text_to_sql.schema import Column, ForeignKey, Schema, Table, read_schema
+from kdzoo.tasks.text_to_sql.schema import read_schema
 
 
 def column_text(name, style=None, **parts):
@@ -68,7 +69,8 @@ def test_names_in_lower_case_and_in_backticks_where_needed(name, written):
 def test_tables_and_keys_are_named_alike():
     column = Column("a b", "int")
     schema = Schema(
-        (Table("My Table", (column,)), Table("x", (column,))), (ForeignKey("x", "a b", "My Table", "a b"),)
+        (Table("My Table", (column,)), Table("x", (column,))),
+        (ForeignKey("x", ("a b",), "My Table", ("a b",)),),
     )
     assert schema_text(schema).splitlines() == [
         "database schema :",

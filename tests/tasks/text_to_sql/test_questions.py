@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdzoo.errors import UserError
-from kdzoo.tasks.text_to_sql.questions import BIRD, SPIDER, Keys, Problems, read_json_list, read_questions
+from kdzoo.tasks.text_to_sql.questions import (
+    BIRD_KEYS,
+    SPIDER_KEYS,
+    Keys,
+    Problems,
+    read_json_list,
+    read_questions,
+)
 
 GOOD = {"db_id": "shop", "question": "How many?", "query": "SELECT count(*) FROM item"}
 
@@ -17,7 +24,7 @@ GOOD = {"db_id": "shop", "question": "How many?", "query": "SELECT count(*) FROM
 def read(tmp_path):
     """Write entries to a file and read them; of the databases, only "shop" is there."""
 
-    def give(entries, keys=SPIDER, on_error="raise"):
+    def give(entries, keys=SPIDER_KEYS, on_error="raise"):
         file = tmp_path / "dev.json"
         file.write_text(json.dumps(entries), encoding="utf-8")
         problems = Problems(on_error)
@@ -43,7 +50,7 @@ def test_what_bird_adds(read):
         "SQL": "SELECT 1",
         "difficulty": "simple",
     }
-    (question,) = read([entry], BIRD)
+    (question,) = read([entry], BIRD_KEYS)
     assert (question.id, question.evidence, question.difficulty) == ("1471", "items are things", "simple")
     assert question.sql == "SELECT 1"
 
@@ -171,7 +178,7 @@ def test_any_list_is_read_or_counted(tmp_path_factory, content):
     file = tmp_path_factory.mktemp("any") / "dev.json"
     file.write_text(json.dumps(content), encoding="utf-8")
     problems = Problems("skip")
-    found = read_questions(file, SPIDER, {"shop": Path("shop.sqlite")}.get, problems)
+    found = read_questions(file, SPIDER_KEYS, {"shop": Path("shop.sqlite")}.get, problems)
     assert len(found) + problems.counts.total() == len(content)
     for question in found:
         assert question.text.strip()

@@ -3,7 +3,8 @@
 import pytest
 
 from kdzoo.errors import RunError
-from kdzoo.tasks.text_to_sql.schema import Column, ForeignKey, open_read_only, read_schema
+from kdzoo.tasks.sql.schema import Column, ForeignKey, open_read_only
+from kdzoo.tasks.text_to_sql.schema import read_schema
 
 
 def columns(schema, table):
@@ -70,10 +71,9 @@ def test_foreign_keys_in_the_order_of_their_declaration(build_database):
         )
     )
     assert list(schema.foreign_keys) == [
-        ForeignKey("child", "p", "Parent", "id"),
-        ForeignKey("child", "c", "Parent", "code"),
-        ForeignKey("child", "x", "pair", "a"),
-        ForeignKey("child", "y", "pair", "b"),
+        ForeignKey("child", ("p",), "Parent", ("id",)),
+        ForeignKey("child", ("c",), "Parent", ("code",)),
+        ForeignKey("child", ("x", "y"), "pair", ("a", "b")),
     ]
 
 

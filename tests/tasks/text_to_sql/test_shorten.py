@@ -5,10 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdzoo.tasks.example import Example
+from kdzoo.tasks.fitting import fit
+from kdzoo.tasks.sql.schema import Column, ForeignKey, Schema, Table
 from kdzoo.tasks.text_to_sql.prompt import FULL, Match, schema_text
 from kdzoo.tasks.text_to_sql.questions import Question
-from kdzoo.tasks.text_to_sql.schema import Column, ForeignKey, Schema, Table, read_schema
-from kdzoo.tasks.text_to_sql.shorten import SqlPrompt, fit
+from kdzoo.tasks.text_to_sql.schema import read_schema
+from kdzoo.tasks.text_to_sql.shorten import SqlPrompt
 
 QUESTION = "In which cities are there venues?"
 
@@ -119,7 +121,7 @@ def schemas(draw):
     )
     ends = [(t.name, c.name) for t in tables for c in t.columns]
     keys = draw(st.lists(st.tuples(st.sampled_from(ends), st.sampled_from(ends)), max_size=3))
-    return Schema(tables, tuple(ForeignKey(*one, *other) for one, other in keys))
+    return Schema(tables, tuple(ForeignKey(t, (c,), other, (o,)) for (t, c), (other, o) in keys))
 
 
 @settings(deadline=None, max_examples=60)

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from kdzoo.errors import UserError
-from kdzoo.tasks.config import SpiderData
 from kdzoo.tasks.load import load
+from kdzoo.tasks.text_to_sql.spider import SpiderData
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def targets(examples):
 class TestLayout:
     def test_questions_become_examples(self, read, concerts):
         splits = read()
-        assert (splits.task, splits.metric, splits.report) == ("sql", "spider", {})
+        assert (splits.sql_rule, splits.report) == ("spider", {})
         assert targets(splits.train) == ["singer", "concert"]
         (example,) = splits.evaluation
         assert (example.id, example.group, example.difficulty) == ("dev-0", "concerts", "easy")

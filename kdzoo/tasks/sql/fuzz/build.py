@@ -13,7 +13,8 @@ from kdzoo.tasks.sql.fuzz.constants import constants_of
 from kdzoo.tasks.sql.fuzz.distil import distil
 from kdzoo.tasks.sql.fuzz.mutants import as_rendered, mutants_of
 from kdzoo.tasks.sql.fuzz.random_database import write_random_database
-from kdzoo.tasks.sql.fuzz.schema import Schema, read_schema
+from kdzoo.tasks.sql.fuzz.schema import read_schema
+from kdzoo.tasks.sql.schema import Schema
 
 # Many mutants are joins of everything with everything. Steps are counted alike on every machine: the same
 # mutants are left out everywhere.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from kdzoo.tasks.sql.fuzz.constants import Constants
-from kdzoo.tasks.sql.fuzz.schema import Column, Schema, Table, quoted
 from kdzoo.tasks.sql.fuzz.values import cell, pool, unique_pool
+from kdzoo.tasks.sql.schema import Column, ForeignKey, Schema, Table, quoted
 
 _TABLE_SIZES = (2, 5, 10, 20, 40)
 _POOL_SIZES = (2, 4, 8, 16)
@@ -36,7 +37,9 @@ def write_random_database(path: Path, schema: Schema, constants: Constants, sour
             connection.execute(statement)
         rows: dict[str, list[Row]] = {}
         for table in schema.tables:
-            rows[table.name.lower()] = _fill(connection, table, rows, constants, source)
+            # of keys that share a column, the one declared first has the last word
+            keys = [key for key in reversed(schema.foreign_keys) if key.table == table.name]
+            rows[table.name] = _fill(connection, table, keys, rows, constants, source)
         _drop_lost_references(connection)
         connection.execute("COMMIT")
     finally:
@@ -46,12 +49,13 @@ def write_random_database(path: Path, schema: Schema, constants: Constants, sour
 def _fill(
     connection: sqlite3.Connection,
     table: Table,
+    keys: Sequence[ForeignKey],
     others: dict[str, list[Row]],
     constants: Constants,
     source: random.Random,
 ) -> list[Row]:
     size = source.choice(_TABLE_SIZES)
-    pools = {column.name.lower(): _pool(table, column, constants, size, source) for column in table.columns}
+    pools = {column.name: _pool(table, column, constants, size, source) for column in table.columns}
     names = ", ".join(quoted(column.name) for column in table.columns)
     marks = ", ".join("?" * len(table.columns))
     # OR IGNORE leaves out rows that break a key or a check
@@ -60,18 +64,25 @@ def _fill(
     for number in range(size):
         row: Row = {}
         for column in table.columns:
-            name = column.name.lower()
+            name = column.name
             is_key = table.primary_key == (name,)
             row[name] = pools[name][number] if is_key else cell(column, pools[name], source)
-        _refer(row, number, table, {**others, table.name.lower(): written}, source)
+        _refer(row, number, table, keys, {**others, table.name: written}, source)
         if connection.execute(insert, list(row.values())).rowcount == 1:
             written.append(row)
     return written
 
 
-def _refer(row: Row, number: int, table: Table, known: dict[str, list[Row]], source: random.Random) -> None:
+def _refer(
+    row: Row,
+    number: int,
+    table: Table,
+    keys: Sequence[ForeignKey],
+    known: dict[str, list[Row]],
+    source: random.Random,
+) -> None:
     """Let a row's foreign keys name rows that are there, or nothing."""
-    for key in table.foreign_keys:
+    for key in keys:
         rows = known.get(key.other_table, [])
         if not rows:
             row.update({column: None for column in key.columns if column not in table.primary_key})
@@ -83,7 +94,7 @@ def _refer(row: Row, number: int, table: Table, known: dict[str, list[Row]], sou
 
 def _pool(table: Table, column: Column, constants: Constants, size: int, source: random.Random) -> list[Any]:
     compared_with = constants.get(column.name.lower(), [])
-    if table.primary_key == (column.name.lower(),):
+    if table.primary_key == (column.name,):
         return unique_pool(column, compared_with, size, source)
     return pool(column, compared_with, source.choice(_POOL_SIZES), source)
 

@@ -7,7 +7,7 @@ import string
 from contextlib import suppress
 from typing import Any
 
-from kdzoo.tasks.sql.fuzz.schema import Column
+from kdzoo.tasks.sql.schema import Column
 
 _NULL_SHARE = 0.1
 

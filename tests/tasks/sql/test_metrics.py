@@ -1,4 +1,4 @@
-"""Verdicts in a run: the same limits as ``kdzoo score`` has, and both ways to count failing gold queries."""
+"""The metrics ex and ts: the same limits as ``kdzoo score`` has, and both ways to count failing gold queries."""
 
 import sqlite3
 
@@ -6,8 +6,9 @@ import pytest
 
 from kdzoo.errors import RunError
 from kdzoo.recipe import Evaluation
-from kdzoo.runs.evaluation.judging import judge
+from kdzoo.tasks import registry
 from kdzoo.tasks.example import Example, Splits
+from kdzoo.tasks.metric import Answers
 from kdzoo.tasks.sql import Judge, Limits
 
 
@@ -24,21 +25,22 @@ def database(tmp_path):
 def judged(database):
     """Judge predictions for gold queries; gives what comes of it and what is said."""
 
-    def judged(golds, predictions, metric="spider", **settings):
+    def judged(golds, predictions, rule="spider", metric="ex", **settings):
         examples = [
             Example(f"dev-{n}", "?", gold, group="shop", database=database) for n, gold in enumerate(golds)
         ]
-        splits = Splits([], examples, task="sql", metric=metric, report={})
+        splits = Splits([], examples, sql_rule=rule)
         said = []
-        evaluation = Evaluation(metrics=("ex",), input_limit=64, output_limit=64, **settings)
-        return judge(splits, examples, predictions, evaluation, said.append), said
+        evaluation = Evaluation(metrics=(metric,), input_limit=64, output_limit=64, **settings)
+        answers = Answers(splits, examples, predictions, evaluation, said.append, track=None)
+        return registry.metrics.find(metric).measure(answers), said
 
     return judged
 
 
-@pytest.mark.parametrize(("metric", "rule"), [("spider", "ex"), ("bird", "bird-ex")])
+@pytest.mark.parametrize(("rule", "metric"), [("spider", "ex"), ("bird", "bird-ex")])
 @pytest.mark.parametrize("seconds", [None, 3.0])
-def test_a_run_judges_with_the_limits_of_its_metric(judged, monkeypatch, metric, rule, seconds):
+def test_a_run_judges_with_the_limits_of_its_metric(judged, monkeypatch, rule, metric, seconds):
     given = []
 
     class Watched(Judge):
@@ -46,16 +48,16 @@ def test_a_run_judges_with_the_limits_of_its_metric(judged, monkeypatch, metric,
             given.append(limits)
             super().__init__(limits)
 
-    monkeypatch.setattr("kdzoo.runs.evaluation.judging.Judge", Watched)
-    judged(["SELECT 1"], ["SELECT 1"], metric, **({} if seconds is None else {"time_limit": seconds}))
-    assert given == [Limits.of(rule, seconds)]
+    monkeypatch.setattr("kdzoo.tasks.sql.executor.Judge", Watched)
+    judged(["SELECT 1"], ["SELECT 1"], rule, **({} if seconds is None else {"time_limit": seconds}))
+    assert given == [Limits.of(metric, seconds)]
 
 
 def test_a_gold_query_that_fails_counts_and_is_told(judged):
     found, said = judged(["SELECT x FROM t", "SELECT y FROM t"], ["SELECT x FROM t"] * 2)
-    assert found.scores == {"ex": 0.5}
-    assert found.details["ex"]["gold_runs"]["score"] == 1.0
-    assert found.verdicts[1] == {"ex": False, "error": "gold query: shop.sqlite: no such column: y"}
+    assert found.score == 0.5
+    assert found.details["gold_runs"]["score"] == 1.0
+    assert found.lines[1] == {"ex": False, "error": "gold query: shop.sqlite: no such column: y"}
     (line,) = said
     assert "1 gold queries do not run and count as wrong (the score without them is 1.000)" in line
     assert "dev-1" in line
@@ -70,7 +72,7 @@ def test_many_slow_predictions_are_told_before_they_are_run(judged, monkeypatch)
     monkeypatch.setattr("kdzoo.tasks.sql.outlook._SHORT_SECONDS", 0.0)
     endless = "WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x FROM r) SELECT count(*) FROM r"
     found, said = judged(["SELECT 1"], [endless], time_limit=0.2)
-    assert found.verdicts == [{"ex": False, "error": "timeout"}]
+    assert found.lines == [{"ex": False, "error": "timeout"}]
     assert said[0].startswith(
         "ex: 1 of 1 predictions did not end in a first try of at most 0.1 s of CPU time. Each may take 0.2 s"
     )

@@ -5,17 +5,23 @@ import shutil
 
 import pytest
 
-from kdzoo.tasks.config import EmbeddedData, JsonlData, SpiderData
-from kdzoo.tasks.load import fingerprint
+from kdzoo.tasks.fingerprint import fingerprint_of_data
+from kdzoo.tasks.text.jsonl import JsonlData
+from kdzoo.tasks.text_to_sql.embedded_benchmark import EmbeddedData
+from kdzoo.tasks.text_to_sql.spider import SpiderData
 
 
 def spider(folder, **settings):
-    return fingerprint(SpiderData(kind="spider", path=str(folder.path), **settings))
+    return fingerprint_of_data(SpiderData(kind="spider", path=str(folder.path), **settings))
 
 
 def test_settings_count():
-    assert fingerprint(EmbeddedData(kind="embedded")) == fingerprint(EmbeddedData(kind="embedded", seed=0))
-    assert fingerprint(EmbeddedData(kind="embedded")) != fingerprint(EmbeddedData(kind="embedded", seed=1))
+    assert fingerprint_of_data(EmbeddedData(kind="embedded")) == fingerprint_of_data(
+        EmbeddedData(kind="embedded", seed=0)
+    )
+    assert fingerprint_of_data(EmbeddedData(kind="embedded")) != fingerprint_of_data(
+        EmbeddedData(kind="embedded", seed=1)
+    )
 
 
 @pytest.mark.parametrize("change", [{"values": False}, {"max_train": 5}, {"evaluation": "other.json"}])
@@ -54,10 +60,10 @@ def test_other_files_do_not(folder):
 def test_files_of_jsonl(tmp_path):
     train = tmp_path / "train.jsonl"
     config = JsonlData(kind="jsonl", train=str(train), evaluation=str(train))
-    absent = fingerprint(config)
+    absent = fingerprint_of_data(config)
     train.write_text("{}", encoding="utf-8")
-    assert fingerprint(config) != absent
+    assert fingerprint_of_data(config) != absent
     shutil.copy(train, tmp_path / "other.jsonl")
-    assert fingerprint(
+    assert fingerprint_of_data(
         config.model_copy(update={"evaluation": str(tmp_path / "other.jsonl")})
-    ) != fingerprint(config)
+    ) != fingerprint_of_data(config)

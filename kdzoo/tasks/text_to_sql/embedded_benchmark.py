@@ -7,21 +7,50 @@ import random
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
 
 from kdzoo.errors import UserError
-from kdzoo.tasks.config import EmbeddedData
+from kdzoo.spelling import hint
+from kdzoo.tasks.dataset import DataConfig, Dataset
 from kdzoo.tasks.example import Example, Splits
+from kdzoo.tasks.sql.schema import open_read_only
 from kdzoo.tasks.text_to_sql.embedded.databases import write_database
 from kdzoo.tasks.text_to_sql.embedded.domains import Domain, domains
+from kdzoo.tasks.text_to_sql.embedded.names import DATABASES, FAMILIES
 from kdzoo.tasks.text_to_sql.embedded.questions import Asked, ask
 from kdzoo.tasks.text_to_sql.prompt import PromptStyle, question_text, schema_text
-from kdzoo.tasks.text_to_sql.schema import open_read_only, read_schema
+from kdzoo.tasks.text_to_sql.schema import read_schema
+from kdzoo.tasks.text_to_sql.sql_data import SHARED_CODE
 
 # The databases are small and always the same: their names are all that a model needs to be told.
 _COMPACT = PromptStyle(details=False, values=False, keys=False, matches=False)
 
 # Some wording is drawn again and again; this many draws for one new question mean that there are no more.
 _PATIENCE = 200
+
+
+class EmbeddedData(DataConfig):
+    """The generated text-to-SQL benchmark that kdzoo brings: databases, questions and SQL from a seed."""
+
+    kind: Literal["embedded"]
+    seed: int = 0
+    questions: int = Field(6000, ge=50, description="training questions")
+    test_questions: int = Field(300, ge=10, description="held-out questions")
+    databases: int = Field(
+        len(DATABASES), ge=1, le=len(DATABASES), description="how many of the domains are used"
+    )
+    families: tuple[str, ...] = Field(
+        FAMILIES, min_length=1, description="the kinds of questions that are asked"
+    )
+
+    @model_validator(mode="after")
+    def _known_families(self) -> EmbeddedData:
+        unknown = [name for name in self.families if name not in FAMILIES]
+        if unknown:
+            raise ValueError(f"no family of questions is called {unknown[0]!r}{hint(unknown[0], FAMILIES)}")
+        return self
 
 
 def build(config: EmbeddedData, cache: Path) -> Splits:
@@ -44,8 +73,7 @@ def build(config: EmbeddedData, cache: Path) -> Splits:
     return Splits(
         train=list(_examples("train", train, beginnings, files)),
         evaluation=list(_examples("test", test, beginnings, files)),
-        task="sql",
-        metric="spider",
+        sql_rule="spider",
     )
 
 
@@ -121,6 +149,18 @@ def _share(text: str) -> float:
 
 def _version() -> str:
     """Changes with what makes the databases, so that an old cache is not taken for a new one."""
-    here = Path(__file__).parent
+    here = Path(__file__).parent / "embedded"
     names = ("databases.py", "domains.py", "domains.toml")
     return hashlib.sha256(b"".join((here / name).read_bytes() for name in names)).hexdigest()[:8]
+
+
+# How many test questions there are decides which are left to train on: training depends on all that evaluation does.
+EMBEDDED = Dataset(
+    name="embedded",
+    summary="a text-to-SQL benchmark that is generated from a seed",
+    config=EmbeddedData,
+    load=build,
+    metrics=("ex", "ts", "exaccerr"),
+    code=SHARED_CODE,
+    little={"questions": 64, "test_questions": 10, "databases": 2},
+)

@@ -1,0 +1,115 @@
+"""What a dataset says of itself, and the [data] table that chooses it. Imports no torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from kdzoo.tasks.example import Splits
+
+OnError = Literal["raise", "skip"]
+
+
+class DataConfig(BaseModel):
+    """The base of every dataset's [data] table: frozen, and an unknown key is an error.
+
+    ``kind`` is the dataset's name. Its own keys are a dataset's fields; each has a default, or a recipe must give it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: str
+
+
+Config = TypeVar("Config", bound=DataConfig)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What examples are made from: files, whose size and time count, and all settings but those ``unread``."""
+
+    files: Iterable[Path]
+    unread: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Generic[Config]):
+    """One dataset, found by its name in the entry-point group ``kdzoo.datasets``.
+
+    ``load`` takes the [data] table and a folder that what is made may be kept in. The same table gives the same
+    examples: random choices come from a ``seed`` of its own.
+    ``folder_keys`` and ``file_keys`` are the keys of the table that name what must be there.
+    ``metrics`` are all that fit, by name, and ``default_metrics`` those that count unless a recipe names others.
+    ``inputs`` and ``training_inputs`` say what shapes all examples, and what those that are trained on; unless
+    given, all files that the table names or that lie in a folder that it names, and all settings.
+    ``code`` are modules whose code shapes the examples, beside the package that the dataset stands in.
+    ``little`` are the largest values that keys have in a rehearsal.
+    """
+
+    name: str
+    summary: str
+    config: type[Config]
+    load: Callable[[Config, Path], Splits]
+    metrics: tuple[str, ...]
+    default_metrics: tuple[str, ...] = ()
+    folder_keys: tuple[str, ...] = ()
+    file_keys: tuple[str, ...] = ()
+    inputs: Callable[[Config], Inputs] | None = None
+    training_inputs: Callable[[Config], Inputs] | None = None
+    code: tuple[str, ...] = ()
+    little: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check what a recipe relies on.
+
+        Raises:
+            TypeError: the [data] table is no DataConfig.
+            ValueError: a default metric is not among those that fit, there is none, or a key is none of the table's.
+        """
+        if not (isinstance(self.config, type) and issubclass(self.config, DataConfig)):
+            raise TypeError(f"dataset {self.name!r}: config must derive from DataConfig, not {self.config!r}")
+        if not self.metrics or not set(self.default_metrics) <= set(self.metrics):
+            raise ValueError(
+                f"dataset {self.name!r}: metrics must name one at least, and all default_metrics"
+            )
+        named = (*self.folder_keys, *self.file_keys, *self.little)
+        unknown = [key for key in named if key not in self.config.model_fields]
+        if unknown:
+            raise ValueError(f"dataset {self.name!r}: its table has no key {unknown[0]!r}")
+
+    @property
+    def path_keys(self) -> tuple[str, ...]:
+        """The keys that hold a path."""
+        return (*self.folder_keys, *self.file_keys)
+
+    @property
+    def usual_metrics(self) -> tuple[str, ...]:
+        """The metrics of a recipe that names none: the default ones, else the first that fits."""
+        return self.default_metrics or self.metrics[:1]
+
+    def missing(self, config: Config) -> Iterator[tuple[str, str]]:
+        """The keys and paths of what the table names and is not there, or is no folder or file."""
+        for keys, is_there in ((self.folder_keys, os.path.isdir), (self.file_keys, os.path.isfile)):
+            for key in keys:
+                path = getattr(config, key)
+                if path is not None and not is_there(path):
+                    yield key, str(path)
+
+    def shaping(self, config: Config) -> Inputs:
+        """What shapes the examples."""
+        return Inputs(self._named_files(config)) if self.inputs is None else self.inputs(config)
+
+    def shaping_training(self, config: Config) -> Inputs:
+        """What shapes the examples that are trained on."""
+        return self.shaping(config) if self.training_inputs is None else self.training_inputs(config)
+
+    def _named_files(self, config: Config) -> Iterator[Path]:
+        for key in self.path_keys:
+            if (named := getattr(config, key)) is not None:
+                path = Path(named).expanduser()
+                yield from (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]

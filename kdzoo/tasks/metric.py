@@ -1,0 +1,114 @@
+"""What a metric says of itself, what it is given, and what it gives. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from kdzoo.tasks.example import Example, Splits
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Item = TypeVar("Item")
+
+
+class Settings(Protocol):
+    """The [evaluation] table of a recipe, with everything filled in."""
+
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def time_limit(self) -> float | None: ...
+    @property
+    def sql_executor(self) -> str: ...
+    @property
+    def input_limit(self) -> int: ...
+    @property
+    def output_limit(self) -> int: ...
+    @property
+    def exaccerr_samples(self) -> int: ...
+    @property
+    def exaccerr_prefix(self) -> Any: ...
+
+
+class Track(Protocol):
+    """Shows the user how far a metric is, while it goes through ``count`` items."""
+
+    def __call__(self, what: str, items: Iterable[Item], count: int) -> Iterator[Item]: ...
+
+
+@dataclass(frozen=True)
+class ComparedModels:
+    """A student and the teacher that it is compared with, both in eval mode and without gradients.
+
+    ``prompts`` are the examples' encoded prompts (`kdzoo.engine.prompts.batches.EncodedExample`), ``end_ids`` the tokens
+    that end what either model generates, ``seed`` the recipe's.
+    """
+
+    student: PreTrainedModel | PeftModel
+    teacher: PreTrainedModel | PeftModel
+    tokenizer: PreTrainedTokenizerBase
+    prompts: Sequence[Any]
+    end_ids: tuple[int, ...]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one model has answered, and what a metric may use to judge it.
+
+    ``predictions`` are its answers to ``examples``, which belong to the evaluation's part of ``splits``. ``say`` is called with a
+    line for the user. ``models`` gives a metric that ``compares_with_teacher`` the models; it is None for others.
+    """
+
+    splits: Splits
+    examples: Sequence[Example]
+    predictions: Sequence[str]
+    settings: Settings
+    say: Callable[[str], None]
+    track: Track
+    models: ComparedModels | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a metric makes of one model's answers.
+
+    ``score`` is a fraction, or a percentage where the metric ``is_percent``; None if it is undefined. ``lines`` are written
+    beside the predictions, one for each or none at all. ``details`` lie behind the score, as JSON has them.
+    """
+
+    score: float | None
+    lines: Sequence[Mapping[str, Any]] = ()
+    details: Mapping[str, Any] | None = None
+
+
+def _nothing_to_tell(examples: Sequence[Example]) -> Iterable[str]:
+    return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One metric, found by its name in the entry-point group ``kdzoo.metrics``.
+
+    ``measure`` judges the answers of one model. A metric that ``compares_with_teacher`` is asked for students only, and a
+    recipe that names it needs a [teacher].
+    ``settings`` are the keys of [evaluation] that change its scores, beside ``max_examples`` and the limits of prompts
+    and answers, which change them all.
+    ``datasets`` are those of other packages that it fits; a dataset's own ``metrics`` need not be named.
+    ``notices`` gives what is worth telling before a run of how it measures these examples.
+    ``heading`` is what a table calls it: its name in capitals, unless given.
+    """
+
+    name: str
+    summary: str
+    measure: Callable[[Answers], Measured]
+    compares_with_teacher: bool = False
+    settings: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    notices: Callable[[Sequence[Example]], Iterable[str]] = field(default=_nothing_to_tell)
+    heading: str = ""
+    is_percent: bool = False

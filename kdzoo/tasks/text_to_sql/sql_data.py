@@ -1,0 +1,43 @@
+"""What datasets of SQL questions have in common: their [data] table, their metrics, and the code that they share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from kdzoo.tasks.dataset import DataConfig, OnError
+
+# The largest samples of a rehearsal.
+LITTLE = {"max_train": 64, "max_evaluation": 8}
+
+# Beside the package that the datasets stand in: how a database is read, and how hard a query is said to be.
+SHARED_CODE = ("kdzoo.tasks.sql.schema", "kdzoo.tasks.sql.journals", "kdzoo.tasks.sql.hardness")
+
+
+class SqlData(DataConfig):
+    """Where a dataset of SQL questions lies, and which parts its prompts have."""
+
+    path: str
+    details: bool = Field(
+        True, description="show types, primary keys and comments of the columns in the prompt"
+    )
+    values: bool = Field(True, description="show the first values of each column in the prompt")
+    matching: bool = Field(True, description="show the contents that the question mentions in the prompt")
+    max_train: int | None = Field(None, ge=1, description="a seeded sample of so many training questions")
+    max_evaluation: int | None = Field(
+        None, ge=1, description="a seeded sample of so many evaluation questions"
+    )
+    on_error: OnError = "raise"
+    seed: int = 0
+
+
+def shaping_files(config: SqlData) -> list[Path]:
+    """What shapes the examples of a dataset on disk: questions, databases, descriptions."""
+    folder = Path(config.path).expanduser()
+    return [file for pattern in ("*.json", "*.sqlite", "*.csv") for file in folder.rglob(pattern)]
+
+
+def databases_below(folder: Path) -> list[Path]:
+    """The databases that prompts are made from, without what a test suite puts beside them."""
+    return [file for file in folder.rglob("*.sqlite") if file.stem == file.parent.name]
