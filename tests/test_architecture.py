@@ -36,7 +36,7 @@ MAY_USE = {
     "engine": _METHODS,
     "tasks": _METHODS,
     "recipe": {*_METHODS, "tasks"},
-    "report": {*_METHODS, "recipe"},
+    "report": {*_METHODS, "tasks", "recipe"},
     "runs": {*_METHODS, "engine", "tasks", "recipe", "report"},
     "commands": {*_METHODS, "engine", "tasks", "recipe", "report", "runs"},
     "cli": {"commands", "errors"},
@@ -153,6 +153,16 @@ def test_a_room_of_the_engine_uses_only_what_lies_below_it(file: Path) -> None:
     room = room_of(file, CORE / "engine")
     used = {name.split(".")[2] for name in imported(file) if name.startswith("kdzoo.engine.")}
     assert used <= WITHIN_THE_ENGINE.get(room, set()) | {room}
+
+
+@pytest.mark.parametrize(
+    "file",
+    [*modules(CORE / "runs"), *modules(CORE / "recipe"), *modules(CORE / "report")],
+    ids=lambda file: str(file.relative_to(CORE)),
+)
+def test_runs_and_recipes_know_no_dataset_and_no_sql(file: Path) -> None:
+    used = {".".join(name.split(".")[:3]) for name in imported(file) if name.startswith("kdzoo.tasks.")}
+    assert not used & {"kdzoo.tasks.sql", "kdzoo.tasks.text", "kdzoo.tasks.text_to_sql"}
 
 
 def test_the_top_holds_rooms_and_what_belongs_to_none() -> None:

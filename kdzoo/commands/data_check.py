@@ -14,9 +14,7 @@ from kdzoo.tasks.example import Example, Splits
 from kdzoo.tasks.load import load
 from kdzoo.tasks.sql import ExecutionMetric, Item, Judge
 from kdzoo.tasks.text.jsonl import read_jsonl
-from kdzoo.tasks.text_to_sql.bird import BirdData
 from kdzoo.tasks.text_to_sql.questions import Problems
-from kdzoo.tasks.text_to_sql.spider import SpiderData
 
 _PERCENTILES = (50, 90, 99, 100)
 _ERRORS_SHOWN = 10
@@ -71,6 +69,9 @@ def _read(path: Path, evaluation: str | None, on_error: OnError) -> Splits:
         return _read_text(path, evaluation, on_error)
     if not path.is_dir():
         raise UserError(f"{path}: there is no such file or folder")
+    from kdzoo.tasks.text_to_sql.bird import BirdData
+    from kdzoo.tasks.text_to_sql.spider import SpiderData
+
     config: SpiderData | BirdData
     if (path / "database").is_dir() or (path / "test_database").is_dir():
         train = None if any((path / name).is_file() for name in _SPIDER_TRAIN) else ()

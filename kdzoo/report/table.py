@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
+from kdzoo.tasks import registry
+
 
 @dataclass(frozen=True)
 class ModelRow:
-    """One evaluated model. ``scores`` are fractions by metric; ``seconds`` its training time, if it was trained here."""
+    """One evaluated model. ``scores`` are by metric; ``seconds`` its training time, if it was trained here."""
 
     name: str
     parameters: int
@@ -54,13 +56,9 @@ def print_table(console: Console, table: Table) -> None:
 
 def heading(metric: str) -> str:
     """How a metric is called in a table."""
-    return {"exaccerr": "ExAccErr", "exact_match": "exact match", "rouge_l": "ROUGE-L"}.get(
-        metric, metric.upper()
-    )
+    return registry.metrics.find(metric).heading or metric.upper()
 
 
 def score_text(metric: str, score: float | None) -> str:
-    """A score as a percentage; ExAccErr is one already."""
-    if score is None:
-        return "-"
-    return f"{score:.1f}%" if metric == "exaccerr" else f"{100 * score:.1f}%"
+    """A score as its metric writes it."""
+    return "-" if score is None else registry.metrics.find(metric).text_of(score)

@@ -77,13 +77,17 @@ class Answers:
 class Measured:
     """What a metric makes of one model's answers.
 
-    ``score`` is a fraction, or a percentage where the metric ``is_percent``; None if it is undefined. ``lines`` are written
+    ``score`` is a fraction, unless the metric has its own ``text_of``; None if it is undefined. ``lines`` are written
     beside the predictions, one for each or none at all. ``details`` lie behind the score, as JSON has them.
     """
 
     score: float | None
     lines: Sequence[Mapping[str, Any]] = ()
     details: Mapping[str, Any] | None = None
+
+
+def _percentage(fraction: float) -> str:
+    return f"{100 * fraction:.1f}%"
 
 
 def _nothing_to_tell(examples: Sequence[Example]) -> Iterable[str]:
@@ -100,7 +104,8 @@ class Metric:
     and answers, which change them all.
     ``datasets`` are those of other packages that it fits; a dataset's own ``metrics`` need not be named.
     ``notices`` gives what is worth telling before a run of how it measures these examples.
-    ``heading`` is what a table calls it: its name in capitals, unless given.
+    ``heading`` is what a table calls it: its name in capitals, unless given. ``text_of`` writes a score there: as a
+    percentage of the fraction that it is, unless given.
     """
 
     name: str
@@ -111,4 +116,4 @@ class Metric:
     datasets: tuple[str, ...] = ()
     notices: Callable[[Sequence[Example]], Iterable[str]] = field(default=_nothing_to_tell)
     heading: str = ""
-    is_percent: bool = False
+    text_of: Callable[[float], str] = field(default=_percentage)

@@ -64,5 +64,5 @@ EXACCERR = Metric(
     compares_with_teacher=True,
     settings=("exaccerr_samples", "exaccerr_prefix"),
     heading="ExAccErr",
-    is_percent=True,
+    text_of=lambda percent: f"{percent:.1f}%",
 )

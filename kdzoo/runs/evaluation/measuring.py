@@ -24,7 +24,7 @@ Item = TypeVar("Item")
 class Scored:
     """Scores by metric; what lies behind them; and what to write beside each prediction.
 
-    Scores are fractions, or percentages where the metric's are. One that is undefined is None.
+    A score that is undefined is None.
     """
 
     scores: dict[str, float | None] = field(default_factory=dict)

@@ -1,5 +1,6 @@
 """The embedded benchmark: the same everywhere, honest in its split, every query runs and tells apart."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -75,7 +76,7 @@ def test_the_same_on_every_machine_and_in_every_process(tmp_path):
     printed = {
         subprocess.run(
             [sys.executable, "-c", program, str(tmp_path / seed)],
-            env={"PYTHONHASHSEED": seed, "PATH": ""},
+            env={"PYTHONHASHSEED": seed, "PATH": "", "PYTHONPATH": os.environ.get("PYTHONPATH", "")},
             capture_output=True,
             text=True,
             check=True,
