@@ -1,4 +1,4 @@
-"""kdzoo: a plugin-based zoo of knowledge-distillation methods. These names are what a plugin may use.
+"""kdzoo: a plugin-based zoo of knowledge-distillation methods. These names are what other packages may use.
 
 Importing this package imports nothing else; each name is loaded when it is first used, and torch only with
 those that need it.
@@ -18,15 +18,28 @@ if TYPE_CHECKING:
     from kdzoo.methods.sequences import ScoredTokens, Sequences
     from kdzoo.methods.source import Kind, Source
     from kdzoo.methods.step import ConditionedModel, Step
+    from kdzoo.tasks.dataset import DataConfig, Dataset, Inputs
+    from kdzoo.tasks.example import Example, Splits
+    from kdzoo.tasks.metric import Answers, Measured, Metric
+    from kdzoo.tasks.sql.executor import SqlExecutor
 
 __all__ = [
+    "Answers",
     "ConditionedModel",
+    "DataConfig",
+    "Dataset",
+    "Example",
+    "Inputs",
     "Kind",
+    "Measured",
     "Method",
+    "Metric",
     "Options",
     "ScoredTokens",
     "Sequences",
     "Source",
+    "Splits",
+    "SqlExecutor",
     "Step",
     "StepCost",
     "Temperature",
@@ -38,13 +51,22 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Answers": "kdzoo.tasks.metric",
     "ConditionedModel": "kdzoo.methods.step",
+    "DataConfig": "kdzoo.tasks.dataset",
+    "Dataset": "kdzoo.tasks.dataset",
+    "Example": "kdzoo.tasks.example",
+    "Inputs": "kdzoo.tasks.dataset",
     "Kind": "kdzoo.methods.source",
+    "Measured": "kdzoo.tasks.metric",
     "Method": "kdzoo.methods.method",
+    "Metric": "kdzoo.tasks.metric",
     "Options": "kdzoo.methods.method",
     "ScoredTokens": "kdzoo.methods.sequences",
     "Sequences": "kdzoo.methods.sequences",
     "Source": "kdzoo.methods.source",
+    "Splits": "kdzoo.tasks.example",
+    "SqlExecutor": "kdzoo.tasks.sql.executor",
     "Step": "kdzoo.methods.step",
     "StepCost": "kdzoo.methods.method",
     "Temperature": "kdzoo.methods.method",
