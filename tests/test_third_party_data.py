@@ -284,6 +284,8 @@ class TestAMetricThatComparesWithTheTeacher:
         scores = json.loads((folder / "evaluate/scores.json").read_text())
         student, teacher = (scores[name]["parameters"] for name in ("rkd", "teacher"))
         assert scores["rkd"]["scores"]["size"] == student / teacher
+        # what costs models comes last, whatever the order in the recipe
+        assert list(scores["rkd"]["scores"]) == ["exact_match", "size"]
         assert scores["rkd"]["details"] == {"size": {"prompts": 7, "seed": 5}}
         assert list(scores["teacher"]["scores"]) == ["exact_match"]
         assert f"x{student / teacher:.2f}" in printed
@@ -345,6 +347,17 @@ class TestBrokenOnes:
             "r.toml:12: evaluation.metrics[1]: metric 'bleu' (package bad) cannot be loaded: ModuleNotFoundError: No module "
             "named 'no_such_module'"
         )
+
+    def test_metadata_of_an_older_version_are_told(
+        self, monkeypatch: pytest.MonkeyPatch, recipe: Callable[..., Path]
+    ) -> None:
+        monkeypatch.setattr("kdzoo.tasks.registry.entries_of", lambda group: [])
+        registry.forget()
+        with pytest.raises(
+            UserError, match=r"no dataset is installed \(entry points kdzoo\.datasets\); install kdzoo again"
+        ):
+            load_recipe(recipe(JSONL))
+        registry.forget()
 
     def test_other_recipes_do_not_even_import_them(
         self, install: Install, recipe: Callable[..., Path]

@@ -10,6 +10,7 @@ from importlib.metadata import EntryPoint
 from types import ModuleType
 from typing import Any, Generic, TypeVar, cast
 
+from kdzoo.errors import UserError
 from kdzoo.methods.entry_points import Broken, check_name, entries_of, load, package_of, why_not_found
 from kdzoo.tasks.dataset import Dataset
 from kdzoo.tasks.metric import Metric
@@ -37,8 +38,18 @@ class Registry(Generic[Description]):
     type: type[Any]
 
     def names(self) -> list[str]:
-        """All names in order, those of broken ones too."""
-        return list(dict.fromkeys(entry.name for entry in _entries(self.group)))
+        """All names in order, those of broken ones too.
+
+        Raises:
+            UserError: there is none at all, not even kdzoo's own.
+        """
+        names = list(dict.fromkeys(entry.name for entry in _entries(self.group)))
+        if not names:
+            raise UserError(
+                f"no {self.what} is installed (entry points {self.group}); install kdzoo again, whose metadata are older "
+                "than its code"
+            )
+        return names
 
     def find(self, name: str) -> Description:
         """Give the description of that name.

@@ -1,11 +1,12 @@
-"""The fingerprint of a dataset follows all that shapes its examples."""
+"""The fingerprint of a dataset follows all that shapes its examples, that of a metric all that shapes its scores."""
 
 import os
 import shutil
 
 import pytest
 
-from kdzoo.tasks.fingerprint import fingerprint_of_data
+from kdzoo.recipe import Evaluation
+from kdzoo.tasks.fingerprint import fingerprint_of_data, fingerprint_of_metric
 from kdzoo.tasks.text.jsonl import JsonlData
 from kdzoo.tasks.text_to_sql.embedded_benchmark import EmbeddedData
 from kdzoo.tasks.text_to_sql.spider import SpiderData
@@ -67,3 +68,27 @@ def test_files_of_jsonl(tmp_path):
     assert fingerprint_of_data(
         config.model_copy(update={"evaluation": str(tmp_path / "other.jsonl")})
     ) != fingerprint_of_data(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "counting"),
+    [
+        ("ex", {"time_limit"}),
+        ("ts", {"time_limit"}),
+        ("exact_match", set()),
+        ("exaccerr", {"exaccerr_samples", "exaccerr_prefix"}),
+    ],
+)
+def test_settings_of_a_metric_count_and_no_others(name, counting):
+    def of(**settings):
+        return fingerprint_of_metric(name, Evaluation(input_limit=64, output_limit=64, **settings))
+
+    changes = {"time_limit": 3.0, "exaccerr_samples": 2, "exaccerr_prefix": "gold", "batch_size": 3}
+    assert {key for key, value in changes.items() if of(**{key: value}) != of()} == counting
+
+
+def test_metrics_differ():
+    settings = Evaluation(input_limit=64, output_limit=64)
+    assert (
+        len({fingerprint_of_metric(name, settings) for name in ("ex", "ts", "exact_match", "rouge_l")}) == 4
+    )

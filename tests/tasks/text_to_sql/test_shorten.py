@@ -33,25 +33,6 @@ def shortened(example, limit, training):
     return short.prompt
 
 
-def test_a_prompt_that_fits_stays(make):
-    example = make()
-    assert fit([example], len(example.prompt), len, training=True) == [example]
-    assert fit([example], 10**6, len, training=False) == [example]
-
-
-def test_what_cannot_be_shortened_stays():
-    example = Example("t", "a text " * 100, "target")
-    assert fit([example], 10, len, training=True) == [example]
-
-
-def test_a_text_that_surely_fits_is_not_counted(make):
-    def count(text):
-        raise AssertionError("counted")
-
-    example = make()
-    assert fit([example], len(example.prompt.encode()) + 2, count, training=True) == [example]
-
-
 @pytest.mark.parametrize("limit", [150, 250, 400, 600])
 def test_in_evaluation_what_is_related_to_the_question_stays(make, limit):
     prompt = shortened(make(), limit, training=False)

@@ -1,0 +1,63 @@
+"""What a dataset says of itself where it leaves it to the defaults."""
+
+from pathlib import Path
+
+import pytest
+
+from kdzoo.tasks.dataset import DataConfig, Dataset, Inputs
+
+
+class Table(DataConfig):
+    folder: str
+    file: str | None = None
+
+
+@pytest.fixture
+def describe():
+    def describe(**more):
+        settings = {"metrics": ("a", "b"), "folder_keys": ("folder",), "file_keys": ("file",), **more}
+        return Dataset(name="d", summary="", config=Table, load=lambda config, cache: None, **settings)
+
+    return describe
+
+
+@pytest.fixture
+def table(tmp_path):
+    (tmp_path / "data" / "deep").mkdir(parents=True)
+    for name in ("data/one.txt", "data/deep/two.txt", "three.txt"):
+        (tmp_path / name).write_text(name)
+    return Table(kind="d", folder=str(tmp_path / "data"), file=str(tmp_path / "three.txt"))
+
+
+def test_the_first_metric_is_the_default_unless_others_are(describe):
+    assert describe().usual_metrics == ("a",)
+    assert describe(default_metrics=("b", "a")).usual_metrics == ("b", "a")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "missing"),
+    [
+        ({}, []),
+        ({"file": None}, []),
+        ({"folder": "nowhere"}, [("folder", "nowhere")]),
+        ({"folder": "FILE", "file": "FOLDER"}, [("folder", "FILE"), ("file", "FOLDER")]),
+    ],
+)
+def test_what_is_not_there_or_is_something_else_is_missing(describe, table, wrong, missing):
+    places = {"FILE": table.file, "FOLDER": table.folder}
+    config = table.model_copy(update={key: places.get(path, path) for key, path in wrong.items()})
+    assert list(describe().missing(config)) == [(key, places.get(path, path)) for key, path in missing]
+
+
+def test_all_files_that_the_table_names_shape_the_examples(describe, table):
+    for inputs in (describe().shaping(table), describe().shaping_training(table)):
+        assert sorted(Path(file).name for file in inputs.files) == ["one.txt", "three.txt", "two.txt"]
+        assert inputs.unread == frozenset()
+
+
+def test_or_those_that_it_says(describe, table):
+    own = Inputs([Path("x")], unread=frozenset({"file"}))
+    assert describe(inputs=lambda config: own).shaping_training(table) == own
+    dataset = describe(training_inputs=lambda config: own)
+    assert dataset.shaping_training(table) == own
+    assert len(list(dataset.shaping(table).files)) == 3

@@ -1,0 +1,47 @@
+"""Prompts of at most so many tokens: what fits stays, and what can be shortened is."""
+
+import pytest
+
+from kdzoo.tasks.example import Example
+from kdzoo.tasks.fitting import fit, surely_fits
+
+
+@pytest.fixture
+def example():
+    """One that is shortened to as many of its letters as fit, and says for what."""
+
+    def shorten(fits, training):
+        most = max(n for n in range(len("abcdefgh") + 1) if fits("abcdefgh"[:n]))
+        return "abcdefgh"[:most] + ("!" if training else "?")
+
+    return Example("e", "abcdefgh", "target", shorten=shorten)
+
+
+def test_a_prompt_that_fits_stays(example):
+    assert fit([example], 8, len, training=True) == [example]
+    assert fit([example], 10**6, len, training=False) == [example]
+
+
+@pytest.mark.parametrize(("training", "short"), [(True, "abc!"), (False, "abc?")])
+def test_one_that_does_not_is_shortened_for_what_it_is_used_for(example, training, short):
+    (fitting,) = fit([example], 3, len, training=training)
+    assert (fitting.prompt, fitting.target, fitting.id) == (short, "target", "e")
+
+
+def test_what_cannot_be_shortened_stays():
+    example = Example("t", "a text " * 100, "target")
+    assert fit([example], 10, len, training=True) == [example]
+
+
+def test_a_text_that_surely_fits_is_not_counted(example):
+    def count(text):
+        raise AssertionError("counted")
+
+    assert fit([example], 8 + 2, count, training=True) == [example]
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "fits"), [("ab", 4, True), ("ab", 3, False), ("ä", 4, True), ("ä", 3, False)]
+)
+def test_a_token_stands_for_one_byte_at_least_and_two_may_be_added(text, limit, fits):
+    assert surely_fits(text, limit) is fits
