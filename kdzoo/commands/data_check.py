@@ -10,11 +10,11 @@ import click
 
 from kdzoo.errors import RunError, UserError
 from kdzoo.tasks.dataset import OnError
+from kdzoo.tasks.entries import WrongEntries
 from kdzoo.tasks.example import Example, Splits
 from kdzoo.tasks.load import load
 from kdzoo.tasks.sql import ExecutionMetric, Item, Judge
 from kdzoo.tasks.text.jsonl import read_jsonl
-from kdzoo.tasks.text_to_sql.questions import Problems
 
 _PERCENTILES = (50, 90, 99, 100)
 _ERRORS_SHOWN = 10
@@ -97,7 +97,7 @@ def _read_text(path: Path, evaluation: str | None, on_error: OnError) -> Splits:
             f"{path}: give the folder that it lies in, and this file by --evaluation {path.name}; "
             "of single files only JSONL is read"
         )
-    problems = Problems(on_error)
+    problems = WrongEntries(on_error)
     train = read_jsonl(path, problems)
     held_out = [] if evaluation is None else read_jsonl(Path(evaluation), problems)
     return Splits(train, held_out, report=problems.report)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from kdzoo.errors import UserError
+from kdzoo.tasks.entries import WrongEntries
 from kdzoo.tasks.sql.gold_file import GoldFile
 from kdzoo.tasks.text_to_sql.database_files import DatabaseFiles
-from kdzoo.tasks.text_to_sql.questions import Keys, Problems, Question, read_json_list, read_questions
+from kdzoo.tasks.text_to_sql.questions import Keys, Question, read_json_list, read_questions
 
 _KEYS = Keys(question=("SpiderSynQuestion", "question"), sql=("query", "SQL"))
 
 
-class _Strict(Problems):
+class _Strict(WrongEntries):
     def note(self, where: str, what: str, kind: str) -> None:
         raise UserError(f"{where}: {what}")
 

@@ -2,10 +2,12 @@
 
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from kdzoo.recipe import Evaluation
+from kdzoo.tasks import registry
 from kdzoo.tasks.fingerprint import fingerprint_of_data, fingerprint_of_metric
 from kdzoo.tasks.text.jsonl import JsonlData
 from kdzoo.tasks.text_to_sql.embedded_benchmark import EmbeddedData
@@ -68,6 +70,18 @@ def test_files_of_jsonl(tmp_path):
     assert fingerprint_of_data(
         config.model_copy(update={"evaluation": str(tmp_path / "other.jsonl")})
     ) != fingerprint_of_data(config)
+
+
+def test_code_that_a_dataset_shares_with_others_counts(tmp_path, monkeypatch):
+    shared = tmp_path / "shared_reader.py"
+    shared.write_text("", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = registry.datasets.find_with_code("embedded")
+    found = replace(found, description=replace(found.description, code=("shared_reader",)))
+    monkeypatch.setattr(registry.Registry, "find_with_code", lambda self, name: found)
+    before = fingerprint_of_data(EmbeddedData(kind="embedded"))
+    shared.write_text("# changed", encoding="utf-8")
+    assert fingerprint_of_data(EmbeddedData(kind="embedded")) != before
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Literal
 
 from kdzoo.files import NotJSONError, parse_json, read_text
 from kdzoo.tasks.dataset import DataConfig, Dataset, Inputs, OnError
+from kdzoo.tasks.entries import WrongEntries, is_unicode
 from kdzoo.tasks.example import Example, Splits
-from kdzoo.tasks.text_to_sql.questions import Problems, is_unicode
 
 
 class JsonlData(DataConfig):
@@ -27,7 +27,7 @@ def load_jsonl(config: JsonlData, cache: Path) -> Splits:
     Raises:
         UserError: a file cannot be read, or a line is wrong and must not be skipped.
     """
-    problems = Problems(config.on_error)
+    problems = WrongEntries(config.on_error)
     return Splits(
         train=read_jsonl(Path(config.train).expanduser(), problems),
         evaluation=read_jsonl(Path(config.evaluation).expanduser(), problems),
@@ -35,7 +35,7 @@ def load_jsonl(config: JsonlData, cache: Path) -> Splits:
     )
 
 
-def read_jsonl(file: Path, problems: Problems) -> list[Example]:
+def read_jsonl(file: Path, problems: WrongEntries) -> list[Example]:
     """Read one file; empty lines are passed over. ``group`` is taken where a line has it.
 
     Raises:
@@ -51,7 +51,7 @@ def read_jsonl(file: Path, problems: Problems) -> list[Example]:
     return examples
 
 
-def _example(line: str, name: str, where: str, problems: Problems) -> Example | None:
+def _example(line: str, name: str, where: str, problems: WrongEntries) -> Example | None:
     try:
         entry = parse_json(line)
     except NotJSONError as error:
@@ -87,4 +87,5 @@ JSONL = Dataset(
     default_metrics=("exact_match", "rouge_l"),
     file_keys=("train", "evaluation"),
     training_inputs=_training_inputs,
+    code=("kdzoo.tasks.entries",),
 )

@@ -14,11 +14,12 @@ from typing import Literal
 from pydantic import Field
 
 from kdzoo.tasks.dataset import Dataset, Inputs
+from kdzoo.tasks.entries import WrongEntries
 from kdzoo.tasks.example import Example, Splits
 from kdzoo.tasks.text_to_sql.bird_descriptions import read_descriptions
 from kdzoo.tasks.text_to_sql.database_files import DatabaseFiles, read_column_names
 from kdzoo.tasks.text_to_sql.prompt import PromptStyle
-from kdzoo.tasks.text_to_sql.questions import BIRD_KEYS, Problems, Question, read_questions
+from kdzoo.tasks.text_to_sql.questions import BIRD_KEYS, Question, read_questions
 from kdzoo.tasks.text_to_sql.sampling import sample
 from kdzoo.tasks.text_to_sql.sql_data import LITTLE, SHARED_CODE, SqlData, databases_below, shaping_files
 from kdzoo.tasks.text_to_sql.sql_examples import make_examples
@@ -40,7 +41,7 @@ def load_bird(config: BirdData, cache: Path) -> Splits:
         UserError: a file is missing, or an entry is wrong and must not be skipped.
     """
     folder = Path(config.path).expanduser()
-    problems = Problems(config.on_error)
+    problems = WrongEntries(config.on_error)
     style = PromptStyle(details=config.details, values=config.values, matches=config.matching)
 
     def examples(names: Sequence[str], most: int | None) -> list[Example]:
@@ -59,7 +60,7 @@ def load_bird(config: BirdData, cache: Path) -> Splits:
     )
 
 
-def read_bird_questions(file: Path, problems: Problems) -> list[Question]:
+def read_bird_questions(file: Path, problems: WrongEntries) -> list[Question]:
     """Read one of BIRD's question files; its databases are in the folders named "...databases" beside it.
 
     Raises:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from kdzoo.errors import UserError
 from kdzoo.files import read_json
+from kdzoo.tasks.entries import WrongEntries, is_unicode
 
 _QUOTED_OR_SPACE = re.compile(
     r"""('(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\])|(?:\s|--[^\n]*|/\*.*?(?:\*/|\Z))+""", re.DOTALL
@@ -42,31 +42,8 @@ SPIDER_KEYS = Keys(question=("SpiderSynQuestion", "question"), sql=("query",))
 BIRD_KEYS = Keys(question=("question",), sql=("SQL", "query"))
 
 
-@dataclass
-class Problems:
-    """What to do with an entry that is not as it should be, and what was found wrong so far."""
-
-    on_error: Literal["raise", "skip"]
-    counts: Counter[str] = field(default_factory=Counter)
-
-    def note(self, where: str, what: str, kind: str) -> None:
-        """Raise for the problem, or count it under its kind.
-
-        Raises:
-            UserError: unless problems are to be skipped.
-        """
-        if self.on_error == "raise":
-            raise UserError(f'{where}: {what} (on_error = "skip" leaves such entries out)')
-        self.counts[kind] += 1
-
-    @property
-    def report(self) -> dict[str, int]:
-        """How many entries were left out, by reason."""
-        return {f"entries left out: {kind}": count for kind, count in sorted(self.counts.items())}
-
-
 def read_questions(
-    file: Path, keys: Keys, find_database: Callable[[str], Path | None], problems: Problems
+    file: Path, keys: Keys, find_database: Callable[[str], Path | None], problems: WrongEntries
 ) -> list[Question]:
     """Read one file of questions. ``find_database`` gives the SQLite file of a database's name.
 
@@ -94,22 +71,13 @@ def read_json_list(file: Path) -> list[Any]:
     return content
 
 
-def is_unicode(text: str) -> bool:
-    """Whether a text can be written to a file: JSON may hold halves of characters (lone surrogates)."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _question(
     entry: Any,
     default_id: str,
     where: str,
     keys: Keys,
     find_database: Callable[[str], Path | None],
-    problems: Problems,
+    problems: WrongEntries,
 ) -> Question | None:
     if not isinstance(entry, dict):
         problems.note(where, f"must be an object, not {_kind(entry)}", "not an object")

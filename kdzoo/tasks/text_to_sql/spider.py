@@ -14,11 +14,12 @@ from pydantic import Field
 
 from kdzoo.errors import UserError
 from kdzoo.tasks.dataset import Dataset, Inputs
+from kdzoo.tasks.entries import WrongEntries
 from kdzoo.tasks.example import Splits
 from kdzoo.tasks.sql.hardness import hardness
 from kdzoo.tasks.text_to_sql.database_files import DatabaseFiles, read_column_names
 from kdzoo.tasks.text_to_sql.prompt import PromptStyle
-from kdzoo.tasks.text_to_sql.questions import SPIDER_KEYS, Problems, Question, read_questions
+from kdzoo.tasks.text_to_sql.questions import SPIDER_KEYS, Question, read_questions
 from kdzoo.tasks.text_to_sql.sampling import sample
 from kdzoo.tasks.text_to_sql.split import split_by_query
 from kdzoo.tasks.text_to_sql.sql_data import LITTLE, SHARED_CODE, SqlData, databases_below, shaping_files
@@ -50,7 +51,7 @@ def load_spider(config: SpiderData, cache: Path) -> Splits:
         UserError: a file is missing, or an entry is wrong and must not be skipped.
     """
     folder = Path(config.path).expanduser()
-    problems = Problems(config.on_error)
+    problems = WrongEntries(config.on_error)
     databases = DatabaseFiles([folder / name for name in _DATABASES])
 
     def read(names: tuple[str, ...]) -> list[Question]:

@@ -11,8 +11,13 @@ from kdzoo.tasks.dataset import DataConfig, OnError
 # The largest samples of a rehearsal.
 LITTLE = {"max_train": 64, "max_evaluation": 8}
 
-# Beside the package that the datasets stand in: how a database is read, and how hard a query is said to be.
-SHARED_CODE = ("kdzoo.tasks.sql.schema", "kdzoo.tasks.sql.journals", "kdzoo.tasks.sql.hardness")
+# Beside the package that the datasets stand in: what entries are left out, how a database is read, how hard a query is.
+SHARED_CODE = (
+    "kdzoo.tasks.entries",
+    "kdzoo.tasks.sql.schema",
+    "kdzoo.tasks.sql.journals",
+    "kdzoo.tasks.sql.hardness",
+)
 
 
 class SqlData(DataConfig):

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdzoo.errors import UserError
+from kdzoo.tasks.entries import WrongEntries
 from kdzoo.tasks.text_to_sql.questions import (
     BIRD_KEYS,
     SPIDER_KEYS,
     Keys,
-    Problems,
     read_json_list,
     read_questions,
 )
@@ -27,7 +27,7 @@ def read(tmp_path):
     def give(entries, keys=SPIDER_KEYS, on_error="raise"):
         file = tmp_path / "dev.json"
         file.write_text(json.dumps(entries), encoding="utf-8")
-        problems = Problems(on_error)
+        problems = WrongEntries(on_error)
         found = read_questions(file, keys, {"shop": Path("shop.sqlite")}.get, problems)
         return found if on_error == "raise" else (found, problems.report)
 
@@ -177,7 +177,7 @@ entries = anything | st.fixed_dictionaries(
 def test_any_list_is_read_or_counted(tmp_path_factory, content):
     file = tmp_path_factory.mktemp("any") / "dev.json"
     file.write_text(json.dumps(content), encoding="utf-8")
-    problems = Problems("skip")
+    problems = WrongEntries("skip")
     found = read_questions(file, SPIDER_KEYS, {"shop": Path("shop.sqlite")}.get, problems)
     assert len(found) + problems.counts.total() == len(content)
     for question in found:
