@@ -69,13 +69,17 @@ TESTED_ELSEWHERE = {
     "runs/checks/trained.py": ("runs/checks/test_weights.py", "it looks at weights of finished stages"),
     "runs/dry_run.py": ("commands/test_run.py", "what it prints is held against what a run then does"),
     "runs/evaluation/evaluate.py": ("runs/test_pipeline.py", "a stage, run as one"),
+    "runs/evaluation/measuring.py": ("test_third_party_data.py", "what metrics are given, and when"),
     "runs/training/teacher_targets.py": (
         "commands/test_run_interrupted.py",
         "it keeps what an interruption leaves",
     ),
     "runs/unfinished.py": ("commands/test_run_interrupted.py", "it tells what an interruption has left"),
-    "tasks/config.py": ("tasks/test_load.py", "tables of a recipe"),
-    "tasks/example.py": ("tasks/test_load.py", "data that every dataset gives"),
+    "tasks/example.py": ("tasks/text_to_sql/test_spider.py", "data that every dataset gives"),
+    "tasks/load.py": ("tasks/text_to_sql/test_spider.py", "every dataset is loaded by it"),
+    "tasks/metric.py": ("test_third_party_data.py", "what metrics are given and give"),
+    "tasks/registry.py": ("test_third_party_data.py", "what packages bring is found"),
+    "tasks/sql/executor.py": ("test_third_party_data.py", "what packages bring runs SQL"),
     "tasks/sql/execute.py": ("tasks/sql/test_limits.py", "a statement is run within limits"),
     "tasks/sql/functions.py": (
         "tasks/sql/test_hostile_statements.py",
@@ -87,7 +91,11 @@ TESTED_ELSEWHERE = {
     ),
     "tasks/sql/judge.py": ("tasks/sql/test_worker.py", "it is the owner of the workers"),
     "tasks/sql/sandbox.py": ("tasks/sql/test_worker.py", "the near end of a worker's pipe"),
-    "tasks/text_to_sql/embedded": ("tasks/text_to_sql/test_embedded.py", "parts of one generated benchmark"),
+    "tasks/text_to_sql/embedded": (
+        "tasks/text_to_sql/test_embedded_benchmark.py",
+        "parts of one generated benchmark",
+    ),
+    "tasks/text_to_sql/sql_data.py": ("tasks/test_fingerprint.py", "what datasets on disk are made from"),
     "tasks/text_to_sql/sql_examples.py": (
         "tasks/text_to_sql/test_spider.py",
         "what reading a dataset ends with",
