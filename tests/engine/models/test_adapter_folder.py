@@ -95,20 +95,20 @@ def test_a_folder_that_is_reached_by_another_path_is_the_same(adapter, tmp_path)
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "said"),
     [
-        "",
-        "{",
-        "[]",
-        "3",
-        "{}",
-        '{"base_model_name_or_path": null}',
-        '{"base_model_name_or_path": ""}',
-        '{"base_model_name_or_path": 7}',
+        ("", ":1: not valid JSON"),
+        ("{", ":1: not valid JSON"),
+        ("[]", ": must hold a JSON object"),
+        ("3", ": must hold a JSON object"),
+        ("{}", ": names no base model"),
+        ('{"base_model_name_or_path": null}', ": names no base model"),
+        ('{"base_model_name_or_path": ""}', ": names no base model"),
+        ('{"base_model_name_or_path": 7}', ": names no base model"),
     ],
 )
-def test_one_that_names_no_base_is_told_with_its_file(content, tmp_path):
+def test_one_that_names_no_base_is_told_with_its_file(content, said, tmp_path):
     (tmp_path / "adapter_config.json").write_text(content)
-    with pytest.raises(UserError, match="names no base model") as caught:
+    with pytest.raises(UserError) as caught:
         base_of(tmp_path)
-    assert str(caught.value).startswith(f"{tmp_path / 'adapter_config.json'}: ")
+    assert str(caught.value).startswith(f"{tmp_path / 'adapter_config.json'}{said}")
