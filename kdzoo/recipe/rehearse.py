@@ -38,7 +38,8 @@ def rehearsed(recipe: Recipe) -> Recipe:
     content: dict[str, Any] = {
         "name": f"{recipe.name[:70]}-rehearsal",
         "seed": recipe.seed,
-        "threads": recipe.threads,
+        # models this small gain nothing by more
+        "threads": recipe.threads or 1,
         "data": data,
         "tokenizer": TokenizerConfig(train=TrainedTokenizer(vocab_size=_VOCABULARY)),
         "teacher": None if recipe.teacher is None else tiny_model(recipe.teacher, width=64),

@@ -80,7 +80,7 @@ class TokenizerSource:
 class RecipeHead(Table):
     """The keys of a recipe that stand before its tables.
 
-    ``threads`` of the processor compute each stage; unless given, one for a model of less than 2 million parameters,
+    ``threads`` of the processor compute each stage; unless given, one for a model of less than 100 thousand parameters,
     and for others all cores. As on another machine, the last bits of sums may change with it, and no stage that is
     finished is done again for that.
     """

@@ -81,6 +81,10 @@ def test_the_stages_methods_and_options_stay(load: Load, big: Recipe) -> None:
     assert big.stages[1].options["alpha"] == 0.4
 
 
+def test_one_thread_is_enough_unless_the_recipe_says_how_many(load: Load) -> None:
+    assert rehearsed(load(BIG.replace("threads = 5\n", ""))).threads == 1
+
+
 def test_models_become_small_and_random(big: Recipe) -> None:
     assert big.teacher is not None
     for model in (big.teacher, big.student):
