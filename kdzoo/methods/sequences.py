@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from kdzoo.methods.earlier_names import earlier_name
-from kdzoo.methods.source import Kind, Source
+from kdzoo.methods.source import Source
 
-__all__ = ["Kind", "ScoredTokens", "Sequences", "Source"]
+__all__ = ["ScoredTokens", "Sequences", "Source"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,20 +16,20 @@ class WrongEntries:
     on_error: OnError
     counts: Counter[str] = field(default_factory=Counter)
 
-    def note(self, where: str, what: str, kind: str) -> None:
-        """Raise for the problem, or count it under its kind.
+    def note(self, where: str, what: str, reason: str) -> None:
+        """Raise for the problem, or count it under its reason.
 
         Raises:
             UserError: unless problems are to be skipped.
         """
         if self.on_error == "raise":
             raise UserError(f'{where}: {what} (on_error = "skip" leaves such entries out)')
-        self.counts[kind] += 1
+        self.counts[reason] += 1
 
     @property
     def report(self) -> dict[str, int]:
         """How many entries were left out, by reason."""
-        return {f"entries left out: {kind}": count for kind, count in sorted(self.counts.items())}
+        return {f"entries left out: {reason}": count for reason, count in sorted(self.counts.items())}
 
 
 def is_unicode(text: str) -> bool:

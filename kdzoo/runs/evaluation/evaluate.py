@@ -15,7 +15,7 @@ from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.engine.prompts.encoding import Text, decode, encode_prompts
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.files import write_json, write_text
-from kdzoo.methods.sequences import Kind
+from kdzoo.methods.sequences import Source
 from kdzoo.recipe import EvaluateStage, Evaluation
 from kdzoo.runs.context import ModelRef, RunContext
 from kdzoo.runs.evaluation.measuring import Measuring
@@ -107,7 +107,7 @@ def _predict(
     limits = SamplingLimits(evaluation.output_limit, end_ids(tokenizer, model))
     predictions = [""] * len(prompts)
     context.reporter.start(title, len(prompts))
-    generated = generate_all(model, prompts, limits, source=Kind.STUDENT, batch_size=evaluation.batch_size)
+    generated = generate_all(model, prompts, limits, source=Source.STUDENT, batch_size=evaluation.batch_size)
     for done, (index, ids) in enumerate(generated, start=1):
         predictions[index] = decode(tokenizer, ids)
         context.reporter.advance(done)

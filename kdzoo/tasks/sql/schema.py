@@ -12,7 +12,7 @@ from urllib.parse import quote
 from kdzoo.errors import RunError
 from kdzoo.tasks.sql.journals import settled
 
-Kind = Literal["integer", "real", "text"]
+Affinity = Literal["integer", "real", "text"]
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Column:
     required: bool = False
 
     @property
-    def kind(self) -> Kind:
-        """The kind of values of its type, after SQLite's rules of affinity."""
+    def affinity(self) -> Affinity:
+        """What its type makes of values, after SQLite's rules of affinity."""
         if "int" in self.type or "bool" in self.type:
             return "integer"
         if any(part in self.type for part in ("real", "floa", "doub", "num", "dec")):

@@ -108,7 +108,7 @@ def items(spider_folder):
         columns = {}
         for table in read_schema(database).tables:
             for column in table.columns:
-                columns.setdefault(table.name.lower(), {}).setdefault(column.kind, []).append(column.name)
+                columns.setdefault(table.name.lower(), {}).setdefault(column.affinity, []).append(column.name)
         found += [Item(gold, text, database) for text in near_misses(gold, columns, source)]
     return found
 

@@ -37,7 +37,7 @@ def test_columns_are_as_they_were_declared_and_the_caller_looks_at_values(read):
 
 
 @pytest.mark.parametrize(
-    ("declared", "kind"),
+    ("declared", "affinity"),
     [
         ("Bigint", "integer"),
         ("BOOL", "integer"),
@@ -47,8 +47,8 @@ def test_columns_are_as_they_were_declared_and_the_caller_looks_at_values(read):
         ("date", "text"),
     ],
 )
-def test_kinds_of_values_follow_the_declared_type(read, declared, kind):
-    assert read(f"CREATE TABLE t (x {declared})").tables[0].columns[0].kind == kind
+def test_affinities_follow_the_declared_type(read, declared, affinity):
+    assert read(f"CREATE TABLE t (x {declared})").tables[0].columns[0].affinity == affinity
 
 
 @pytest.mark.parametrize(

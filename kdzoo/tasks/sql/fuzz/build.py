@@ -111,7 +111,7 @@ def _mutants(
     columns: dict[str, dict[str, list[str]]] = {}
     for table in schema.tables:
         for column in table.columns:
-            columns.setdefault(table.name.lower(), {}).setdefault(column.kind, []).append(column.name)
+            columns.setdefault(table.name.lower(), {}).setdefault(column.affinity, []).append(column.name)
     source = _source(seed, database, -1)
     return [
         (query, mutant)

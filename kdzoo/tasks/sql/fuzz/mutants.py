@@ -13,8 +13,8 @@ from sqlglot.errors import SqlglotError
 
 from kdzoo.tasks.sql.fuzz.constants import value
 
-# Lower-case table name -> its column names by kind of value.
-ColumnsByKind = Mapping[str, Mapping[str, list[str]]]
+# Lower-case table name -> its column names by affinity.
+ColumnsByAffinity = Mapping[str, Mapping[str, list[str]]]
 
 # What a node may be taken for.
 _OTHER_KINDS: dict[type, list[type]] = {
@@ -47,7 +47,7 @@ def as_rendered(query: str) -> str | None:
         return None
 
 
-def mutants_of(query: str, columns: ColumnsByKind, most: int, source: random.Random) -> list[str]:
+def mutants_of(query: str, columns: ColumnsByAffinity, most: int, source: random.Random) -> list[str]:
     """Change a query in one place each time; all such mutants, or ``most`` of them drawn at random.
 
     Changed are constants, comparisons, connectives, negations, aggregates, columns, the direction of
@@ -81,7 +81,7 @@ def _rendered(holder: _Node) -> str:
     return str(holder.expressions[0].sql(dialect="sqlite"))
 
 
-def _edits(node: _Node, columns: ColumnsByKind) -> list[_Edit]:
+def _edits(node: _Node, columns: ColumnsByAffinity) -> list[_Edit]:
     """The changes that can be made at a node."""
     edits: list[_Edit] = [partial(_become, kind=kind) for kind in _OTHER_KINDS.get(type(node), [])]
     if isinstance(node, exp.Literal):
@@ -141,8 +141,8 @@ def _other_constants(node: _Node) -> list[str]:
     return [constant + "a", constant[:-1]] if len(constant) > 1 else [constant + "a"]
 
 
-def _other_columns(node: _Node, columns: ColumnsByKind) -> list[str]:
-    """The columns of the same kind in the same table; at most two, the next in the table's order."""
+def _other_columns(node: _Node, columns: ColumnsByAffinity) -> list[str]:
+    """The columns of the same affinity in the same table; at most two, the next in the table's order."""
     for names in columns.get(_table_of(node, columns), {}).values():
         lower = [name.lower() for name in names]
         if node.name.lower() in lower:
@@ -151,7 +151,7 @@ def _other_columns(node: _Node, columns: ColumnsByKind) -> list[str]:
     return []
 
 
-def _table_of(node: _Node, columns: ColumnsByKind) -> str:
+def _table_of(node: _Node, columns: ColumnsByAffinity) -> str:
     """The table that a column belongs to, by its qualifier or else by its name; in lower case."""
     scope = node.find_ancestor(exp.Select)
     for table in [] if scope is None else scope.find_all(exp.Table):

@@ -60,20 +60,20 @@ def near_values(constant: Any) -> list[Any]:
 
 def random_value(column: Column, source: random.Random, spread: int = 100) -> Any:
     """Draw a value without regard to the queries: near the column's own numbers, or a short word."""
-    if column.kind == "text":
+    if column.affinity == "text":
         return "".join(source.choice(string.ascii_lowercase) for _ in range(source.randint(1, 6)))
     numbers = [value for value in column.values if isinstance(value, int | float)]
     low, high = (min(numbers), max(numbers)) if numbers else (0, 0)
     margin = min(spread, 2**31)
     low, high = max(low - margin, -(2**62)), min(high + margin, 2**62)
-    if column.kind == "integer":
+    if column.affinity == "integer":
         return source.randint(int(low), int(high))
     return round(source.uniform(low, high), 1)
 
 
 def _fitting(column: Column, value: Any) -> Any:
     """A value that SQLite stores in the column as it is."""
-    if column.kind == "text":
+    if column.affinity == "text":
         return value if isinstance(value, str | bytes) else str(value)
     if isinstance(value, int) and abs(value) >= 2**63:
         return 0

@@ -18,8 +18,8 @@ def test_columns_keys_and_values_are_read(build_database):
         )
     )
     tables = {table.name: table for table in schema.tables}
-    kinds = {name: [column.kind for column in table.columns] for name, table in tables.items()}
-    assert kinds == {
+    affinities = {name: [column.affinity for column in table.columns] for name, table in tables.items()}
+    assert affinities == {
         "child": ["integer", "integer", "text"],
         "lone": ["integer", "real"],
         "Parent": ["integer", "integer", "real", "text"],
