@@ -43,6 +43,15 @@ ARCHITECTURES = {
         "hidden_dropout": 0.0,
         "attention_dropout": 0.0,
     },
+    "opt": {
+        "hidden_size": 32,
+        "word_embed_proj_dim": 32,
+        "ffn_dim": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "attention_dropout": 0.0,
+        "max_position_embeddings": 64,
+    },
     "gpt2": {
         "n_embd": 32,
         "n_layer": 2,

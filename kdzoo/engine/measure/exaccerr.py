@@ -29,7 +29,7 @@ from kdzoo.engine.models.decoder_and_head import shared_vocabulary, vocabulary_o
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
 from kdzoo.engine.prompts.conditioned_model import ModelOnPrompts, condition
 from kdzoo.engine.prompts.prefix_groups import order_by_prefix
-from kdzoo.engine.prompts.probe.choice import choose_way
+from kdzoo.engine.prompts.probe.choice import Sharing, choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import PrefixCached
 from kdzoo.methods.divergences import forward_kl
@@ -96,7 +96,7 @@ def measure_errors(
     samples: int,
     batch_size: int,
     seed: int = 0,
-    sharing: bool = True,
+    sharing: Sharing = "on",
 ) -> Iterator[PromptErrors]:
     """Measure the errors after every prompt, in the order that shares most; ``limits.output`` is l.
 
@@ -112,20 +112,20 @@ def measure_errors(
     teacher.eval()
     limits = replace(limits, vocabulary=shared_vocabulary(student, teacher))
     rows = [replace(example, target=example.target[: limits.output]) for example in examples]
-    longest = max((len(row.prompt) for row in rows), default=0) + limits.output
+    prompt = max((len(row.prompt) for row in rows), default=0)
     student_way, teacher_way = (
         choose_way(
             model,
             role,
-            prompt=longest - limits.output,
+            prompt=prompt,
             output=limits.output,
-            sharing="on" if sharing else "off",
+            sharing=sharing,
         )
         for model, role in ((student, "student"), (teacher, "teacher"))
     )
     shares = [isinstance(way, PrefixCached) for way in (student_way, teacher_way)]
     if not all(shares):
-        elements = longest * max(vocabulary_of(student), vocabulary_of(teacher))
+        elements = (prompt + limits.output) * max(vocabulary_of(student), vocabulary_of(teacher))
         batch_size = min(batch_size, max(1, _ORDINARY_ELEMENTS // elements))
     order = order_by_prefix([row.prompt for row in rows])
     for start in range(0, len(order), batch_size):

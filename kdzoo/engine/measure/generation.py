@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
 from kdzoo.engine.prompts.conditioned_model import condition
 from kdzoo.engine.prompts.prefix_groups import order_by_prefix
-from kdzoo.engine.prompts.probe.choice import choose_way
+from kdzoo.engine.prompts.probe.choice import Sharing, choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import PrefixCached
 from kdzoo.methods.randomness import StepGenerator
@@ -27,7 +27,7 @@ def generate_all(
     batch_size: int,
     temperature: float = 0.0,
     seed: int = 0,
-    sharing: bool = True,
+    sharing: Sharing = "on",
 ) -> Iterator[tuple[int, list[int]]]:
     """Generate one sequence per example, yielding (the example's index, token ids without the padding).
 
@@ -41,7 +41,7 @@ def generate_all(
         source.name.lower(),
         prompt=max((len(example.prompt) for example in examples), default=0),
         output=limits.output,
-        sharing="on" if sharing else "off",
+        sharing=sharing,
     )
     order = order_by_prefix([example.prompt for example in examples])
     for start in range(0, len(order), batch_size):

@@ -52,7 +52,7 @@ def teacher_targets(
             batch_size=training.batch_size * 2,
             temperature=1.0,
             seed=context.recipe.seed,
-            sharing=training.sharing != "off",
+            sharing=training.sharing,
         ):
             done[index] = ids
             file.write(json.dumps([index, ids]) + "\n")

@@ -10,7 +10,6 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 EASY, MEDIUM, HARD, EXTRA = "easy", "medium", "hard", "extra"
-LEVELS = (EASY, MEDIUM, HARD, EXTRA)
 
 # The base class of sqlglot's syntax trees has changed its name between versions.
 _Node = Any

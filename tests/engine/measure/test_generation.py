@@ -24,7 +24,7 @@ def step_by_step(model, example, limits, temperature):
     return tokens
 
 
-@pytest.mark.parametrize("sharing", [True, False], ids=["shared", "ordinary"])
+@pytest.mark.parametrize("sharing", ["on", "off"])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("vocabulary", [None, 12])
 def test_tokens_are_those_chosen_step_by_step(make_model, prompts, temperature, vocabulary, sharing):
@@ -47,7 +47,7 @@ def test_tokens_are_those_chosen_step_by_step(make_model, prompts, temperature, 
     assert (largest < 12) == (vocabulary == 12)
 
 
-@pytest.mark.parametrize("sharing", [True, False], ids=["shared", "ordinary"])
+@pytest.mark.parametrize("sharing", ["on", "off"])
 def test_any_of_several_ends_ends_a_sequence(make_model, prompts, sharing):
     model = make_model("llama").eval()
     # two tokens that the model says in the middle of its texts

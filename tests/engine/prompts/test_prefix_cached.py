@@ -12,15 +12,6 @@ from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Sequences, Source
 
 LIMITS = SamplingLimits(6, (2,))
-_OPT = {
-    "hidden_size": 32,
-    "word_embed_proj_dim": 32,
-    "ffn_dim": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "attention_dropout": 0.0,
-    "max_position_embeddings": 64,
-}
 WAYS = ("prompt", "on")
 
 
@@ -173,7 +164,7 @@ class TestBranches:
 @pytest.mark.parametrize(
     ("architecture", "settings"),
     [
-        ("opt", {"dropout": 0.5, **_OPT}),
+        ("opt", {"dropout": 0.5}),
         ("bloom", {"hidden_dropout": 0.5, "hidden_size": 32, "n_layer": 2, "n_head": 4}),
     ],
 )

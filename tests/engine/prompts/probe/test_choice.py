@@ -13,15 +13,6 @@ from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Source
 
 LIMITS = SamplingLimits(6, (2,))
-_OPT = {
-    "hidden_size": 32,
-    "word_embed_proj_dim": 32,
-    "ffn_dim": 48,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "attention_dropout": 0.0,
-    "max_position_embeddings": 64,
-}
 _MOE = {
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -153,7 +144,7 @@ class TestChoice:
         [
             ("gpt2", {"attn_pdrop": 0.1}),
             ("llama", {"attention_dropout": 0.1}),
-            ("opt", {"dropout": 0.1, **_OPT}),
+            ("opt", {"dropout": 0.1}),
             ("phimoe", {"router_jitter_noise": 0.1, **_MOE}),
         ],
     )
