@@ -4,6 +4,7 @@ from kdzoo.recipe.load import load_recipe
 from kdzoo.recipe.paths import check_model_paths, check_paths, missing_data
 from kdzoo.recipe.rehearse import rehearsed
 from kdzoo.recipe.schema import Recipe, StageModel
+from kdzoo.recipe.scoring import Scoring, scoring_of
 from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, Stage, TrainingStage
 from kdzoo.recipe.tables import Evaluation, ModelConfig, Training
 from kdzoo.recipe.toml_text import resolved_toml
@@ -15,6 +16,7 @@ __all__ = [
     "FinetuneStage",
     "ModelConfig",
     "Recipe",
+    "Scoring",
     "Stage",
     "StageModel",
     "Training",
@@ -25,4 +27,5 @@ __all__ = [
     "missing_data",
     "rehearsed",
     "resolved_toml",
+    "scoring_of",
 ]

@@ -10,6 +10,7 @@ from kdzoo.recipe.lines import Key
 from kdzoo.recipe.overrides import HEAD, TABLES
 from kdzoo.recipe.problems import Problems
 from kdzoo.recipe.schema import Recipe
+from kdzoo.recipe.scoring import why_not_scored
 from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, Stage, TrainingStage
 from kdzoo.recipe.tables import Role
 from kdzoo.spelling import hint
@@ -66,7 +67,8 @@ def _check_name(stage: Stage, at: Key, names: set[str], problems: Problems) -> N
 
 def _check_training(recipe: Recipe, stage: TrainingStage, at: Key, problems: Problems) -> None:
     try:
-        recipe.training_of(stage)
+        for key, message in why_not_scored(recipe, recipe.training_of(stage)):
+            problems.add((*at, "training", key) if key in stage.training else ("training", key), message)
     except ValidationError as error:
         for problem in error.errors():
             keys = [

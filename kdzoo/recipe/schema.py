@@ -131,13 +131,16 @@ class Recipe(RecipeHead):
 
     def evaluation_of(self, stage: EvaluateStage) -> Evaluation:
         """The stage's evaluation settings: the recipe's, with the stage's own over them."""
-        merged = EvaluationTable(**{**self.evaluation.model_dump(), **stage.evaluation})
+        return self.filled_in(EvaluationTable(**{**self.evaluation.model_dump(), **stage.evaluation}))
+
+    def filled_in(self, table: EvaluationTable) -> Evaluation:
+        """Settings of an evaluation, with what they leave to the data and to the training."""
         return Evaluation(
             **{
-                **merged.model_dump(),
-                "metrics": merged.metrics or self.dataset.usual_metrics,
-                "input_limit": merged.input_limit or self.training.input_limit,
-                "output_limit": merged.output_limit or self.training.output_limit,
+                **table.model_dump(),
+                "metrics": table.metrics or self.dataset.usual_metrics,
+                "input_limit": table.input_limit or self.training.input_limit,
+                "output_limit": table.output_limit or self.training.output_limit,
             }
         )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -47,8 +49,30 @@ def _installed(found: registry.Registry[Any]) -> Callable[[str], str]:
     return check
 
 
+def _an_interval(every: int | str) -> int | str:
+    if isinstance(every, int):
+        if every < 1:
+            raise ValueError('must be a whole number of steps, at least 1, or text like "0.5 epochs"')
+    else:
+        interval_in_epochs(every)
+    return every
+
+
+EvaluateEvery = Annotated[int | str, AfterValidator(_an_interval)]
 MetricName = Annotated[str, AfterValidator(_installed(registry.metrics))]
 SqlExecutorName = Annotated[str, AfterValidator(_installed(registry.sql_executors))]
+
+
+def interval_in_epochs(every: str) -> Fraction:
+    """The number in "0.5 epochs".
+
+    Raises:
+        ValueError: the text is of another form, or the number 0.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+) epochs?", every)
+    if found is None or not (number := Fraction(found[1])):
+        raise ValueError('must be a whole number of steps, at least 1, or text like "0.5 epochs"')
+    return number
 
 
 class TrainedTokenizer(Table):
@@ -139,10 +163,34 @@ class Training(Table):
     logging_steps: int | None = Field(None, ge=1)
     save_steps: int | None = Field(None, ge=1)
     loggers: tuple[str, ...] = ()
+    evaluate_every: EvaluateEvery | None = Field(
+        None,
+        description="score the model while it is trained: after every so many steps (200) or epochs "
+        '("0.5 epochs"), and after the last step; unless given, it is not scored',
+    )
+    evaluate_set: Location | None = Field(
+        None,
+        description="the evaluation set whose questions it answers then; the recipe's first unless given",
+    )
+    evaluate_metric: MetricName | None = Field(
+        None,
+        description="the metric that judges the answers, one that compares with no teacher; the set's first of these "
+        "unless given",
+    )
+    evaluate_examples: int = Field(100, ge=1, description="the first so many questions of the set are answered")
+    keep_best: bool = Field(
+        False,
+        description="keep the weights of the best score, the earliest of equal ones, instead of the last step's; "
+        "needs evaluate_every",
+    )
 
     def steps(self, examples: int) -> int:
         """The optimizer steps on so many examples: an epoch's last one may have fewer rows, and epochs be a fraction."""
-        return self.max_steps or math.ceil(self.epochs * math.ceil(examples / self.batch_size))
+        return self.max_steps or math.ceil(self.epochs * self.steps_per_epoch(examples))
+
+    def steps_per_epoch(self, examples: int) -> int:
+        """The optimizer steps that see each of so many examples once."""
+        return math.ceil(examples / self.batch_size)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Training:

@@ -14,7 +14,8 @@ from typing import Any
 
 from kdzoo.engine.models.adapter_folder import base_of, is_adapter
 from kdzoo.methods import registry
-from kdzoo.recipe import EvaluateStage, Recipe, StageModel, TrainingStage
+from kdzoo.recipe import EvaluateStage, Recipe, StageModel, TrainingStage, scoring_of
+from kdzoo.recipe.scoring import KEYS as SCORING_KEYS
 from kdzoo.tasks.fingerprint import fingerprint_of_data, fingerprint_of_metric, fingerprint_of_training_data
 
 # Settings that change how a stage is computed or watched, not what it gives.
@@ -67,13 +68,14 @@ def _training(recipe: Recipe, stage: TrainingStage) -> dict[str, Any]:
         "method": [stage.method, plugin.package, plugin.version, _code_of(plugin.module)],
         "options": stage.method_options().model_dump(mode="json"),
         "training": _training_settings(recipe, stage),
+        **_scoring(recipe, stage),
     }
 
 
 def _training_settings(recipe: Recipe, stage: TrainingStage) -> dict[str, Any]:
     """The settings that shape what training gives, without those that others of them put out of force."""
     training = recipe.training_of(stage)
-    unused = set(_WATCHING)
+    unused = {*_WATCHING, *SCORING_KEYS}
     if training.max_steps is not None:
         unused.add("epochs")
     if training.group_by == "none":
@@ -81,6 +83,20 @@ def _training_settings(recipe: Recipe, stage: TrainingStage) -> dict[str, Any]:
     return {
         **training.model_dump(mode="json", exclude=unused),
         "micro_batch_size": training.micro_batch_size or training.batch_size,
+    }
+
+
+def _scoring(recipe: Recipe, stage: TrainingStage) -> dict[str, Any]:
+    """What shapes the scores that are written, and the weights that are kept by them, of a stage that is scored."""
+    scoring = scoring_of(recipe, stage)
+    if scoring is None:
+        return {}
+    return {
+        "scored": [scoring.every, scoring.set, scoring.examples, scoring.keep_best],
+        "scored by": fingerprint_of_metric(scoring.metric, scoring.evaluation),
+        "scored on": fingerprint_of_data(recipe.data),
+        "scoring": scoring.evaluation.model_dump(mode="json", include={"input_limit", "output_limit"}),
+        "scoring code": _code(_EVALUATION_CODE),
     }
 
 

@@ -13,7 +13,7 @@ from kdzoo.engine.prompts.conditioned_model import condition
 from kdzoo.engine.prompts.prefix_groups import order_by_prefix
 from kdzoo.engine.prompts.probe.choice import Sharing, choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
-from kdzoo.engine.prompts.way import PrefixCached
+from kdzoo.engine.prompts.way import PrefixCached, Way
 from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Source
 
@@ -28,21 +28,19 @@ def generate_all(
     temperature: float = 0.0,
     seed: int = 0,
     sharing: Sharing = "on",
+    way: Way | None = None,
 ) -> Iterator[tuple[int, list[int]]]:
     """Generate one sequence per example, yielding (the example's index, token ids without the padding).
 
     Examples come in the order that shares most, not in the order given. The model is put in eval mode. Greedy unless
-    ``temperature`` is set; sampling depends on the seed and the example's index alone.
+    ``temperature`` is set; sampling depends on the seed and the example's index alone. ``way`` is how the model is run, where
+    that has been found out before, for prompts and sequences as long as these.
     """
     model.eval()
     device = next(model.parameters()).device
-    way = choose_way(
-        model,
-        source.name.lower(),
-        prompt=max((len(example.prompt) for example in examples), default=0),
-        output=limits.output,
-        sharing=sharing,
-    )
+    if way is None:
+        longest = max((len(example.prompt) for example in examples), default=0)
+        way = choose_way(model, source.name.lower(), prompt=longest, output=limits.output, sharing=sharing)
     order = order_by_prefix([example.prompt for example in examples])
     for start in range(0, len(order), batch_size):
         rows = [examples[i] for i in order[start : start + batch_size]]

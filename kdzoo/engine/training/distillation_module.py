@@ -15,6 +15,7 @@ from kdzoo.engine.prompts.conditioned_model import ModelOnPrompts, condition
 from kdzoo.engine.prompts.probe.choice import Sharing, choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import PrefixCached
+from kdzoo.engine.training.agreement import Observation
 from kdzoo.engine.training.step import (
     ChosenMethod,
     Loss,
@@ -70,7 +71,7 @@ class DistillationModule(nn.Module):
         self.shares_beginnings = sharing == "on" and any(isinstance(way, PrefixCached) for way in ways)
 
     def forward(self, batch: Batch, moment: Moment, counts: TokenCounts | None = None) -> Loss:
-        """Run one step on a batch and give its loss and the loss's two terms.
+        """Run one step on a batch and give its loss and the loss's two terms, and what is observed if it is logged.
 
         ``counts`` are those of the whole optimizer step, where they are known beforehand; otherwise the batch (of all
         processes) is the whole of it.
@@ -80,7 +81,12 @@ class DistillationModule(nn.Module):
             step.training_sequence = batch.training_sequence
         else:
             make_training_sequence(self.method, step)
-        return loss_of(self.method, step, counts or count_tokens([step.training_sequence], [step.target]))
+        counts = counts or count_tokens([step.training_sequence], [step.target])
+        if not moment.is_logged:
+            return loss_of(self.method, step, counts)
+        observation = Observation(batch.target.tokens.device)
+        loss = loss_of(self.method, step, counts, observation)
+        return loss._replace(observed=observation.totals(step.training_sequence, self.limits.end_ids))
 
     def with_training_sequence(self, batch: Batch, moment: Moment) -> Batch:
         """Make a batch's training sequences ahead of its step, which then draws on as if it had made them itself."""

@@ -22,7 +22,8 @@ Watch = Callable[[int, int, dict[str, float]], None]
 class Recorder(TrainerCallback):  # type: ignore[misc]
     """Appends what the Trainer logs to a file of JSON lines, and passes it on.
 
-    ``last_loss`` and ``tokens_per_second`` are those of the last line, also where an earlier start has written it.
+    ``last_loss`` and ``tokens_per_second`` are those of the last step's line, also where an earlier start has written
+    it. Lines of scores stand in the same file: see `kdzoo.engine.training.scoring`.
     """
 
     def __init__(self, path: Path, watch: Watch) -> None:
@@ -35,11 +36,16 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
 
     def keep_until(self, step: int) -> None:
         """Keep the lines up to a step: what came after the checkpoint that training continues from is logged anew."""
-        kept = _lines_until(self._path, step)
+        kept = lines_until(self._path, step)
         write_text(self._path, "".join(kept))
-        if kept:
-            last = json.loads(kept[-1])
+        of_steps = [line for line in map(json.loads, kept) if "loss" in line]
+        if of_steps:
+            last = of_steps[-1]
             self.last_loss, self.tokens_per_second = last["loss"], last["tokens_per_second"]
+
+    def leave_out(self, seconds: float) -> None:
+        """So many seconds that have just passed are none of the training's steps."""
+        self._begin += seconds
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -65,7 +71,8 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         self._watch(state.global_step, state.max_steps, {**line, "tokens_seen": seen})
 
 
-def _lines_until(path: Path, step: int) -> list[str]:
+def lines_until(path: Path, step: int) -> list[str]:
+    """The whole lines of a file of JSON lines whose ``step`` is no later; none if there is no file."""
     if not path.is_file():
         return []
     kept = []
@@ -73,6 +80,6 @@ def _lines_until(path: Path, step: int) -> list[str]:
         try:
             if json.loads(line)["step"] <= step:
                 kept.append(line)
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, TypeError):
             continue
     return kept

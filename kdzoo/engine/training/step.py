@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from kdzoo.engine.losses.scored_hidden_states import sum_over_tokens
 from kdzoo.engine.prompts.conditioned_model import ModelOnPrompts
+from kdzoo.engine.training.agreement import Observation
 from kdzoo.errors import RunError
 from kdzoo.methods.method import Options
 from kdzoo.methods.randomness import StepGenerator
@@ -37,10 +38,14 @@ class ChosenMethod:
 
 @dataclass(frozen=True)
 class Moment:
-    """Where a training stands when a step is taken: ``step`` optimizer steps are done; ``progress`` from 0 to 1."""
+    """Where a training stands when a step is taken: ``step`` optimizer steps are done; ``progress`` from 0 to 1.
+
+    ``is_logged`` says that a line is logged after this step, so that more than its loss is to be seen of it.
+    """
 
     step: int
     progress: float
+    is_logged: bool = False
 
 
 class TrainingStep:
@@ -105,11 +110,15 @@ class TokenCounts:
 
 
 class Loss(NamedTuple):
-    """The loss of one batch and its two terms (scalars; nats per token)."""
+    """The loss of one batch and its two terms (scalars; nats per token).
+
+    ``observed`` are the sums of `kdzoo.engine.training.agreement`, of a step that is logged.
+    """
 
     total: Tensor
     divergence: Tensor
     auxiliary: Tensor
+    observed: Tensor | None = None
 
 
 def make_training_sequence(method: ChosenMethod, step: TrainingStep) -> Sequences:
@@ -135,8 +144,12 @@ def make_training_sequence(method: ChosenMethod, step: TrainingStep) -> Sequence
     return sequences
 
 
-def loss_of(method: ChosenMethod, step: TrainingStep, counts: TokenCounts) -> Loss:
+def loss_of(
+    method: ChosenMethod, step: TrainingStep, counts: TokenCounts, observation: Observation | None = None
+) -> Loss:
     """Add up the method's losses: the divergence's sum over the scored tokens / ``counts.scored``, plus the auxiliary.
+
+    An ``observation`` compares both models' logits while they are at hand for the divergence.
 
     Raises:
         RunError: a hook of the method gave a tensor of the wrong shape.
@@ -145,7 +158,7 @@ def loss_of(method: ChosenMethod, step: TrainingStep, counts: TokenCounts) -> Lo
         step.student.score_together(step.training_sequence, step.target)
     target_share = step.target.lengths.sum() / counts.target
     nothing = torch.zeros((), device=step.target.lengths.device)
-    divergence = _divergence(method, step) / counts.scored if method.has_divergence else nothing
+    divergence = _divergence(method, step, observation) / counts.scored if method.has_divergence else nothing
     given: Tensor | None = method.hooks.aux_loss(step=step, options=method.options)
     if given is not None and given.numel() != 1:
         raise RunError(f"aux_loss of method {method.name!r} must give one number, not {list(given.shape)}")
@@ -153,7 +166,7 @@ def loss_of(method: ChosenMethod, step: TrainingStep, counts: TokenCounts) -> Lo
     return Loss(divergence + auxiliary, divergence.detach(), auxiliary.detach())
 
 
-def _divergence(method: ChosenMethod, step: TrainingStep) -> Tensor:
+def _divergence(method: ChosenMethod, step: TrainingStep, observation: Observation | None) -> Tensor:
     sequences = step.training_sequence
     tokens = sequences.scored
     student = step.student.scored_states(sequences)
@@ -164,6 +177,8 @@ def _divergence(method: ChosenMethod, step: TrainingStep) -> Tensor:
     def per_token(student_logits: Tensor, part: slice) -> Tensor:
         with torch.no_grad():
             teacher_logits = teacher.logits(part)[:, :vocabulary]
+        if observation is not None:
+            observation.compare(student_logits[:, :vocabulary], teacher_logits)
         losses: Tensor = method.hooks.divergence(
             student_logits=student_logits[:, :vocabulary],
             teacher_logits=teacher_logits,

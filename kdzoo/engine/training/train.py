@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from kdzoo.engine.prompts.batches import EncodedExample, EncodedExamples
 from kdzoo.engine.training.checkpoints import last_complete_checkpoint, remove_incomplete_checkpoints
 from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.engine.training.recorder import Recorder, Watch
+from kdzoo.engine.training.scoring import Scorer, apart_from_training
+from kdzoo.engine.training.step_times import StepTimes
 from kdzoo.engine.training.trainer import KDTrainer
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What training gave: steps done, the mean loss of the last logged interval, tokens read per second."""
+    """What training gave: steps done, the mean loss of the last logged interval, tokens read per second.
+
+    ``step_seconds`` is the median time of a step over all starts, without what is logged, scored and saved after it;
+    None if none was measured.
+    """
 
     steps: int
     loss: float
     tokens_per_second: float
+    step_seconds: float | None
 
 
 def train(
@@ -35,12 +44,14 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     *,
     group_size: int | None = None,
+    scorer: Scorer | None = None,
 ) -> Trained:
     """Train as ``arguments`` say, continuing from the newest complete checkpoint in their folder if there is one.
 
     Writes ``metrics.jsonl`` (one line per logged step) into ``folder``. ``should_stop`` is asked after every optimizer
     step: if it says so, a checkpoint is written and the training ends before its last step. With a ``group_size`` so
-    many rows of a batch are drawn from one group of examples.
+    many rows of a batch are drawn from one group of examples. A ``scorer`` sees the student after the steps that it asks
+    for; apart from that the training is the same.
 
     Raises:
         DivergedError: a loss, a gradient or a weight is no longer finite.
@@ -49,26 +60,36 @@ def train(
     checkpoints.mkdir(parents=True, exist_ok=True)
     remove_incomplete_checkpoints(checkpoints)
     checkpoint = last_complete_checkpoint(checkpoints)
+    done = 0 if checkpoint is None else checkpoint.step
     recorder = Recorder(folder / "metrics.jsonl", watch)
-    recorder.keep_until(0 if checkpoint is None else checkpoint.step)
+    recorder.keep_until(done)
+    if scorer is not None:
+        scorer.continue_after(done)
+    times = StepTimes(folder / "step_seconds")
+    after_steps = _AfterSteps(module.student, recorder, times, scorer, should_stop)
     trainer = KDTrainer(
         module,
         EncodedExamples(examples),
         _as_needed(arguments),
         group_size=group_size,
-        callbacks=[recorder, _Ending(should_stop)],
+        callbacks=[recorder, after_steps],
+        step_times=times,
     )
     # the Trainer adds a callback that prints dictionaries
     trainer.remove_callback(PrinterCallback)
-    recorder.trainer = trainer
-    if checkpoint is not None and checkpoint.step >= checkpoint.steps:
-        # stopped after its last step: the Trainer would take one more
-        trainer.load_student(checkpoint.path)
-        steps = checkpoint.step
-    else:
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint.path))
-        steps = trainer.state.global_step
-    return Trained(steps, recorder.last_loss, recorder.tokens_per_second)
+    recorder.trainer = after_steps.trainer = trainer
+    try:
+        if checkpoint is not None and checkpoint.step >= checkpoint.steps:
+            # stopped after its last step: the Trainer would take one more
+            trainer.load_student(checkpoint.path)
+            after_steps.score_if_due(done, checkpoint.steps)
+            steps = done
+        else:
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint.path))
+            steps = trainer.state.global_step
+    finally:
+        times.keep()
+    return Trained(steps, recorder.last_loss, recorder.tokens_per_second, times.median())
 
 
 def _as_needed(arguments: TrainingArguments) -> TrainingArguments:
@@ -82,21 +103,63 @@ def _as_needed(arguments: TrainingArguments) -> TrainingArguments:
     return needed
 
 
-class _Ending(TrainerCallback):  # type: ignore[misc]
-    """Ends a training after a step where it is asked to, with a checkpoint of it, and leaves no step unlogged."""
+class _AfterSteps(TrainerCallback):  # type: ignore[misc]
+    """What is done between two steps: scoring, and ending where it is asked to, with a checkpoint and no step unlogged."""
 
-    def __init__(self, should_stop: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        student: nn.Module,
+        recorder: Recorder,
+        times: StepTimes,
+        scorer: Scorer | None,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self.trainer: KDTrainer | None = None
+        self._student = student
+        self._recorder = recorder
+        self._times = times
+        self._scorer = scorer
         self._should_stop = should_stop
         self._stops = False
+
+    def score_if_due(
+        self, step: int, last: int, should_stop: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """Score the student if that is to be done after this step; False if the training was to end meanwhile."""
+        if self._scorer is None or self.trainer is None or not self._scorer.is_due(step, last):
+            return True
+        begin = time.monotonic()
+        with apart_from_training(self._student):
+            scores = self._scorer.score(step, should_stop)
+        self._recorder.leave_out(time.monotonic() - begin)
+        if scores:
+            self.trainer.log(dict(scores))
+        return scores is not None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        # a start that was asked to end after a step has left its scoring to this one
+        if state.global_step:
+            self.score_if_due(state.global_step, state.max_steps)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        if self._should_stop():
+        self._times.end()
+        stop, is_logged = self._should_stop, control.should_log
+        if stop() or not self.score_if_due(state.global_step, state.max_steps, stop):
             self._stops = True
+        control.should_log = is_logged  # logging a score has taken the step's own line for done
+        if self._stops:
             control.should_save = control.should_training_stop = True
         if self._stops or state.global_step >= state.max_steps:
             control.should_log = True
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        self._times.keep()
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any

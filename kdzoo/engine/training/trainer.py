@@ -17,8 +17,10 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from kdzoo.engine.prompts.batch_order import GroupedSampler, SeededSampler
 from kdzoo.engine.prompts.batches import Batch, EncodedExample, EncodedExamples, make_batch
+from kdzoo.engine.training.agreement import means_of
 from kdzoo.engine.training.distillation_module import DistillationModule, count_tokens
 from kdzoo.engine.training.step import Loss, Moment
+from kdzoo.engine.training.step_times import StepTimes
 
 
 class DivergedError(Exception):
@@ -43,6 +45,7 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         *,
         group_size: int | None = None,
         callbacks: list[TrainerCallback] | None = None,
+        step_times: StepTimes | None = None,
     ) -> None:
         super().__init__(
             model=module,
@@ -55,7 +58,9 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         self._group_size = group_size
         self._logged: dict[str, float] = defaultdict(float)
         self._steps_logged = 0
+        self._observed: Tensor | None = None
         self.tokens_seen = 0
+        self.step_times = step_times
 
     def _collate(self, examples: list[EncodedExample]) -> dict[str, Batch]:
         return {"batch": make_batch(examples, share_beginnings=self._module.shares_beginnings)}
@@ -77,8 +82,11 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         sequences of all parts are made here: they must be known before the first loss. The parts share neither caches
         nor gradients, so memory does not grow with their number.
         """
+        if self.step_times is not None:
+            self.step_times.begin()
         batches = [inputs["batch"] for _, inputs in zip(range(num_batches), epoch_iterator, strict=False)]
-        moment = Moment(self.state.global_step, self.state.global_step / max(1, self.state.max_steps))
+        done = self.state.global_step
+        moment = Moment(done, done / max(1, self.state.max_steps), self._is_logged(done + 1))
         self._steps_logged += 1
         lengths_are_known = self._module.method.keeps_target_lengths
         if len(batches) > 1 and not lengths_are_known:
@@ -90,6 +98,10 @@ class KDTrainer(Trainer):  # type: ignore[misc]
             targets = [batch.target for batch in batches]
             counts = count_tokens([batch.training_sequence or batch.target for batch in batches], targets)
         return [{"batch": batch, "moment": moment, "counts": counts} for batch in batches], None
+
+    def _is_logged(self, step: int) -> bool:
+        """Whether a line is logged after a step, whatever happens meanwhile."""
+        return step % self.state.logging_steps == 0 or step >= self.state.max_steps
 
     def compute_loss(
         self,
@@ -110,12 +122,14 @@ class KDTrainer(Trainer):  # type: ignore[misc]
             raise DivergedError(f"at step {self.state.global_step + 1}")
         self._logged["kd_loss"] += kd_loss
         self._logged["aux_loss"] += aux_loss
+        if loss.observed is not None:
+            self._observed = loss.observed if self._observed is None else self._observed + loss.observed
         self.tokens_seen += sum(len(prompt) for prompt in batch.prompts) + int(batch.target.lengths.sum())
         scaled: Tensor = loss.total * self.accelerator.num_processes
         return scaled
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log the two terms of the loss beside it.
+        """Log the two terms of the loss beside it, and what was observed at the last step.
 
         Raises:
             DivergedError: the gradients of the step are not finite.
@@ -124,6 +138,9 @@ class KDTrainer(Trainer):  # type: ignore[misc]
             logs |= {name: total / max(1, self._steps_logged) for name, total in self._logged.items()}
             self._logged.clear()
             self._steps_logged = 0
+            if self._observed is not None:
+                logs |= means_of(self._observed)
+                self._observed = None
         super().log(logs, start_time)
         if not math.isfinite(logs.get("grad_norm", 0.0)):
             raise DivergedError(f"at step {self.state.global_step}")

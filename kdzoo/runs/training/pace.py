@@ -34,6 +34,10 @@ class Pace:
         self._told = False
         self._begin: tuple[float, float, float] | None = None
 
+    def pause(self) -> None:
+        """Something else than training has been done since the last call of `seen`."""
+        self._begin = None
+
     def seen(
         self, tokens: float, now: float | None = None, processor: float | None = None
     ) -> Collapse | None:

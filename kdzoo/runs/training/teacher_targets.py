@@ -12,6 +12,7 @@ from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.methods.sequences import Source
 from kdzoo.recipe import Training
 from kdzoo.runs.context import RunContext
+from kdzoo.runs.training.clock import Clock
 
 _FILE = "teacher_targets.jsonl"
 
@@ -37,8 +38,12 @@ def teacher_targets(
     examples: list[EncodedExample],
     limits: SamplingLimits,
     training: Training,
+    clock: Clock,
 ) -> dict[int, list[int]]:
-    """Let the teacher generate one target per prompt, or continue where an interrupted start stopped."""
+    """Let the teacher generate one target per prompt, or continue where an interrupted start stopped.
+
+    ``clock`` is kept going meanwhile.
+    """
     done = kept_targets(folder)
     missing = [example for example in examples if example.index not in done]
     context.reporter.start(f"{name}: teacher generates", len(examples), len(done))
@@ -57,5 +62,6 @@ def teacher_targets(
             done[index] = ids
             file.write(json.dumps([index, ids]) + "\n")
             context.reporter.advance(len(done))
+            clock.keep()
     context.reporter.stop()
     return done

@@ -29,12 +29,13 @@ from kdzoo.recipe import Training, TrainingStage
 from kdzoo.runs.context import ModelRef, RunContext
 from kdzoo.runs.threads import threads_for
 from kdzoo.runs.training.arguments import trainer_arguments
+from kdzoo.runs.training.clock import Clock
 from kdzoo.runs.training.pace import Pace
+from kdzoo.runs.training.peak_memory import PeakMemory
+from kdzoo.runs.training.scoring import StageScorer, scorer_of
 from kdzoo.runs.training.teacher_targets import teacher_targets
 from kdzoo.runs.training.unused_options import UnusedOptions
 from kdzoo.tasks.fitting import fit
-
-_CLOCK_INTERVAL_SECONDS = 10.0
 
 
 def run(
@@ -43,8 +44,10 @@ def run(
     """Train the stage's model by its method and leave it in ``folder/model`` in Hugging Face format.
 
     ``models`` are the stage's own by their roles, the teacher among them if the method uses it. Continues from what an
-    interrupted start left in ``folder``. Gives the numbers that the report shows; ``training_seconds`` is the time of
-    the training steps over all starts, without loading and preparing.
+    interrupted start left in ``folder``. Gives the numbers that the report shows. Over all starts, ``training_seconds`` is the
+    time of preparing and training, without loading and scoring, ``preparing_seconds`` that of the teacher's generations
+    alone, ``step_seconds`` the median time of an optimizer step, and ``peak_memory_bytes`` the most memory at a time. Where the best
+    weights are kept, ``best_step`` and ``best_score`` say which they are.
 
     Raises:
         UserError: the method needs a teacher, and there is none.
@@ -70,7 +73,8 @@ def run(
         if count:
             context.reporter.say(f"{name}: {count} {what}")
     examples = encoded.examples
-    before = time.monotonic()
+    memory = PeakMemory(folder / "peak_memory_bytes", context.device)
+    before, preparing_seconds = time.monotonic(), 0.0
     with threads_for(student, context.recipe.threads):
         if options.needs_teacher_target:
             if teacher_model is None:
@@ -78,7 +82,13 @@ def run(
                     f"stage {name!r}: its method needs a teacher's generations, and there is no teacher"
                 )
             readable = replace(limits, vocabulary=shared_vocabulary(student, teacher_model))
-            generated = teacher_targets(context, name, folder, teacher_model, examples, readable, training)
+            preparing = Clock(folder / "preparing_seconds")
+            try:
+                generated = teacher_targets(
+                    context, name, folder, teacher_model, examples, readable, training, preparing
+                )
+            finally:
+                preparing_seconds = preparing.stop()
             examples = with_teacher_targets(examples, generated)
         module = DistillationModule(
             student,
@@ -90,10 +100,23 @@ def run(
             sharing=training.sharing,
             prompt_limit=max(len(example.prompt) for example in examples),
         )
+        clock, pace = Clock(folder / "seconds", before), Pace()
+
+        def scored(seconds: float) -> None:
+            clock.leave_out(seconds)
+            pace.pause()
+
+        per_epoch = training.steps_per_epoch(len(examples))
+        scorer = scorer_of(context, stage, folder, student, limits.end_ids, per_epoch, scored)
         unused = UnusedOptions(options, read)
-        result, seconds = _train(context, name, folder, module, examples, training, unused, before)
-    with new_folder(folder / "model") as temporary:
-        save_trained(student, tokenizer, limits.end_ids, temporary)
+        try:
+            result = _train(context, name, folder, module, examples, training, unused, clock, pace, scorer)
+        finally:
+            seconds, peak = clock.stop(), memory.keep()
+    best = None if scorer is None else scorer.leave_best(folder / "model")
+    if best is None:
+        with new_folder(folder / "model") as temporary:
+            save_trained(student, tokenizer, limits.end_ids, temporary)
     trainable = sum(p.numel() for p in student.parameters() if p.requires_grad)
     return {
         "method": stage.method,
@@ -104,6 +127,10 @@ def run(
         "loss": result.loss,
         "tokens_per_second": result.tokens_per_second,
         "training_seconds": seconds,
+        "preparing_seconds": preparing_seconds,
+        "step_seconds": result.step_seconds,
+        "peak_memory_bytes": peak,
+        **({} if best is None else {"best_step": best.step, "best_score": best.score}),
     }
 
 
@@ -115,12 +142,12 @@ def _train(
     examples: list[EncodedExample],
     training: Training,
     unused: UnusedOptions,
-    begin: float,
-) -> tuple[Trained, float]:
-    """Train and tell how it goes. Gives the seconds of all starts too, of which this one's count from ``begin``."""
+    clock: Clock,
+    pace: Pace,
+    scorer: StageScorer | None,
+) -> Trained:
+    """Train and tell how it goes."""
     reporter = context.reporter
-    clock = _Clock(folder / "seconds", begin)
-    pace = Pace()
 
     def watch(step: int, steps: int, numbers: dict[str, float]) -> None:
         clock.keep()
@@ -144,7 +171,9 @@ def _train(
     group_size = None if training.group_by == "none" else training.group_size
     try:
         with context.interruption.deferred() as stops:
-            result = train(module, examples, folder, arguments, watch, stops, group_size=group_size)
+            result = train(
+                module, examples, folder, arguments, watch, stops, group_size=group_size, scorer=scorer
+            )
             if stops():
                 reporter.stop()
                 reporter.say(f"{name}: ended after step {result.steps} of {total}, with a checkpoint of it")
@@ -155,8 +184,7 @@ def _train(
         ) from None
     finally:
         reporter.stop()
-        seconds = clock.stop()
-    return result, seconds
+    return result
 
 
 def choose_method(name: str, options: Options) -> ChosenMethod:
@@ -177,26 +205,3 @@ def encode_training_examples(context: RunContext, training: Training) -> Encoded
     texts = [Text(e.prompt, e.target, e.group) for e in fitting]
     return encode_for_training(texts, context.tokenizer, training.input_limit, training.output_limit)
 
-
-class _Clock:
-    """Adds up the seconds that a stage trained, over all its starts, however they ended."""
-
-    def __init__(self, path: Path, begin: float) -> None:
-        self._path = path
-        self._begin = self._kept = begin
-        try:
-            self._earlier = float(path.read_text())
-        except (OSError, ValueError):
-            self._earlier = 0.0
-
-    def keep(self) -> None:
-        """Write the seconds up to now from time to time, for a start that is killed."""
-        if time.monotonic() - self._kept >= _CLOCK_INTERVAL_SECONDS:
-            self.stop()
-
-    def stop(self) -> float:
-        """Write and give the seconds up to now."""
-        self._kept = time.monotonic()
-        total = self._earlier + self._kept - self._begin
-        write_text(self._path, f"{total}\n")
-        return total

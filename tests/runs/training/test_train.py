@@ -168,9 +168,7 @@ class TestContinuing:
     def test_a_start_that_is_killed_has_kept_its_time(
         self, run: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from kdzoo.runs.training import train
-
-        monkeypatch.setattr(train, "_CLOCK_INTERVAL_SECONDS", 0.0)
+        monkeypatch.setattr("kdzoo.runs.training.clock._INTERVAL_SECONDS", 0.0)
         seen: list[float] = []
         advance = Reporter.advance
 

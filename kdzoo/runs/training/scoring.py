@@ -1,0 +1,249 @@
+"""Scores of a model while it is trained: it answers the first questions of an evaluation set, and a metric judges."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeVar
+
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from kdzoo.engine.measure.generation import generate_all
+from kdzoo.engine.models.loading import save_trained
+from kdzoo.engine.prompts.encoding import Text, decode, encode_prompts
+from kdzoo.engine.prompts.probe.choice import choose_way
+from kdzoo.engine.prompts.sampling import SamplingLimits
+from kdzoo.engine.training.checkpoints import CHECKPOINTS, last_complete_checkpoint
+from kdzoo.engine.training.recorder import lines_until
+from kdzoo.engine.training.scoring import apart_from_training
+from kdzoo.files import write_text
+from kdzoo.methods.sequences import Source
+from kdzoo.recipe import Scoring, TrainingStage, scoring_of
+from kdzoo.recipe.scoring import is_scored_after
+from kdzoo.runs.context import RunContext
+from kdzoo.runs.training.best import BestWeights, best_of
+from kdzoo.tasks import registry
+from kdzoo.tasks.example import Example, Splits
+from kdzoo.tasks.fitting import fit
+from kdzoo.tasks.metric import Answers, Measured
+
+METRICS, SAMPLES = "metrics.jsonl", "samples.jsonl"
+_SAMPLES = 3
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """A set of questions by its name; ``splits`` are those that its ``examples`` belong to."""
+
+    name: str
+    examples: Sequence[Example]
+    splits: Splits
+
+
+def evaluation_set(context: RunContext, name: str) -> EvaluationSet:
+    """The recipe's evaluation set of that name."""
+    return EvaluationSet(name, context.splits.evaluation, context.splits)
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best score of a training, and the step that it came after."""
+
+    step: int
+    score: float
+
+
+class StageScorer:
+    """Implements `kdzoo.engine.training.scoring.Scorer` for a stage.
+
+    What it finds is written to the stage's ``metrics.jsonl`` and ``samples.jsonl``; ``scored`` hears how many seconds it
+    took.
+    """
+
+    def __init__(
+        self,
+        context: RunContext,
+        stage: TrainingStage,
+        scoring: Scoring,
+        folder: Path,
+        student: PreTrainedModel | PeftModel,
+        end_ids: tuple[int, ...],
+        steps_per_epoch: int,
+        scored: Callable[[float], None],
+    ) -> None:
+        self._context = context
+        self._stage = stage.name
+        self._scoring = scoring
+        self._folder = folder
+        self._student = student
+        self._scored = scored
+        self._interval = scoring.interval(steps_per_epoch)
+        self._metric = registry.metrics.find(scoring.metric)
+        self._set = evaluation_set(context, scoring.set)
+        self._examples = list(self._set.examples[: scoring.examples])
+        settings, tokenizer = scoring.evaluation, context.tokenizer
+        fitting = fit(self._examples, settings.input_limit, context.prompt_tokens, training=False)
+        texts = [Text(e.prompt, "", e.group) for e in fitting]
+        self._prompts, _ = encode_prompts(texts, tokenizer, settings.input_limit)
+        self._limits = SamplingLimits(settings.output_limit, end_ids)
+        with apart_from_training(student):
+            self._way = choose_way(
+                student,
+                "student",
+                prompt=max((len(prompt.prompt) for prompt in self._prompts), default=0),
+                output=settings.output_limit,
+                sharing=context.recipe.training_of(stage).sharing,
+            )
+        self._scores: dict[int, float | None] = {}
+        self._told: set[str] = set()
+        self._weights = BestWeights(folder, lambda path: save_trained(student, tokenizer, end_ids, path))
+
+    def continue_after(self, step: int) -> None:
+        """See `kdzoo.engine.training.scoring.Scorer.continue_after`."""
+        lines = [json.loads(line) for line in lines_until(self._folder / METRICS, step)]
+        self._scores = {line["step"]: line["scores"].get(self._metric.name) for line in lines if "scores" in line}
+        samples = lines_until(self._folder / SAMPLES, step)
+        kept = [line for line in samples if json.loads(line)["step"] in self._scores]
+        write_text(self._folder / SAMPLES, "".join(kept))
+        self._weights.forget_all_but(best_of(self._scores))
+
+    def is_due(self, step: int, last: int) -> bool:
+        """See `kdzoo.engine.training.scoring.Scorer.is_due`."""
+        return step not in self._scores and is_scored_after(step, last, self._interval)
+
+    def score(self, step: int, should_stop: Callable[[], bool]) -> Mapping[str, float] | None:
+        """See `kdzoo.engine.training.scoring.Scorer.score`."""
+        begin = time.monotonic()
+        predictions = self._answers(should_stop)
+        if predictions is None:
+            return None
+        measured = self._measured(predictions)
+        self._keep(step, measured, predictions)
+        self._scored(time.monotonic() - begin)
+        if measured.score is None:
+            return {}
+        return {f"score/{self._set.name}/{self._metric.name}": measured.score}
+
+    @property
+    def best(self) -> Best | None:
+        """The best score so far; None if there is none."""
+        step = best_of(self._scores)
+        score = None if step is None else self._scores[step]
+        return None if step is None or score is None else Best(step, score)
+
+    def leave_best(self, model: Path) -> Best | None:
+        """Let the folder ``model`` hold the best one, if that is asked for and there is one, and say which it is."""
+        best = self.best if self._scoring.keep_best else None
+        if best is not None:
+            self._weights.move_to(best.step, model)
+        self._weights.forget_all_but()
+        return best
+
+    def _answers(self, should_stop: Callable[[], bool]) -> list[str] | None:
+        predictions = [""] * len(self._prompts)
+        settings = self._scoring.evaluation
+        for index, ids in generate_all(
+            self._student,
+            self._prompts,
+            self._limits,
+            source=Source.STUDENT,
+            batch_size=settings.batch_size,
+            way=self._way,
+        ):
+            predictions[index] = decode(self._context.tokenizer, ids)
+            if should_stop():
+                return None
+        return predictions
+
+    def _measured(self, predictions: Sequence[str]) -> Measured:
+        return self._metric.measure(
+            Answers(
+                self._set.splits,
+                self._examples,
+                predictions,
+                self._scoring.evaluation,
+                say=self._say_once,
+                track=_untold,
+            )
+        )
+
+    def _keep(self, step: int, measured: Measured, predictions: Sequence[str]) -> None:
+        name, score = self._metric.name, measured.score
+        scores = {**self._scores, step: score}
+        if self._scoring.keep_best and best_of(scores) == step:
+            self._weights.keep(step)
+        _append(self._folder / SAMPLES, self._samples(step, measured, predictions))
+        line = {"step": step, "set": self._set.name, "examples": len(self._examples), "scores": {name: score}}
+        _append(self._folder / METRICS, [line])
+        self._scores = scores
+        if self._scoring.keep_best:
+            checkpoint = last_complete_checkpoint(self._folder / CHECKPOINTS)
+            saved = 0 if checkpoint is None else checkpoint.step
+            until = {s: score for s, score in scores.items() if s <= saved}
+            self._weights.forget_all_but(best_of(scores), best_of(until))
+        told = "undefined" if score is None else self._metric.text_of(score)
+        self._context.reporter.say(
+            f"{self._stage}: {name} {told} on {len(self._examples)} questions of {self._set.name} after step {step}"
+        )
+
+    def _samples(
+        self, step: int, measured: Measured, predictions: Sequence[str]
+    ) -> Iterator[dict[str, Any]]:
+        name = self._metric.name
+        for index in spread(len(self._examples), _SAMPLES):
+            example = self._examples[index]
+            value = measured.lines[index].get(name) if measured.lines else None
+            yield {
+                "step": step,
+                "set": self._set.name,
+                "id": example.id,
+                "question": example.question,
+                "gold": example.target,
+                "prediction": predictions[index],
+                **({} if value is None else {name: value}),
+            }
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self._context.reporter.say(text)
+
+
+def scorer_of(
+    context: RunContext,
+    stage: TrainingStage,
+    folder: Path,
+    student: PreTrainedModel | PeftModel,
+    end_ids: tuple[int, ...],
+    steps_per_epoch: int,
+    scored: Callable[[float], None],
+) -> StageScorer | None:
+    """What scores a stage's model while it is trained; None if the recipe does not ask for it."""
+    scoring = scoring_of(context.recipe, stage)
+    if scoring is None:
+        return None
+    return StageScorer(context, stage, scoring, folder, student, end_ids, steps_per_epoch, scored)
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """At most ``wanted`` numbers below ``count``, from the first to the last and evenly between."""
+    steps = max(1, wanted - 1)
+    return sorted({round(i * (count - 1) / steps) for i in range(wanted)}) if count else []
+
+
+def _untold(what: str, items: Iterable[Item], count: int) -> Iterator[Item]:
+    """A metric's way through its items, of which nothing is shown: the training's own progress is."""
+    return iter(items)
+
+
+def _append(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    text = "".join(chain.from_iterable((json.dumps(line, ensure_ascii=False), "\n") for line in lines))
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text)
