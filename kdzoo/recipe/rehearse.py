@@ -34,7 +34,7 @@ def rehearsed(recipe: Recipe) -> Recipe:
     """
     data = _little_data(recipe)
     dataset = registry.datasets.find(data.kind)
-    training = _short(recipe.training)
+    training = _short(recipe.training, recipe, dataset)
     content: dict[str, Any] = {
         "name": f"{recipe.name[:70]}-rehearsal",
         "seed": recipe.seed,
@@ -51,7 +51,8 @@ def rehearsed(recipe: Recipe) -> Recipe:
     return Recipe(**content).with_origin(replace(recipe.origin, is_rehearsal=True))
 
 
-def _short(training: Training) -> Training:
+def _short(training: Training, recipe: Recipe, dataset: Dataset[Any]) -> Training:
+    metric = training.evaluate_metric
     size = min(training.batch_size, _BATCH)
     in_parts = training.micro_batch_size is not None and training.micro_batch_size < training.batch_size
     return Training(
@@ -67,6 +68,10 @@ def _short(training: Training) -> Training:
             "logging_steps": 1,
             "save_steps": None,
             "loggers": (),
+            "evaluate_every": None if training.evaluate_every is None else _STEPS // 2,
+            "evaluate_examples": min(training.evaluate_examples, _QUESTIONS),
+            "evaluate_set": training.evaluate_set if dataset.name == recipe.data.kind else None,
+            "evaluate_metric": metric if metric is not None and registry.fits(metric, dataset) else None,
         }
     )
 
@@ -74,11 +79,12 @@ def _short(training: Training) -> Training:
 def _short_stage(recipe: Recipe, stage: Stage, training: Training, dataset: Dataset[Any]) -> Stage:
     if stage.role is None:
         return stage.model_copy(update={"evaluation": _quick(stage.evaluation, dataset, add=False)})
-    own = _short(recipe.training_of(stage)).model_dump(mode="json")
+    own = _short(recipe.training_of(stage), recipe, dataset).model_dump(mode="json")
     general = training.model_dump(mode="json")
     changed = {key: value for key, value in own.items() if value != general[key]}
     if "micro_batch_size" in changed and changed["micro_batch_size"] is None:
         changed["micro_batch_size"] = own["batch_size"]  # a stage cannot take back a value, TOML has no null
+    changed = {key: value for key, value in changed.items() if value is not None}
     return stage.model_copy(update={"training": changed})
 
 

@@ -31,6 +31,13 @@ class Scoring:
     keep_best: bool
     evaluation: Evaluation
 
+    @property
+    def in_words(self) -> str:
+        """When it is scored, by what, and on what."""
+        every = f"{self.every} steps" if isinstance(self.every, int) else self.every
+        kept = "; the best is kept" if self.keep_best else ""
+        return f"every {every} by {self.metric} on {self.examples} questions of {self.set}{kept}"
+
     def interval(self, steps_per_epoch: int) -> Fraction:
         """The steps from one score to the next, where an epoch has so many; they need not be whole."""
         if isinstance(self.every, int):
@@ -71,7 +78,10 @@ def why_not_scored(recipe: Recipe, training: Training) -> Iterator[tuple[str, st
     """What is wrong with the settings of scoring, each with the key that it concerns."""
     if training.evaluate_every is None:
         if training.keep_best:
-            yield "keep_best", 'the best is chosen by scores, and there are none; add evaluate_every, "1 epoch" for one'
+            yield (
+                "keep_best",
+                'the best is chosen by scores, and there are none; add evaluate_every, "1 epoch" for one',
+            )
         return
     sets = sets_of(recipe)
     if training.evaluate_set is not None and training.evaluate_set not in sets:
@@ -80,7 +90,9 @@ def why_not_scored(recipe: Recipe, training: Training) -> Iterator[tuple[str, st
             f'no evaluation set is called "{training.evaluate_set}"{hint(training.evaluate_set, sets)}',
         )
     name = training.evaluate_metric
-    fitting = [m for m in registry.fitting(recipe.dataset) if not registry.metrics.find(m).compares_with_teacher]
+    fitting = [
+        m for m in registry.fitting(recipe.dataset) if not registry.metrics.find(m).compares_with_teacher
+    ]
     if name is None:
         if _first_metric(_evaluation(recipe)) is None:
             yield (

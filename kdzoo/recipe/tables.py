@@ -177,7 +177,9 @@ class Training(Table):
         description="the metric that judges the answers, one that compares with no teacher; the set's first of these "
         "unless given",
     )
-    evaluate_examples: int = Field(100, ge=1, description="the first so many questions of the set are answered")
+    evaluate_examples: int = Field(
+        100, ge=1, description="the first so many questions of the set are answered"
+    )
     keep_best: bool = Field(
         False,
         description="keep the weights of the best score, the earliest of equal ones, instead of the last step's; "

@@ -9,7 +9,16 @@ from typing import Any
 
 from rich.console import Console
 
-from kdzoo.recipe import ModelConfig, Recipe, Stage, Training, TrainingStage, check_paths, missing_data
+from kdzoo.recipe import (
+    ModelConfig,
+    Recipe,
+    Stage,
+    Training,
+    TrainingStage,
+    check_paths,
+    missing_data,
+    scoring_of,
+)
 from kdzoo.recipe.tables import TokenizerConfig
 from kdzoo.recipe.toml_text import toml_value
 from kdzoo.runs import fingerprints
@@ -185,6 +194,9 @@ def _training_lines(recipe: Recipe, stage: TrainingStage, counts: tuple[int, int
     lines.append(
         f"prompts up to {training.input_limit} tokens, targets up to {training.output_limit}, sharing {training.sharing}"
     )
+    scoring = scoring_of(recipe, stage)
+    if scoring is not None:
+        lines.append(f"scored {scoring.in_words}")
     return lines
 
 

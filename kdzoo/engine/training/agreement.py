@@ -25,7 +25,8 @@ class Observation:
     def compare(self, student_logits: Tensor, teacher_logits: Tensor) -> None:
         """Take the logits [n, V] of both models for n scored tokens. Neither is changed."""
         size = max(1, _PIECE_ELEMENTS // student_logits.shape[-1])
-        for student, teacher in zip(student_logits.split(size), teacher_logits.split(size), strict=True):
+        for start in range(0, len(student_logits), size):
+            student, teacher = (logits[start : start + size] for logits in (student_logits, teacher_logits))
             agreeing = (student.argmax(-1) == teacher.argmax(-1)).sum()
             counted = torch.full_like(agreeing, len(student))
             self._of_tokens += torch.stack(
@@ -72,4 +73,5 @@ def means_of(totals: Tensor) -> dict[str, float]:
 
 def _entropy(logits: Tensor) -> Tensor:
     """-sum p log p of each row of logits [n, V]: float32 [n], in nats."""
-    return torch.special.entr(logits.float().softmax(-1)).sum(-1)
+    terms: Tensor = torch.special.entr(logits.float().softmax(-1))
+    return terms.sum(-1)

@@ -41,7 +41,8 @@ def apart_from_training(student: nn.Module) -> Iterator[None]:
     where they were.
     """
     python, of_numpy = random.getstate(), numpy.random.get_state()
-    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    device = next(student.parameters()).device
+    gpus = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus), evaluating(tuple(student.modules())):
         try:
             yield

@@ -122,9 +122,7 @@ class _AfterSteps(TrainerCallback):  # type: ignore[misc]
         self._should_stop = should_stop
         self._stops = False
 
-    def score_if_due(
-        self, step: int, last: int, should_stop: Callable[[], bool] = lambda: False
-    ) -> bool:
+    def score_if_due(self, step: int, last: int, should_stop: Callable[[], bool] = lambda: False) -> bool:
         """Score the student if that is to be done after this step; False if the training was to end meanwhile."""
         if self._scorer is None or self.trainer is None or not self._scorer.is_due(step, last):
             return True
@@ -156,9 +154,7 @@ class _AfterSteps(TrainerCallback):  # type: ignore[misc]
         if self._stops or state.global_step >= state.max_steps:
             control.should_log = True
 
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._times.keep()
 
     def on_epoch_end(

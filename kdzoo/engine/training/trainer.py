@@ -101,7 +101,8 @@ class KDTrainer(Trainer):  # type: ignore[misc]
 
     def _is_logged(self, step: int) -> bool:
         """Whether a line is logged after a step, whatever happens meanwhile."""
-        return step % self.state.logging_steps == 0 or step >= self.state.max_steps
+        every, last = int(self.state.logging_steps), int(self.state.max_steps)
+        return step % every == 0 or step >= last
 
     def compute_loss(
         self,

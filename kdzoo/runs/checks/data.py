@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kdzoo.errors import UserError
-from kdzoo.recipe import Recipe, Stage
+from kdzoo.recipe import Recipe, Stage, scoring_of
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.places import place_of
 from kdzoo.recipe.problems import Problems
@@ -22,6 +22,9 @@ def check_data(
         UserError: there is no example for a stage at all.
     """
     for stage in to_do:
+        is_scored = stage.role is not None and scoring_of(recipe, stage) is not None
+        if is_scored and not splits.evaluation:
+            raise UserError(f"stage {stage.name!r}: the data hold no example to score it on (evaluate_every)")
         if not (splits.evaluation if stage.role is None else splits.train):
             wanted = "evaluate" if stage.role is None else "train on"
             raise UserError(f"stage {stage.name!r}: the data hold no example to {wanted}")

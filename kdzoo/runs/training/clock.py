@@ -36,4 +36,3 @@ class Clock:
         total = self._earlier + self._kept - self._begin
         write_text(self._path, f"{total}\n")
         return total
-

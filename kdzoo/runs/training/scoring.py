@@ -108,7 +108,9 @@ class StageScorer:
     def continue_after(self, step: int) -> None:
         """See `kdzoo.engine.training.scoring.Scorer.continue_after`."""
         lines = [json.loads(line) for line in lines_until(self._folder / METRICS, step)]
-        self._scores = {line["step"]: line["scores"].get(self._metric.name) for line in lines if "scores" in line}
+        self._scores = {
+            line["step"]: line["scores"].get(self._metric.name) for line in lines if "scores" in line
+        }
         samples = lines_until(self._folder / SAMPLES, step)
         kept = [line for line in samples if json.loads(line)["step"] in self._scores]
         write_text(self._folder / SAMPLES, "".join(kept))
@@ -193,9 +195,7 @@ class StageScorer:
             f"{self._stage}: {name} {told} on {len(self._examples)} questions of {self._set.name} after step {step}"
         )
 
-    def _samples(
-        self, step: int, measured: Measured, predictions: Sequence[str]
-    ) -> Iterator[dict[str, Any]]:
+    def _samples(self, step: int, measured: Measured, predictions: Sequence[str]) -> Iterator[dict[str, Any]]:
         name = self._metric.name
         for index in spread(len(self._examples), _SAMPLES):
             example = self._examples[index]

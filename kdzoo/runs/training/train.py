@@ -21,7 +21,7 @@ from kdzoo.engine.training.step import ChosenMethod
 from kdzoo.engine.training.train import Trained, train
 from kdzoo.engine.training.trainer import DivergedError
 from kdzoo.errors import RunError, UserError
-from kdzoo.files import new_folder, write_text
+from kdzoo.files import new_folder
 from kdzoo.methods import registry
 from kdzoo.methods.method import Options
 from kdzoo.methods.used_options import watched
@@ -204,4 +204,3 @@ def encode_training_examples(context: RunContext, training: Training) -> Encoded
     fitting = fit(context.splits.train, training.input_limit, context.prompt_tokens, training=True)
     texts = [Text(e.prompt, e.target, e.group) for e in fitting]
     return encode_for_training(texts, context.tokenizer, training.input_limit, training.output_limit)
-
