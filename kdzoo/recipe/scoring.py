@@ -31,12 +31,12 @@ class Scoring:
     keep_best: bool
     evaluation: Evaluation
 
-    @property
-    def in_words(self) -> str:
-        """When it is scored, by what, and on what."""
+    def in_words(self, questions: int | None = None) -> str:
+        """When it is scored, by what, and on what, where the set has so many questions."""
         every = f"{self.every} steps" if isinstance(self.every, int) else self.every
+        count = self.examples if questions is None else min(self.examples, questions)
         kept = "; the best is kept" if self.keep_best else ""
-        return f"every {every} by {self.metric} on {self.examples} questions of {self.set}{kept}"
+        return f"every {every} by {self.metric} on {count} questions of {self.set}{kept}"
 
     def interval(self, steps_per_epoch: int) -> Fraction:
         """The steps from one score to the next, where an epoch has so many; they need not be whole."""
@@ -49,7 +49,7 @@ def scoring_of(recipe: Recipe, stage: TrainingStage) -> Scoring | None:
     """How a stage's model is scored while it is trained; None if it is not.
 
     Raises:
-        ValueError: that cannot be done: `why_not_scored` says why.
+        ValueError: there is no metric to score by; `why_not_scored` tells of it before.
     """
     training = recipe.training_of(stage)
     if training.evaluate_every is None:
@@ -76,13 +76,11 @@ def sets_of(recipe: Recipe) -> list[str]:
 
 def why_not_scored(recipe: Recipe, training: Training) -> Iterator[tuple[str, str]]:
     """What is wrong with the settings of scoring, each with the key that it concerns."""
-    if training.evaluate_every is None:
-        if training.keep_best:
-            yield (
-                "keep_best",
-                'the best is chosen by scores, and there are none; add evaluate_every, "1 epoch" for one',
-            )
-        return
+    if training.keep_best and training.evaluate_every is None:
+        yield (
+            "keep_best",
+            'the best is chosen by scores, and there are none; add evaluate_every, "1 epoch" for one',
+        )
     sets = sets_of(recipe)
     if training.evaluate_set is not None and training.evaluate_set not in sets:
         yield (
@@ -94,7 +92,7 @@ def why_not_scored(recipe: Recipe, training: Training) -> Iterator[tuple[str, st
         m for m in registry.fitting(recipe.dataset) if not registry.metrics.find(m).compares_with_teacher
     ]
     if name is None:
-        if _first_metric(_evaluation(recipe)) is None:
+        if training.evaluate_every is not None and _first_metric(_evaluation(recipe)) is None:
             yield (
                 "evaluate_every",
                 f"all metrics of the set compare with a teacher; add evaluate_metric: {', '.join(fitting)}",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from kdzoo.errors import UserError
@@ -49,16 +49,17 @@ def _installed(found: registry.Registry[Any]) -> Callable[[str], str]:
     return check
 
 
-def _an_interval(every: int | str) -> int | str:
-    if isinstance(every, int):
-        if every < 1:
-            raise ValueError('must be a whole number of steps, at least 1, or text like "0.5 epochs"')
-    else:
-        interval_in_epochs(every)
+def _an_interval(every: Any) -> Any:
+    if type(every) is int and every >= 1:
+        return every
+    if not isinstance(every, str):
+        raise ValueError(_INTERVALS)
+    interval_in_epochs(every)
     return every
 
 
-EvaluateEvery = Annotated[int | str, AfterValidator(_an_interval)]
+_INTERVALS = 'must be a whole number of steps, at least 1, or text like "0.5 epochs"'
+EvaluateEvery = Annotated[int | str, BeforeValidator(_an_interval)]
 MetricName = Annotated[str, AfterValidator(_installed(registry.metrics))]
 SqlExecutorName = Annotated[str, AfterValidator(_installed(registry.sql_executors))]
 
@@ -71,7 +72,7 @@ def interval_in_epochs(every: str) -> Fraction:
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+) epochs?", every)
     if found is None or not (number := Fraction(found[1])):
-        raise ValueError('must be a whole number of steps, at least 1, or text like "0.5 epochs"')
+        raise ValueError(_INTERVALS)
     return number
 
 

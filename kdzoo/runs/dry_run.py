@@ -196,7 +196,7 @@ def _training_lines(recipe: Recipe, stage: TrainingStage, counts: tuple[int, int
     )
     scoring = scoring_of(recipe, stage)
     if scoring is not None:
-        lines.append(f"scored {scoring.in_words}")
+        lines.append(f"scored {scoring.in_words(None if counts is None else counts[1])}")
     return lines
 
 
