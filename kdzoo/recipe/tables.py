@@ -139,31 +139,64 @@ class ModelConfig(Table):
 class Training(Table):
     """[training]: how models are trained. Every stage may override any of it in a table of its own.
 
-    ``batch_size`` counts the rows of one optimizer step; ``micro_batch_size`` of them are computed at a time
-    (default: all). ``warmup`` is a fraction of the steps. Limits are in tokens, the end of sequence included.
-    ``sharing``: prompts and their common beginnings are computed once ("on"), each prompt once ("prompt"), or
-    everything as usual ("off"). ``group_by``: what the rows of a group of ``group_size`` have in common.
-    ``save_steps`` is once an epoch unless given. ``loggers`` are transformers' names, such as "tensorboard".
+    Limits are in tokens, the end of sequence included.
     """
 
-    epochs: float = Field(3.0, gt=0, le=10_000)
-    max_steps: int | None = Field(None, ge=1)
-    batch_size: int = Field(16, ge=1)
-    micro_batch_size: int | None = Field(None, ge=1)
-    learning_rate: float = Field(2e-4, gt=0, lt=1)
-    schedule: Literal["cosine", "linear", "constant", "constant_with_warmup"] = "cosine"
-    warmup: float = Field(0.03, ge=0, lt=1)
-    weight_decay: float = Field(0.0, ge=0)
-    max_gradient_norm: float = Field(1.0, ge=0)
-    precision: Literal["fp32", "bf16"] = "fp32"
-    input_limit: int = Field(1024, ge=8)
-    output_limit: int = Field(128, ge=2)
-    sharing: Literal["on", "prompt", "off"] = "on"
-    group_by: Literal["database", "none"] = "none"
-    group_size: int = Field(4, ge=1)
-    logging_steps: int | None = Field(None, ge=1)
-    save_steps: int | None = Field(None, ge=1)
-    loggers: tuple[str, ...] = ()
+    epochs: float = Field(
+        3.0,
+        gt=0,
+        le=10_000,
+        description="how often each training example is seen; a fraction ends within an epoch",
+    )
+    max_steps: int | None = Field(
+        None, ge=1, description="optimizer steps; given, they count instead of epochs"
+    )
+    batch_size: int = Field(16, ge=1, description="rows of one optimizer step")
+    micro_batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="rows computed at a time, which must divide batch_size; all of them unless given",
+    )
+    learning_rate: float = Field(2e-4, gt=0, lt=1, description="the highest learning rate of AdamW")
+    schedule: Literal["cosine", "linear", "constant", "constant_with_warmup"] = Field(
+        "cosine", description="how the learning rate goes on after the warm-up"
+    )
+    warmup: float = Field(
+        0.03, ge=0, lt=1, description="fraction of the steps over which the learning rate rises from 0"
+    )
+    weight_decay: float = Field(0.0, ge=0, description="weight decay of AdamW")
+    max_gradient_norm: float = Field(
+        1.0, ge=0, description="gradients of a greater norm are scaled down to it; 0 leaves them as they are"
+    )
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="what models compute in while they are trained; bf16 needs a GPU that has it"
+    )
+    input_limit: int = Field(
+        1024, ge=8, description="tokens of a prompt; longer ones are shortened, or cut in the middle"
+    )
+    output_limit: int = Field(
+        128, ge=2, description="tokens of a target, longer ones being left out, and of a generated sequence"
+    )
+    sharing: Literal["on", "prompt", "off"] = Field(
+        "on",
+        description="compute prompts and their common beginnings once (on), each prompt once (prompt), or all as usual "
+        "(off); the results are the same",
+    )
+    group_by: Literal["database", "none"] = Field(
+        "none", description="draw batches in groups of rows that have this in common"
+    )
+    group_size: int = Field(4, ge=1, description="rows of a group")
+    logging_steps: int | None = Field(
+        None,
+        ge=1,
+        description="steps from one line of metrics.jsonl to the next; unless given, a twentieth, at most 10",
+    )
+    save_steps: int | None = Field(
+        None, ge=1, description="steps from one checkpoint to the next; unless given, an epoch"
+    )
+    loggers: tuple[str, ...] = Field(
+        (), description='further loggers by transformers\' names, such as "tensorboard"'
+    )
     evaluate_every: EvaluateEvery | None = Field(
         None,
         description="score the model while it is trained: after every so many steps (200) or epochs "

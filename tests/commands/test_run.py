@@ -141,6 +141,13 @@ class TestDryRun:
         assert 'method kid (kd_weight = 1.0, mle_weight = 1.0, alpha = 0.5, strategy = "random"' in text
         assert "student from [student], teacher from finetune" in text
         assert "models teacher, kid; 10 questions; greedy decoding" in text
+        assert "scored every" not in text
+
+    def test_says_when_a_model_is_scored_while_it_is_trained(self, kdzoo: Command, write: Write) -> None:
+        text = kdzoo("run", write(), "--dry-run", "--set", "kid.evaluate_every='0.5 epochs'").out
+        finetune, kid = text.split("2. kid")[:2]
+        assert "scored every 0.5 epochs by ex on 10 questions of embedded\n" in kid
+        assert "scored every" not in finetune
 
     def test_tells_the_steps_that_the_run_then_takes(self, kdzoo: Command, write: Write) -> None:
         text = write().read_text().split('[[stage]]\nkind = "distill"')[0]

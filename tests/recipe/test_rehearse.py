@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kdzoo.recipe import Recipe, load_recipe, rehearsed, resolved_toml
+from kdzoo.recipe import Recipe, load_recipe, rehearsed, resolved_toml, scoring_of
 from kdzoo.tasks.text_to_sql.embedded_benchmark import EmbeddedData
 
 Load = Callable[..., Recipe]
@@ -124,6 +124,25 @@ def test_a_few_small_steps_are_accumulated_as_before(big: Recipe) -> None:
     assert big.training_of(finetune).group_size <= 4
     assert (big.training.input_limit, big.training.output_limit) == (512, 48)
     assert big.training_of(kid).output_limit == 32
+
+
+def test_scores_while_training_are_few_and_by_what_fits(load: Load, tmp_path: Path) -> None:
+    text = BIG.replace(
+        "epochs = 4", 'epochs = 4\nevaluate_every = 500\nevaluate_set = "spider"\nkeep_best = true'
+    )
+    text = text.replace(
+        "max_steps = 2 }", 'max_steps = 2, evaluate_every = "1 epoch", evaluate_examples = 3 }'
+    )
+    small = rehearsed(load(text))
+    for stage, examples in zip(small.stages[:3], (8, 8, 3), strict=True):
+        assert stage.role is not None
+        found = scoring_of(small, stage)
+        assert found is not None
+        assert (found.every, found.set, found.metric, found.examples) == (2, "embedded", "ex", examples)
+        assert found.keep_best
+    (tmp_path / "again.toml").write_text(resolved_toml(small))
+    assert load_recipe(tmp_path / "again.toml") == small
+    assert scoring_of(rehearsed(load(BIG)), small.stages[0]) is None
 
 
 def test_an_evaluation_is_short(big: Recipe) -> None:

@@ -83,6 +83,8 @@ SHAPING = {
     "kid.options.alpha=0.3": {"kid", "more", "evaluate"},
     "kid.warmup=0.5": {"kid", "more", "evaluate"},
     "more.options.kd_weight=0.5": {"more"},
+    "training.evaluate_every=2": TRAINED,
+    "kid.evaluate_every='1 epoch'": {"kid", "more", "evaluate"},
     "evaluation.max_examples=5": {"evaluate"},
     "evaluate.time_limit=3": {"evaluate"},
     "evaluation.metrics=['ex', 'ts']": {"evaluate"},
@@ -95,6 +97,9 @@ NOT_SHAPING = {
     "training.logging_steps=1": set[str](),
     "training.save_steps=7": set[str](),
     "training.loggers=['tensorboard']": set[str](),
+    "training.evaluate_examples=7": set[str](),
+    "training.evaluate_metric=ts": set[str](),
+    "training.evaluate_set=embedded": set[str](),
     "evaluation.batch_size=3": set[str](),
     "evaluation.exaccerr_samples=3": set[str](),
     "student.attention=eager": set[str](),
@@ -170,6 +175,28 @@ class TestSettings:
         # the teacher is part of the measure, and of nothing else that is said of a student trained without it
         assert "evaluate" in changes("finetune.max_steps=6", first=(metric,))
         assert "evaluate" not in changes("finetune.max_steps=6")
+
+    @pytest.mark.parametrize(
+        ("override", "stages"),
+        [
+            ("kid.evaluate_every=3", {"kid", "more", "evaluate"}),
+            ("kid.evaluate_examples=7", {"kid", "more", "evaluate"}),
+            ("kid.evaluate_metric=ts", {"kid", "more", "evaluate"}),
+            ("kid.keep_best=true", {"kid", "more", "evaluate"}),
+            ("kid.evaluate_metric=ex", set()),  # which it is without being said
+            ("kid.evaluate_set=embedded", set()),
+            ("evaluation.max_examples=50", {"kid", "more", "evaluate"}),
+            ("evaluation.output_limit=33", {"kid", "more", "evaluate"}),
+            ("evaluation.time_limit=3", {"kid", "more", "evaluate"}),
+            ("evaluation.batch_size=3", set()),
+            ("data.test_questions=12", ALL),  # what is generated for one part shapes the other
+        ],
+    )
+    def test_what_shapes_scores_shapes_a_stage_that_is_scored(
+        self, recipe: Callable[..., Recipe], override: str, stages: set[str]
+    ) -> None:
+        of, scored = fingerprints.of_stages, "kid.evaluate_every=2"
+        assert changed(of(recipe(scored)), of(recipe(scored, override))) == stages
 
     def test_the_name_of_a_stage_does_not_count(self, recipe: Callable[..., Recipe]) -> None:
         before = fingerprints.of_stages(recipe())

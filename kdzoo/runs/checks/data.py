@@ -34,7 +34,7 @@ def check_data(
             for name in recipe.evaluation_of(stage).metrics:
                 for text in registry.metrics.find(name).notices(splits.evaluation):
                     notices.add(place_of(recipe, stage, "metrics"), text)
-    if any(stage.role is None for stage in to_do):
+    if any(stage.role is None or scoring_of(recipe, stage) is not None for stage in to_do):
         _tell_of_trained_examples(recipe, splits, notices)
 
 

@@ -182,11 +182,16 @@ def test_modes_and_random_generators_are_put_back(make_model):
     random.seed(1), numpy.random.seed(1), torch.manual_seed(1)
     expected = (random.random(), numpy.random.rand(), torch.rand(1))
     random.seed(1), numpy.random.seed(1), torch.manual_seed(1)
-    with pytest.raises(RuntimeError), apart_from_training(model):
-        assert not any(module.training for module in model.modules())
-        assert not torch.is_grad_enabled()
-        model.eval()
-        random.random(), numpy.random.rand(), torch.rand(1)
-        raise RuntimeError
+
+    def use():
+        with apart_from_training(model):
+            assert not any(module.training for module in model.modules())
+            assert not torch.is_grad_enabled()
+            model.eval()
+            random.random(), numpy.random.rand(), torch.rand(1)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        use()
     assert [module.training for module in model.modules()] == modes
     assert (random.random(), numpy.random.rand(), torch.rand(1)) == expected

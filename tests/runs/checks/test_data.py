@@ -53,6 +53,11 @@ class TestTrainedExamples:
         (line,) = check("kid", "evaluate")
         assert "1 of 3 evaluation examples are training examples too" in line
 
+    def test_count_where_scores_are_taken_while_training(self, check: Check) -> None:
+        check.text = check.text.replace("evaluation.jsonl", "train.jsonl")
+        (line,) = check("kid", overrides=("training.evaluate_every=5",))
+        assert "4 of 4 evaluation examples are training examples too" in line
+
     def test_mean_nothing_where_nothing_is_evaluated(self, check: Check) -> None:
         check.text = check.text.replace("evaluation.jsonl", "train.jsonl")
         assert check("kid") == []

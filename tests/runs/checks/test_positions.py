@@ -33,6 +33,17 @@ class TestPositions:
         check.save_model(short, max_position_embeddings=120)
         check(*stages, overrides=self.LIMITS)
 
+    def test_too_few_for_scores_while_it_is_trained(self, check: Check) -> None:
+        check.save_model("student", max_position_embeddings=129)
+        scored = (*self.LIMITS, "evaluation.input_limit=110", "training.evaluate_every=1")
+        check("sft", overrides=scored[:3])
+        assert check.refused("sft", overrides=scored).endswith(
+            "the student has 129 positions, fewer than the 130 of input_limit + output_limit"
+        )
+        assert "evaluation.input_limit=110" in check.refused("sft", overrides=scored)
+        check.save_model("student", max_position_embeddings=130)
+        check("sft", overrides=scored)
+
     @pytest.mark.parametrize(
         ("short", "stages"),
         [("teacher", ["student", "sft", "evaluate"]), ("student", ["teacher", "evaluate"])],

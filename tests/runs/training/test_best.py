@@ -53,7 +53,7 @@ def test_one_takes_the_model_s_place_and_then_stays_there(tmp_path: Path, weight
 
 
 def test_one_that_somebody_has_removed_is_missed(tmp_path: Path, weights: BestWeights) -> None:
-    with pytest.raises(RunError, match="best-5 is gone; remove .* to train anew"):
+    with pytest.raises(RunError, match=r"best-5 is gone; remove .* to train anew"):
         weights.move_to(5, tmp_path / "model")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ MEBIBYTE = 1 << 20
 def resident() -> int:
     """What this process holds at the moment, from another of the system's files."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096
+    return pages * resource.getpagesize()
 
 
 def take(mebibytes: int) -> None:

@@ -333,7 +333,7 @@ class TestTheBest:
                 raise OSError(errno.ENOSPC, "No space left on device", str(folder / "model.safetensors"))
 
             patch.setattr(scoring, "save_trained", full)
-            with pytest.raises(RunError, match="cannot write below .*No space left on device"):
+            with pytest.raises(RunError, match=r"cannot write below .*No space left on device"):
                 run(*SCORED, "training.keep_best=true", out="parts")
         (stage,) = Path("parts").glob("small-*/sft")
         assert not list(stage.glob("*best-*"))

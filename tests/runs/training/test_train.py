@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -230,6 +231,45 @@ class TestDivergence:
     def test_the_last_step_is_not_overlooked(self, run: Run) -> None:
         with pytest.raises(RunError, match="the training diverged at step 1: "):
             run("sft", "training.weight_decay=1e60", "training.max_steps=1", "training.warmup=0")
+
+
+class TestCosts:
+    def test_a_stage_says_what_a_step_took_and_what_memory(self, run: Run) -> None:
+        stage = run("sft")
+        found = results(stage)
+        seconds = sorted(float(number) for number in (stage / "step_seconds").read_text().split())
+        assert len(seconds) == 6
+        assert found["step_seconds"] == pytest.approx((seconds[2] + seconds[3]) / 2)
+        assert sum(seconds) < found["training_seconds"]
+        assert found["preparing_seconds"] == 0
+        assert found["peak_memory_bytes"] is None or found["peak_memory_bytes"] > 50_000_000
+
+    def test_the_teacher_s_generations_are_told_apart_and_are_no_steps(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from kdzoo.runs.training import teacher_targets
+
+        generate = teacher_targets.generate_all
+
+        def slow(*given: Any, **more: Any) -> Any:
+            time.sleep(1.0)
+            return generate(*given, **more)
+
+        monkeypatch.setattr(teacher_targets, "generate_all", slow)
+        found = results(run("fdistill"))
+        assert 1 <= found["preparing_seconds"] < found["training_seconds"]
+        assert 0 < found["step_seconds"] < 1
+
+    def test_those_of_all_starts_count(self, run: Run) -> None:
+        stage = run("fdistill")
+        (stage / "stage.json").unlink()
+        (stage / "preparing_seconds").write_text("500.0\n")
+        (stage / "step_seconds").write_text("\n70\n80\n90\n")
+        (stage / "peak_memory_bytes").write_text(f"{1 << 50}\n")
+        found = results(run("fdistill"))
+        assert 500 <= found["preparing_seconds"] < 560
+        assert found["step_seconds"] == 80
+        assert found["peak_memory_bytes"] == 1 << 50
 
 
 def test_what_a_stage_says_of_itself(run: Run) -> None:

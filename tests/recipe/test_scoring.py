@@ -1,0 +1,152 @@
+"""Scores while training: what a recipe may ask for, what it leaves to the data, and when they are due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdzoo.recipe import Recipe, Scoring, TrainingStage, scoring_of
+from kdzoo.recipe.scoring import is_scored_after
+from kdzoo.recipe.tables import Training, interval_in_epochs
+
+Load = Callable[..., Recipe]
+Problems = Callable[..., list[str]]
+
+EVERY = "training.evaluate_every=200"
+
+
+def stages_of(recipe: Recipe) -> dict[str, TrainingStage]:
+    return {stage.name: stage for stage in recipe.stages if stage.role is not None}
+
+
+def scoring(recipe: Recipe, name: str = "kid") -> Scoring:
+    found = scoring_of(recipe, stages_of(recipe)[name])
+    assert found is not None
+    return found
+
+
+class TestWhatIsScored:
+    def test_nothing_unless_it_is_asked_for(self, load: Load, right: str) -> None:
+        recipe = load(right, "training.evaluate_metric=ts", "training.evaluate_examples=5")
+        assert [scoring_of(recipe, stage) for stage in stages_of(recipe).values()] == [None, None]
+
+    def test_by_default_the_only_set_by_its_first_metric(self, load: Load, right: str) -> None:
+        found = scoring(load(right, EVERY))
+        assert (found.every, found.set, found.metric, found.examples) == (200, "embedded", "ex", 100)
+        assert not found.keep_best
+        assert found.evaluation.metrics == ("ex",)
+
+    def test_the_first_metric_that_compares_with_no_teacher(self, load: Load, right: str) -> None:
+        assert scoring(load(right, EVERY, "evaluation.metrics=['exaccerr', 'ts', 'ex']")).metric == "ts"
+
+    def test_no_more_questions_than_an_evaluation_has(self, load: Load, right: str) -> None:
+        assert scoring(load(right, EVERY, "evaluation.max_examples=30")).examples == 30
+        assert scoring(load(right, EVERY, "evaluation.max_examples=300")).examples == 100
+
+    def test_within_the_limits_of_an_evaluation(self, load: Load, right: str) -> None:
+        settings = scoring(
+            load(right, EVERY, "evaluation.input_limit=300", "training.output_limit=40")
+        ).evaluation
+        assert (settings.input_limit, settings.output_limit) == (300, 40)
+
+    def test_a_stage_may_ask_for_itself(self, load: Load, right: str) -> None:
+        recipe = load(right, "kid.evaluate_every='0.5 epochs'", "kid.keep_best=true")
+        assert scoring_of(recipe, stages_of(recipe)["finetune"]) is None
+        assert (scoring(recipe).every, scoring(recipe).keep_best) == ("0.5 epochs", True)
+
+
+INTERVAL = 'must be a whole number of steps, at least 1, or text like "0.5 epochs"'
+REFUSED = {
+    ("training.evaluate_every=0",): f"{INTERVAL}, not 0",
+    ("training.evaluate_every=-3",): f"{INTERVAL}, not -3",
+    ("training.evaluate_every=1.5",): f"{INTERVAL}, not 1.5",
+    ("training.evaluate_every=true",): f"{INTERVAL}, not true",
+    ("training.evaluate_every='0 epochs'",): f'{INTERVAL}, not "0 epochs"',
+    ("training.evaluate_every='-1 epochs'",): f'{INTERVAL}, not "-1 epochs"',
+    ("training.evaluate_every='1 epochen'",): f'{INTERVAL}, not "1 epochen"',
+    ("training.evaluate_every='epoch'",): f'{INTERVAL}, not "epoch"',
+    ("training.evaluate_examples=0",): "must be at least 1, not 0",
+    ("training.evaluate_metric=x",): 'must be "ex", "exaccerr", "exact_match", "rouge_l" or "ts", not "x"',
+    (EVERY, "training.evaluate_set=embeded"): (
+        'no evaluation set is called "embeded"; did you mean "embedded"?'
+    ),
+    (EVERY, "kid.evaluate_set=dk"): 'no evaluation set is called "dk"',
+    (EVERY, "training.evaluate_metric=rouge_l"): (
+        '"rouge_l" does not fit data of kind "embedded", which has ex, ts'
+    ),
+    (EVERY, "kid.evaluate_metric=exaccerr"): (
+        '"exaccerr" compares with the teacher, and is measured by an evaluate stage; here there are ex, ts'
+    ),
+    ("training.keep_best=true",): (
+        'the best is chosen by scores, and there are none; add evaluate_every, "1 epoch" for one'
+    ),
+    ("evaluation.metrics=['exaccerr']", EVERY): (
+        "all metrics of the set compare with a teacher; add evaluate_metric: ex, ts"
+    ),
+}
+
+
+@pytest.mark.parametrize("overrides", REFUSED, ids=" ".join)
+def test_what_cannot_be_scored_is_told_with_its_key(
+    problems: Problems, right: str, overrides: tuple[str, ...]
+) -> None:
+    (line,) = problems(right, *overrides)
+    assert line.startswith(f"--set {overrides[-1].partition('=')[0]}=")
+    assert line.partition(": ")[2].startswith(REFUSED[overrides])
+
+
+def test_with_file_and_line_where_it_stands_in_a_file(problems: Problems, right: str) -> None:
+    text = right.replace("epochs = 2", 'epochs = 2\nevaluate_every = 5\nevaluate_set = "dk"')
+    assert problems(text) == [
+        'r.toml:16: training.evaluate_set: no evaluation set is called "dk"; there are: embedded'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1 epoch", 1), ("2 epochs", 2), ("0.5 epochs", Fraction(1, 2)), (".25 epochs", Fraction(1, 4))],
+)
+def test_epochs_are_read_exactly(text: str, number: Fraction) -> None:
+    assert interval_in_epochs(text) == number
+
+
+class TestWhenItIsDue:
+    def due(self, interval: Fraction | int, last: int) -> list[int]:
+        return [step for step in range(1, last + 1) if is_scored_after(step, last, Fraction(interval))]
+
+    @pytest.mark.parametrize(
+        ("interval", "steps"),
+        [
+            (1, [1, 2, 3, 4, 5, 6, 7]),
+            (3, [3, 6, 7]),
+            (7, [7]),
+            (100, [7]),
+            (Fraction(5, 2), [3, 5, 7]),  # half an epoch of five steps: its end falls into the third
+            (Fraction(1, 3), [1, 2, 3, 4, 5, 6, 7]),
+        ],
+    )
+    def test_by_hand(self, interval: Fraction | int, steps: list[int]) -> None:
+        assert self.due(interval, 7) == steps
+
+    @given(st.fractions(Fraction(1), Fraction(20)), st.integers(1, 60))
+    def test_once_for_each_interval_that_has_ended_and_after_the_last(
+        self, interval: Fraction, last: int
+    ) -> None:
+        due = self.due(interval, last)
+        ends = [-(-(interval * k).numerator // (interval * k).denominator) for k in range(1, 100)]
+        assert due == sorted({end for end in ends if end <= last} | {last})
+
+    def test_an_epoch_s_last_batch_may_have_fewer_rows(self, load: Load, right: str) -> None:
+        found = scoring(load(right, "training.evaluate_every='0.5 epochs'"))
+        assert found.interval(Training(batch_size=4).steps_per_epoch(17)) == Fraction(5, 2)
+        assert scoring(load(right, EVERY)).interval(5) == 200
+
+
+def test_in_words_it_says_how_many_questions_there_are(load: Load, right: str) -> None:
+    recipe = load(right, "training.evaluate_every='1 epoch'", "kid.keep_best=true")
+    assert scoring(recipe).in_words(30) == "every 1 epoch by ex on 30 questions of embedded; the best is kept"
+    assert scoring(load(right, EVERY)).in_words() == "every 200 steps by ex on 100 questions of embedded"
