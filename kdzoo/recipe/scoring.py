@@ -12,6 +12,7 @@ from kdzoo.recipe.stages import TrainingStage
 from kdzoo.recipe.tables import Evaluation, Training, interval_in_epochs
 from kdzoo.spelling import hint
 from kdzoo.tasks import registry
+from kdzoo.tasks.dataset import DataConfig
 
 KEYS = ("evaluate_every", "evaluate_set", "evaluate_metric", "evaluate_examples", "keep_best")
 """The settings of [training] that are of no concern where ``evaluate_every`` is not given."""
@@ -21,11 +22,12 @@ KEYS = ("evaluate_every", "evaluate_set", "evaluate_metric", "evaluate_examples"
 class Scoring:
     """``examples`` questions of a ``set`` are answered and judged by ``metric``, every so many steps or epochs.
 
-    ``evaluation`` are the settings that an evaluate stage would answer and judge them by.
+    ``data`` is the table that the set's questions are read by, ``evaluation`` are the settings that an evaluate stage would answer and judge them by.
     """
 
     every: int | str
     set: str
+    data: DataConfig
     metric: str
     examples: int
     keep_best: bool
@@ -54,14 +56,16 @@ def scoring_of(recipe: Recipe, stage: TrainingStage) -> Scoring | None:
     training = recipe.training_of(stage)
     if training.evaluate_every is None:
         return None
-    evaluation = _evaluation(recipe)
+    name = training.evaluate_set or sets_of(recipe)[0]
+    data, evaluation = _set_of(recipe, name)
     metric = training.evaluate_metric or _first_metric(evaluation)
     if metric is None:
         raise ValueError(f"stage {stage.name!r}: no metric to score by")
     most = evaluation.max_examples
     return Scoring(
         every=training.evaluate_every,
-        set=training.evaluate_set or sets_of(recipe)[0],
+        set=name,
+        data=data,
         metric=metric,
         examples=training.evaluate_examples if most is None else min(training.evaluate_examples, most),
         keep_best=training.keep_best,
@@ -82,36 +86,35 @@ def why_not_scored(recipe: Recipe, training: Training) -> Iterator[tuple[str, st
             'the best is chosen by scores, and there are none; add evaluate_every, "1 epoch" for one',
         )
     sets = sets_of(recipe)
-    if training.evaluate_set is not None and training.evaluate_set not in sets:
-        yield (
-            "evaluate_set",
-            f'no evaluation set is called "{training.evaluate_set}"{hint(training.evaluate_set, sets)}',
-        )
-    name = training.evaluate_metric
-    fitting = [
-        m for m in registry.fitting(recipe.dataset) if not registry.metrics.find(m).compares_with_teacher
-    ]
-    if name is None:
-        if training.evaluate_every is not None and _first_metric(_evaluation(recipe)) is None:
+    name = training.evaluate_set or sets[0]
+    if name not in sets:
+        yield "evaluate_set", f'no evaluation set is called "{name}"{hint(name, sets)}'
+        return
+    data, evaluation = _set_of(recipe, name)
+    dataset, metric = registry.datasets.find(data.kind), training.evaluate_metric
+    fitting = [m for m in registry.fitting(dataset) if not registry.metrics.find(m).compares_with_teacher]
+    if metric is None:
+        if training.evaluate_every is not None and _first_metric(evaluation) is None:
             yield (
                 "evaluate_every",
                 f"all metrics of the set compare with a teacher; add evaluate_metric: {', '.join(fitting)}",
             )
-    elif registry.metrics.find(name).compares_with_teacher:
+    elif registry.metrics.find(metric).compares_with_teacher:
         yield (
             "evaluate_metric",
-            f'"{name}" compares with the teacher, and is measured by an evaluate stage; here there are {", ".join(fitting)}',
+            f'"{metric}" compares with the teacher, and is measured by an evaluate stage; here there are '
+            f"{', '.join(fitting)}",
         )
-    elif name not in fitting:
+    elif metric not in fitting:
         yield (
             "evaluate_metric",
-            f'"{name}" does not fit data of kind "{recipe.data.kind}", which has {", ".join(fitting)}',
+            f'"{metric}" does not fit data of kind "{data.kind}", which has {", ".join(fitting)}',
         )
 
 
-def _evaluation(recipe: Recipe) -> Evaluation:
-    """The recipe's [evaluation], with everything filled in."""
-    return recipe.filled_in(recipe.evaluation)
+def _set_of(recipe: Recipe, name: str) -> tuple[DataConfig, Evaluation]:
+    """The table that a set's questions are read by, and the settings of its evaluation."""
+    return recipe.data, recipe.filled_in(recipe.evaluation)
 
 
 def _first_metric(evaluation: Evaluation) -> str | None:

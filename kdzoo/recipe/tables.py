@@ -169,7 +169,7 @@ class Training(Table):
         1.0, ge=0, description="gradients of a greater norm are scaled down to it; 0 leaves them as they are"
     )
     precision: Literal["fp32", "bf16"] = Field(
-        "fp32", description="what models compute in while they are trained; bf16 needs a GPU that has it"
+        "fp32", description="the numbers that models compute in while they are trained"
     )
     input_limit: int = Field(
         1024, ge=8, description="tokens of a prompt; longer ones are shortened, or cut in the middle"

@@ -94,7 +94,7 @@ def _scoring(recipe: Recipe, stage: TrainingStage) -> dict[str, Any]:
     return {
         "scored": [scoring.every, scoring.set, scoring.examples, scoring.keep_best],
         "scored by": fingerprint_of_metric(scoring.metric, scoring.evaluation),
-        "scored on": fingerprint_of_data(recipe.data),
+        "scored on": fingerprint_of_data(scoring.data),
         "scoring": scoring.evaluation.model_dump(mode="json", include={"input_limit", "output_limit"}),
         "scoring code": _code(_EVALUATION_CODE),
     }

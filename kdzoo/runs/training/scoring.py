@@ -28,7 +28,7 @@ from kdzoo.recipe.scoring import is_scored_after
 from kdzoo.runs.context import RunContext
 from kdzoo.runs.training.best import BestWeights, best_of
 from kdzoo.tasks import registry
-from kdzoo.tasks.example import Example, Splits
+from kdzoo.tasks.example import Splits
 from kdzoo.tasks.fitting import fit
 from kdzoo.tasks.metric import Answers, Measured
 
@@ -38,18 +38,9 @@ _SAMPLES = 3
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True)
-class EvaluationSet:
-    """A set of questions by its name; ``splits`` are those that its ``examples`` belong to."""
-
-    name: str
-    examples: Sequence[Example]
-    splits: Splits
-
-
-def evaluation_set(context: RunContext, name: str) -> EvaluationSet:
-    """The recipe's evaluation set of that name."""
-    return EvaluationSet(name, context.splits.evaluation, context.splits)
+def splits_of(context: RunContext, scoring: Scoring) -> Splits:
+    """The examples of the set that a stage is scored on."""
+    return context.splits
 
 
 @dataclass(frozen=True)
@@ -86,8 +77,8 @@ class StageScorer:
         self._scored = scored
         self._interval = scoring.interval(steps_per_epoch)
         self._metric = registry.metrics.find(scoring.metric)
-        self._set = evaluation_set(context, scoring.set)
-        self._examples = list(self._set.examples[: scoring.examples])
+        self._splits = splits_of(context, scoring)
+        self._examples = self._splits.evaluation[: scoring.examples]
         settings, tokenizer = scoring.evaluation, context.tokenizer
         fitting = fit(self._examples, settings.input_limit, context.prompt_tokens, training=False)
         texts = [Text(e.prompt, "", e.group) for e in fitting]
@@ -131,7 +122,7 @@ class StageScorer:
         self._scored(time.monotonic() - begin)
         if measured.score is None:
             return {}
-        return {f"score/{self._set.name}/{self._metric.name}": measured.score}
+        return {f"score/{self._scoring.set}/{self._metric.name}": measured.score}
 
     @property
     def best(self) -> Best | None:
@@ -167,7 +158,7 @@ class StageScorer:
     def _measured(self, predictions: Sequence[str]) -> Measured:
         return self._metric.measure(
             Answers(
-                self._set.splits,
+                self._splits,
                 self._examples,
                 predictions,
                 self._scoring.evaluation,
@@ -182,7 +173,12 @@ class StageScorer:
         if self._scoring.keep_best and best_of(scores) == step:
             self._weights.keep(step)
         _append(self._folder / SAMPLES, self._samples(step, measured, predictions))
-        line = {"step": step, "set": self._set.name, "examples": len(self._examples), "scores": {name: score}}
+        line = {
+            "step": step,
+            "set": self._scoring.set,
+            "examples": len(self._examples),
+            "scores": {name: score},
+        }
         _append(self._folder / METRICS, [line])
         self._scores = scores
         if self._scoring.keep_best:
@@ -192,7 +188,7 @@ class StageScorer:
             self._weights.forget_all_but(best_of(scores), best_of(until))
         told = "undefined" if score is None else self._metric.text_of(score)
         self._context.reporter.say(
-            f"{self._stage}: {name} {told} on {len(self._examples)} questions of {self._set.name} after step {step}"
+            f"{self._stage}: {name} {told} on {len(self._examples)} questions of {self._scoring.set} after step {step}"
         )
 
     def _samples(self, step: int, measured: Measured, predictions: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -202,7 +198,7 @@ class StageScorer:
             value = measured.lines[index].get(name) if measured.lines else None
             yield {
                 "step": step,
-                "set": self._set.name,
+                "set": self._scoring.set,
                 "id": example.id,
                 "question": example.question,
                 "gold": example.target,
