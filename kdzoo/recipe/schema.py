@@ -74,6 +74,7 @@ class TokenizerSource:
     table: str
     path: str | None
     revision: str | None = None
+    gguf_file: str | None = None
     train: TrainedTokenizer | None = None
 
 
@@ -122,7 +123,8 @@ class Recipe(RecipeHead):
     def tokenizer_source(self) -> TokenizerSource:
         """Where all models' tokenizer comes from: [tokenizer], else the student's own."""
         if self.tokenizer is None:  # no model is from scratch then
-            return TokenizerSource("student", self.student.path, self.student.revision)
+            student = self.student
+            return TokenizerSource("student", student.path, student.revision, student.gguf_file)
         return TokenizerSource("tokenizer", self.tokenizer.path, train=self.tokenizer.train)
 
     def training_of(self, stage: TrainingStage) -> Training:

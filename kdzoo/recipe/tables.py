@@ -81,6 +81,12 @@ class LoraConfig(Table):
     target_modules: str | tuple[str, ...] = "all-linear"
 
 
+LayerCount = Annotated[int, Field(ge=1)]
+LayerNumbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+# Keys that say how a model is read, and what they name.
+_OF_PATH = {"revision": "revision", "gguf_file": "file", "keep_layers": "layers to leave out"}
+
+
 class ModelConfig(Table):
     """[teacher] and [student]: ``path`` (a folder or hub name) or ``from_scratch`` (an architecture).
 
@@ -91,6 +97,14 @@ class ModelConfig(Table):
 
     path: Location | None = None
     revision: Location | None = None
+    gguf_file: Location | None = Field(
+        None, description="the file of that folder that holds the model, in GGUF"
+    )
+    keep_layers: LayerCount | LayerNumbers | None = Field(
+        None,
+        description="begin with some of the layers only: so many, evenly spaced with the first and the last, or "
+        "those of these numbers, from 0",
+    )
     from_scratch: dict[str, Any] | None = None
     lora: LoraConfig | None = None
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -106,8 +120,9 @@ class ModelConfig(Table):
         if self.from_scratch is not None:
             if not isinstance(self.from_scratch.get("architecture"), str):
                 raise conflict('needs a model type of transformers: architecture = "llama"', "from_scratch")
-            if self.revision is not None:
-                raise conflict("belongs to path; a model from scratch has no revision", "revision")
+            for key, what in _OF_PATH.items():
+                if getattr(self, key) is not None:
+                    raise conflict(f"belongs to path; a model from scratch has no {what}", key)
         return self
 
 

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kdzoo.engine.models.adapter_folder import is_adapter
 from kdzoo.engine.models.end_tokens import end_ids
+from kdzoo.engine.models.kept_layers import cut
 from kdzoo.engine.models.loading import (
     add_lora,
     build_model,
@@ -75,7 +76,7 @@ class RunContext:
         """The tokenizer that all models of the run share."""
         source = self.recipe.tokenizer_source
         if source.path is not None:
-            return load_tokenizer(source.path, source.revision)
+            return load_tokenizer(source.path, source.revision, source.gguf_file)
         folder = self._tokenizer_folder
         if not folder.is_dir():
             with new_folder(folder) as temporary:
@@ -104,7 +105,10 @@ class RunContext:
         """Load or build one of the recipe's models without its LoRA."""
         config = self._config(role)
         if config.path is not None:
-            return load_pretrained(config.path, config.revision, config.dtype, config.attention)
+            whole = load_pretrained(
+                config.path, config.revision, config.dtype, config.attention, config.gguf_file
+            )
+            return whole if config.keep_layers is None else cut(whole, config.keep_layers)
         assert config.from_scratch is not None
         built = make_config(config.from_scratch, len(self.tokenizer), special_ids(self.tokenizer))
         # teacher and student of one architecture must not start from the same numbers
@@ -136,7 +140,8 @@ class RunContext:
     def _with_adapter(
         self, model: PreTrainedModel, config: ModelConfig, lora: LoraConfig, base: Path
     ) -> PeftModel:
-        is_kept_elsewhere = config.path is not None and not is_adapter(Path(config.path))
+        is_made_here = config.from_scratch is not None or config.gguf_file or config.keep_layers
+        is_kept_elsewhere = config.path is not None and not (is_made_here or is_adapter(Path(config.path)))
         if not is_kept_elsewhere:
             if not base.is_dir():
                 with new_folder(base) as temporary:

@@ -148,6 +148,22 @@ hidden_size = 32 }|revision = "a"
 r.toml:12: student.revision: belongs to path; a model from scratch has no revision
 
 hidden_size = 32 }
+hidden_size = 32 }|gguf_file = "a.gguf"
+r.toml:12: student.gguf_file: belongs to path; a model from scratch has no file
+
+hidden_size = 32 }
+hidden_size = 32 }|keep_layers = 2
+r.toml:12: student.keep_layers: belongs to path; a model from scratch has no layers to leave out
+
+hidden_size = 32 }
+hidden_size = 32 }|keep_layers = 0
+r.toml:12: student.keep_layers: must be at least 1, not 0
+
+hidden_size = 32 }
+hidden_size = 32 }|keep_layers = "half"
+r.toml:12: student.keep_layers: must be a whole number or a list, not "half"
+
+hidden_size = 32 }
 hidden_size = 32 }|lora = { alpha = 3 }
 r.toml:12: student.lora.rank: is missing
 
