@@ -175,8 +175,7 @@ class EvaluationTable(Table):
 
     ``metrics``: the data's own unless given. ``time_limit``: the seconds of CPU time of an SQL statement on
     one database; the metric's own (Spider's 10, BIRD's 30) unless given. ``sql_executor`` runs them. ``input_limit`` and ``output_limit``
-    are the training's unless given. ExAccErr samples ``exaccerr_samples`` sequences per prompt of each model;
-    its oracle's prefixes are the teacher's own or the gold target's (``exaccerr_prefix``).
+    are the training's unless given. docs/exaccerr.md says what each ``exaccerr_`` key means for that metric.
     """
 
     metrics: tuple[MetricName, ...] = ()
@@ -186,8 +185,22 @@ class EvaluationTable(Table):
     sql_executor: SqlExecutorName = "sqlite"
     input_limit: int | None = Field(None, ge=8)
     output_limit: int | None = Field(None, ge=2)
-    exaccerr_samples: int = Field(1, ge=1)
-    exaccerr_prefix: Literal["teacher", "gold"] = "teacher"
+    exaccerr_samples: int = Field(1, ge=1, description="sequences that each model samples per prompt")
+    exaccerr_prefix: Literal["teacher", "gold"] = Field(
+        "teacher", description="whose prefixes the oracle's are: the teacher's own, or the gold target's"
+    )
+    exaccerr_average: Literal["all", "unfinished"] = Field(
+        "all",
+        description="a step's error is the mean over all sequences, of which the finished add nothing, or over the unfinished",
+    )
+    exaccerr_first_token: bool = Field(
+        True, description="whether the step that predicts the first token of an answer counts"
+    )
+    exaccerr_length: int | None = Field(
+        None,
+        ge=1,
+        description="the number of steps whose ExAccErr is the score; at most, and by default, all",
+    )
 
 
 class Evaluation(EvaluationTable):
