@@ -65,7 +65,7 @@ def _use(case: Case) -> None:
         if case.implements("divergence"):
             student, teacher = (model.logits(sequences) for model in (step.student, step.teacher))
             mask = sequences.mask
-            case.divergence(step, student[mask], teacher[mask], sequences.scored)
+            case.divergence(step, student[mask], teacher[mask], case.scored(sequences))
         case.hooks.aux_loss(step=step, options=case.options)
 
 
