@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from kdzoo import Method, Options, Source, StepCost, Temperature, divergences, hookimpl
+from kdzoo import (
+    Method,
+    Source,
+    StepCost,
+    TeacherDecodingOptions,
+    Temperature,
+    divergences,
+    hookimpl,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,13 +27,14 @@ if TYPE_CHECKING:
     from kdzoo import ScoredTokens, Sequences, Step
 
 
-class FDistillOptions(Options):
+class FDistillOptions(TeacherDecodingOptions):
     """The four divergences of f-distill, and how sequences of its two sources are mixed.
 
     ``mix = "batch"`` is what the code base does that the KID paper names, and fits the latency that the paper
     measured; there the student generates greedily, ``temperature = 0``. ``"request"`` mixes within a batch.
     ``"both"`` is the original, at twice the cost: the mean over the teacher's tokens and the mean over the
-    student's weigh half each, whatever their numbers.
+    student's weigh half each, whatever their numbers. The teacher's sequences are samples (the divergences are
+    means over its distribution) unless ``teacher_decoding`` says otherwise.
     """
 
     divergence: Literal["tvd", "kl", "rkl", "js"] = Field(

@@ -70,10 +70,6 @@ TESTED_ELSEWHERE = {
     "runs/dry_run.py": ("commands/test_run.py", "what it prints is held against what a run then does"),
     "runs/evaluation/evaluate.py": ("runs/test_pipeline.py", "a stage, run as one"),
     "runs/evaluation/measuring.py": ("test_third_party_data.py", "what metrics are given, and when"),
-    "runs/training/teacher_targets.py": (
-        "commands/test_run_interrupted.py",
-        "it keeps what an interruption leaves",
-    ),
     "runs/unfinished.py": ("commands/test_run_interrupted.py", "it tells what an interruption has left"),
     "tasks/example.py": ("tasks/text_to_sql/test_spider.py", "data that every dataset gives"),
     "tasks/load.py": ("tasks/text_to_sql/test_spider.py", "every dataset is loaded by it"),

@@ -78,7 +78,10 @@ def run(
                     f"stage {name!r}: its method needs a teacher's generations, and there is no teacher"
                 )
             readable = replace(limits, vocabulary=shared_vocabulary(student, teacher_model))
-            generated = teacher_targets(context, name, folder, teacher_model, examples, readable, training)
+            decoding = noted.teacher_target_decoding
+            generated = teacher_targets(
+                context, name, folder, teacher_model, examples, readable, training, decoding
+            )
             examples = with_teacher_targets(examples, generated)
         module = DistillationModule(
             student,

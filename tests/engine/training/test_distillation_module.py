@@ -102,3 +102,29 @@ def test_the_teacher_is_never_given_a_token_that_only_the_student_has(make_model
         batch = make_batch(make_examples(16)[start : start + 8], share_beginnings=sharing == "on")
         assert module.with_training_sequence(batch, BEGINNING).training_sequence.tokens.max() < VOCABULARY
         assert torch.isfinite(module(batch, BEGINNING).total)
+
+
+@pytest.mark.parametrize("sharing", ["on", "off"])
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("gkd", {}), ("imitkd", {"constant": 0.0}), ("fdistill", {"divergence": "rkl"})],
+    ids=["gkd", "imitkd", "fdistill"],
+)
+def test_at_temperature_0_the_student_says_what_generate_says(make_module, method, options, sharing):
+    module = make_module(method, sharing, temperature=0, **options)
+    batch = make_batch(make_examples(6), share_beginnings=module.shares_beginnings)
+    sequences = module.with_training_sequence(batch, BEGINNING).training_sequence
+    for row, prompt in enumerate(batch.prompts):
+        tokens = torch.tensor([prompt])
+        found = module.student.generate(
+            input_ids=tokens,
+            attention_mask=torch.ones_like(tokens),
+            max_new_tokens=6,
+            do_sample=False,
+            eos_token_id=2,
+            pad_token_id=0,
+        )
+        length = int(sequences.lengths[row])
+        assert sequences.tokens[row, :length].tolist() == found[0, len(prompt) :].tolist()
+    assert set(sequences.sources.tolist()) == {Source.STUDENT}
+    assert torch.isfinite(module(batch, BEGINNING).total)
