@@ -67,10 +67,10 @@ def _details(result: ExAccErr, by_length: Sequence[ExAccErr], settings: Settings
         "standard_errors": [at.standard_error for at in by_length],
     }
     if result.accumulated is None:
-        defined = sum(at.accumulated is not None for at in by_length)
+        longest = sum(at.accumulated is not None for at in by_length)
+        advice = f"; the longest that is defined is exaccerr_length = {longest}" if longest else ""
         details["undefined"] = (
-            f"all sequences of one of the two have ended before l = {result.length}; exaccerr_length = {defined} is the "
-            "most that can be averaged over those that go on"
+            f"no sequence of one of the two has as many steps as l = {result.length} to average over{advice}"
         )
     elif result.percent is None:
         details["undefined"] = "l * eps is 0: student and teacher agree after every oracle prefix"

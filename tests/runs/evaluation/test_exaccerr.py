@@ -358,7 +358,10 @@ class TestConventions:
         assert score is None
         assert [percent is None for percent in details["curve"]] == [n > longest for n in range(1, 7)]
         assert details["R"] is details["eps"] is details["excess"] is details["standard_error"] is None
-        assert f"exaccerr_length = {longest} is the most" in details["undefined"]
+        assert details["undefined"] == (
+            "no sequence of one of the two has as many steps as l = 6 to average over; "
+            f"the longest that is defined is exaccerr_length = {longest}"
+        )
         assert "ExAccErr" not in printed[printed.index("parameters") :]
 
 
