@@ -40,9 +40,8 @@ def command(
 
     loaded = load_recipe(recipe, overrides)
     if rehearse:
-        missing = missing_data(loaded)
-        if missing is not None:
-            click.echo(f"rehearsal: {missing[1]} is not there, the embedded benchmark stands in", err=True)
+        for path in dict.fromkeys(path for _, path in missing_data(loaded)):
+            click.echo(f"rehearsal: {path} is not there, the embedded benchmark stands in", err=True)
         loaded = rehearsed(loaded)
     elif dry_run:
         check_model_paths(loaded)

@@ -1,9 +1,10 @@
 """Recipes: TOML files that name data, models and stages. Nothing here imports torch."""
 
 from kdzoo.recipe.load import load_recipe
-from kdzoo.recipe.paths import check_model_paths, check_paths, missing_data
+from kdzoo.recipe.paths import check_model_paths, check_paths, is_there, missing_data
 from kdzoo.recipe.rehearse import rehearsed
 from kdzoo.recipe.schema import Recipe, StageModel
+from kdzoo.recipe.sets import EvaluationSet, ScoredSet
 from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, Stage, TrainingStage
 from kdzoo.recipe.tables import Evaluation, ModelConfig, Training
 from kdzoo.recipe.toml_text import resolved_toml
@@ -12,15 +13,18 @@ __all__ = [
     "DistillStage",
     "EvaluateStage",
     "Evaluation",
+    "EvaluationSet",
     "FinetuneStage",
     "ModelConfig",
     "Recipe",
+    "ScoredSet",
     "Stage",
     "StageModel",
     "Training",
     "TrainingStage",
     "check_model_paths",
     "check_paths",
+    "is_there",
     "load_recipe",
     "missing_data",
     "rehearsed",

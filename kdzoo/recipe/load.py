@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,16 @@ from kdzoo.errors import UserError
 from kdzoo.files import read_text
 from kdzoo.methods import registry
 from kdzoo.recipe import paths
-from kdzoo.recipe.checks import check_keys, check_table, names_of, one_of, shown
+from kdzoo.recipe.checks import check_keys, check_table, names_of, shown
 from kdzoo.recipe.combinations import check_combinations
+from kdzoo.recipe.data_tables import checked_data, checked_datasets, checked_sets, kind_of
 from kdzoo.recipe.lines import Key, find_lines
 from kdzoo.recipe.overrides import apply_override
 from kdzoo.recipe.problems import Problems
 from kdzoo.recipe.schema import Origin, Recipe, RecipeHead
 from kdzoo.recipe.stages import STAGES, FinetuneStage, all_options
 from kdzoo.recipe.tables import EvaluationTable, ModelConfig, TokenizerConfig, Training
-from kdzoo.spelling import did_you_mean, hint, nearest
-from kdzoo.tasks.registry import datasets
+from kdzoo.spelling import hint, nearest
 
 _TABLES: dict[str, type[BaseModel]] = {
     "tokenizer": TokenizerConfig,
@@ -119,7 +119,9 @@ def _checked(content: dict[str, Any], problems: Problems) -> Recipe | None:
     for key, model in _TABLES.items():
         if key in content:
             parts[key] = check_table(model, content[key], (key,), problems, elsewhere=_OF_ALL_STAGES)
-    parts["data"] = _checked_data(content.get("data"), problems)
+    parts["data"] = checked_data(content.get("data"), problems)
+    parts["datasets"] = checked_datasets(content.get("datasets", {}), problems)
+    parts["evaluation_sets"] = checked_sets(content, problems)
     if "student" not in content:
         problems.add(("student",), "is missing; add a [student] table")
     stages = _checked_stages(content.get("stage"), problems)
@@ -127,34 +129,6 @@ def _checked(content: dict[str, Any], problems: Problems) -> Recipe | None:
     if head is None or not stages or any(part is None for part in needed):
         return None
     return Recipe(**head.model_dump(), **parts, stage=tuple(stages))
-
-
-def _checked_data(table: Any, problems: Problems) -> BaseModel | None:
-    example = '; for example kind = "embedded"'
-    if table is None:
-        problems.add(("data",), f"is missing; add a [data] table{example}")
-    elif not isinstance(table, dict):
-        problems.add(("data",), f"must be a table, not {shown(table)}")
-    elif (kind := _kind_of(table, datasets.names(), ("data",), problems)) is not None:
-        try:
-            model = datasets.find(kind).config
-        except UserError as error:
-            problems.add(("data", "kind"), str(error))
-            return None
-        return check_table(model, table, ("data",), problems)
-    return None
-
-
-def _kind_of(table: dict[str, Any], kinds: Collection[str], at: Key, problems: Problems) -> str | None:
-    kind = table.get("kind")
-    if isinstance(kind, str) and kind in kinds:
-        return kind
-    allowed = one_of(list(kinds))
-    if kind is None:
-        problems.add((*at, "kind"), f"is missing; it is {allowed}")
-    else:
-        problems.add((*at, "kind"), f"must be {allowed}, not {shown(kind)}{did_you_mean(kind, kinds)}")
-    return None
 
 
 def _checked_stages(stages: Any, problems: Problems) -> list[Any]:
@@ -174,7 +148,7 @@ def _checked_stage(stage: Any, at: Key, problems: Problems) -> BaseModel | None:
     if not isinstance(stage, dict):
         problems.add(at, f"must be a table, not {shown(stage)}")
         return None
-    kind = _kind_of(stage, STAGES, at, problems)
+    kind = kind_of(stage, STAGES, at, problems)
     if kind is None:
         return None
     model = STAGES[kind]

@@ -10,7 +10,7 @@ from kdzoo.recipe.lines import Key
 from kdzoo.recipe.stages import STAGES
 from kdzoo.spelling import hint
 
-TABLES = ("data", "tokenizer", "teacher", "student", "training", "evaluation")
+TABLES = ("data", "datasets", "evaluation_sets", "tokenizer", "teacher", "student", "training", "evaluation")
 HEAD = ("name", "seed", "threads")
 
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from kdzoo.errors import UserError
+from kdzoo.recipe.lines import Key
+from kdzoo.recipe.places import place_in_set, place_of_data
 from kdzoo.recipe.problems import Problems
 from kdzoo.recipe.schema import Recipe
+from kdzoo.recipe.sets import dataset_of
 from kdzoo.tasks import registry
+from kdzoo.tasks.dataset import DataConfig
 
+_MODELS = ("teacher", "student", "tokenizer")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 # A name on a model hub: "gpt2", "Qwen/Qwen1.5-0.5B". Anything else is a folder.
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -24,24 +30,47 @@ def resolve(content: dict[str, Any], folder: Path, problems: Problems) -> None:
     path that exists in the recipe's folder is taken from there, else from the working directory; one that
     exists in neither stays as it is (a model's may be a hub name).
     """
-    for table in ("data", "teacher", "student", "tokenizer"):
-        values = content.get(table)
-        if not isinstance(values, dict):
-            continue
-        for key in _data_keys(values.get("kind")) if table == "data" else ("path",):
-            if isinstance(values.get(key), str):
+    for key, kind, values in _tables(content):
+        for name in ("path",) if key[0] in _MODELS else _data_keys(kind):
+            if name in values:
                 try:
-                    values[key] = _located(_expanded(values[key]), folder)
+                    values[name] = _resolved(values[name], folder)
                 except _ExpansionError as error:
-                    problems.add((table, key), str(error))
+                    problems.add((*key, name), str(error))
+
+
+def _tables(content: dict[str, Any]) -> Iterator[tuple[Key, Any, dict[str, Any]]]:
+    """The tables that may hold paths, with their keys and the kind of their data."""
+    data = _table(content.get("data"))
+    others = _table(content.get("datasets"))
+    yield ("data",), data.get("kind"), data
+    for name, table in others.items():
+        yield ("datasets", name), _table(table).get("kind"), _table(table)
+    for name, table in _table(content.get("evaluation_sets")).items():
+        named = _table(table).get("data")
+        dataset = data if named is None else others.get(named) if isinstance(named, str) else None
+        yield ("evaluation_sets", name), _table(dataset).get("kind"), _table(table)
+    for name in _MODELS:
+        yield (name,), None, _table(content.get(name))
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _data_keys(kind: Any) -> tuple[str, ...]:
-    """The keys of [data] that hold a path; of a dataset that cannot be had, none: that is told elsewhere."""
+    """The keys of a dataset's table that hold a path; of one that cannot be had, none: that is told elsewhere."""
     try:
         return registry.datasets.find(kind).path_keys if isinstance(kind, str) else ()
     except UserError:
         return ()
+
+
+def _resolved(value: Any, folder: Path) -> Any:
+    """One path or several; what is neither stays as it is, and is told elsewhere."""
+    if isinstance(value, list):
+        return [_resolved(one, folder) for one in value]
+    return _located(_expanded(value), folder) if isinstance(value, str) else value
 
 
 def check_paths(recipe: Recipe) -> None:
@@ -51,10 +80,10 @@ def check_paths(recipe: Recipe) -> None:
         UserError: one line for each that is missing, with file, line and key.
     """
     problems = Problems.of(recipe)
-    for key, path in recipe.dataset.missing(recipe.data):
+    for key, path in missing_data(recipe):
         wanted = "the folder of a dataset" if os.path.isfile(path) else "a file of examples"
         what = f"{path} is not {wanted}" if os.path.exists(path) else f"there is no {path}"
-        problems.add(("data", key), f"{what}; --rehearse runs the recipe without it")
+        problems.add(key, f"{what}; --rehearse runs the recipe without it")
     _check_models(recipe, problems)
     problems.raise_if_any()
 
@@ -85,9 +114,27 @@ def _check_models(recipe: Recipe, problems: Problems) -> None:
             problems.add((table, "path"), f"there is no folder {path}, and it cannot be a hub name")
 
 
-def missing_data(recipe: Recipe) -> tuple[str, str] | None:
-    """Give the key and path of data that is not there, or None."""
-    return next(recipe.dataset.missing(recipe.data), None)
+def missing_data(recipe: Recipe) -> list[tuple[Key, str]]:
+    """Give the keys and paths of what stages read and that is not there, each once."""
+    found: dict[tuple[Key, str], None] = {}
+    for stage in recipe.stages:
+        if stage.role is not None:
+            for key, path in _missing(recipe.training_data_of(stage)):
+                found[place_of_data(stage.data, key), path] = None
+        else:
+            for scored in recipe.sets_of(stage):
+                for key, path in _missing(scored.data):
+                    found[place_in_set(recipe, scored.name, key), path] = None
+    return list(found)
+
+
+def is_there(data: DataConfig) -> bool:
+    """Whether all that a dataset's table names is there."""
+    return not _missing(data)
+
+
+def _missing(data: DataConfig) -> list[tuple[str, str]]:
+    return list(dataset_of(data).missing(data))
 
 
 class _ExpansionError(Exception):

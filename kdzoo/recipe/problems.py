@@ -23,6 +23,11 @@ class Problems:
         """None yet, of a recipe that has been read."""
         return cls(recipe.origin, [stage.name for stage in recipe.stages])
 
+    @classmethod
+    def unseen(cls) -> Problems:
+        """Those of a table that is checked to know whether it is right; nobody is told them."""
+        return cls(Origin())
+
     def add(self, key: Key, message: str, *others: Key) -> None:
         """Note a problem with a key. ``others`` are keys that take part in it.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from kdzoo.recipe.paths import missing_data
+from kdzoo.recipe.little_data import little_data
 from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.stages import Stage
 from kdzoo.recipe.tables import (
@@ -16,7 +17,7 @@ from kdzoo.recipe.tables import (
 )
 from kdzoo.recipe.tiny_model import tiny_model
 from kdzoo.tasks import registry
-from kdzoo.tasks.dataset import DataConfig, Dataset
+from kdzoo.tasks.dataset import Dataset
 
 _STEPS = 4
 _BATCH = 4
@@ -29,11 +30,12 @@ _VOCABULARY = 800
 def rehearsed(recipe: Recipe) -> Recipe:
     """Shrink everything that costs time; every stage, method and option stays.
 
-    Models become random ones of the same architectures, with a tokenizer made on the spot, and data that are
-    not there are replaced by the embedded benchmark.
+    Models become random ones of the same architectures, with a tokenizer made on the spot, and datasets and evaluation
+    sets that are not there are replaced by the embedded benchmark.
     """
-    data = _little_data(recipe)
-    dataset = registry.datasets.find(data.kind)
+    data, others, sets = little_data(recipe)
+    kinds = {data.kind, *(other.kind for other in others.values())}
+    datasets = [registry.datasets.find(kind) for kind in kinds]
     training = _short(recipe.training)
     content: dict[str, Any] = {
         "name": f"{recipe.name[:70]}-rehearsal",
@@ -41,12 +43,14 @@ def rehearsed(recipe: Recipe) -> Recipe:
         # models this small gain nothing by more
         "threads": recipe.threads or 1,
         "data": data,
+        "datasets": others,
+        "evaluation_sets": sets,
         "tokenizer": TokenizerConfig(train=TrainedTokenizer(vocab_size=_VOCABULARY)),
         "teacher": None if recipe.teacher is None else tiny_model(recipe.teacher, width=64),
         "student": tiny_model(recipe.student, width=32),
         "training": training,
-        "evaluation": EvaluationTable(**_quick(recipe.evaluation.model_dump(), dataset)),
-        "stage": tuple(_short_stage(recipe, stage, training, dataset) for stage in recipe.stages),
+        "evaluation": EvaluationTable(**_quick(recipe.evaluation.model_dump(), datasets)),
+        "stage": tuple(_short_stage(recipe, stage, training, datasets) for stage in recipe.stages),
     }
     return Recipe(**content).with_origin(replace(recipe.origin, is_rehearsal=True))
 
@@ -71,9 +75,9 @@ def _short(training: Training) -> Training:
     )
 
 
-def _short_stage(recipe: Recipe, stage: Stage, training: Training, dataset: Dataset[Any]) -> Stage:
+def _short_stage(recipe: Recipe, stage: Stage, training: Training, datasets: Sequence[Dataset[Any]]) -> Stage:
     if stage.role is None:
-        return stage.model_copy(update={"evaluation": _quick(stage.evaluation, dataset, add=False)})
+        return stage.model_copy(update={"evaluation": _quick(stage.evaluation, datasets, add=False)})
     own = _short(recipe.training_of(stage)).model_dump(mode="json")
     general = training.model_dump(mode="json")
     changed = {key: value for key, value in own.items() if value != general[key]}
@@ -82,27 +86,21 @@ def _short_stage(recipe: Recipe, stage: Stage, training: Training, dataset: Data
     return stage.model_copy(update={"training": changed})
 
 
-def _quick(evaluation: dict[str, Any], dataset: Dataset[Any], add: bool = True) -> dict[str, Any]:
+def _quick(evaluation: dict[str, Any], datasets: Sequence[Dataset[Any]], add: bool = True) -> dict[str, Any]:
     limits = {
         "batch_size": _QUESTIONS,
         "max_examples": _QUESTIONS,
         "input_limit": _INPUT,
         "output_limit": _OUTPUT,
     }
-    fit = all(registry.fits(metric, dataset) for metric in evaluation.get("metrics", ()))
-    quick = {key: value for key, value in evaluation.items() if key != "metrics" or fit}
+    quick = dict(evaluation)
+    # some metrics may have gone with the data that they fit
+    fitting = [m for m in quick.get("metrics", ()) if any(registry.fits(m, dataset) for dataset in datasets)]
+    if quick.pop("metrics", None) and fitting:
+        quick["metrics"] = fitting
     for key, limit in limits.items():
         if quick.get(key) is not None:
             quick[key] = min(quick[key], limit)
         elif add and key == "max_examples":
             quick[key] = limit
     return quick
-
-
-def _little_data(recipe: Recipe) -> DataConfig:
-    data, dataset = recipe.data, recipe.dataset
-    if missing_data(recipe) is not None:
-        dataset = registry.datasets.find("embedded")
-        data = dataset.config(kind="embedded")
-    given = data.model_dump()
-    return data.model_copy(update={k: min(given[k] or most, most) for k, most in dataset.little.items()})

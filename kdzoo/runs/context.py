@@ -31,6 +31,7 @@ from kdzoo.recipe.tables import LoraConfig, Role
 from kdzoo.report.progress import Reporter
 from kdzoo.runs.interruption import Interruption
 from kdzoo.runs.run_directory import RunDirectory
+from kdzoo.tasks.dataset import DataConfig
 from kdzoo.tasks.example import Splits
 from kdzoo.tasks.load import load as load_data
 
@@ -61,15 +62,17 @@ class RunContext:
         self.interruption = interruption or Interruption()
         self.device = _device()
         self._told: set[str] = set()
+        self._splits: dict[tuple[str, str], Splits] = {}
 
-    @cached_property
-    def splits(self) -> Splits:
-        """The recipe's examples."""
-        splits = load_data(self.recipe.data, cache=self.cache)
-        for what, count in splits.report.items():
-            if count:
-                self.reporter.say(f"data: {count} {what}")
-        return splits
+    def splits(self, data: DataConfig) -> Splits:
+        """The examples of a dataset's table, narrowed to the part that is wanted; read once."""
+        key = (data.kind, data.model_dump_json())
+        if key not in self._splits:
+            self._splits[key] = load_data(data, cache=self.cache)
+            for what, count in self._splits[key].report.items():
+                if count:
+                    self._say_once(f"data: {count} {what}")
+        return self._splits[key]
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -85,12 +88,13 @@ class RunContext:
 
     @cached_property
     def trained_tokenizer(self) -> PreTrainedTokenizerBase:
-        """The tokenizer of a recipe that trains one on its data. Nothing is written."""
+        """The tokenizer of a recipe that trains one on all that its stages train on. Nothing is written."""
         settings = self.recipe.tokenizer_source.train
         assert settings is not None
         if self._tokenizer_folder.is_dir():
             return load_tokenizer(str(self._tokenizer_folder))
-        texts = (text for e in self.splits.train for text in (e.prompt, e.target))
+        examples = (example for data in self.recipe.training_data for example in self.splits(data).train)
+        texts = (text for example in examples for text in (example.prompt, example.target))
         trained = train_tokenizer(texts, settings.vocab_size)
         models = (self.recipe.student, self.recipe.teacher)
         built = [m.from_scratch for m in models if m is not None and m.from_scratch is not None]

@@ -8,7 +8,7 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from kdzoo.engine.models.tokenizers import check_same_vocabulary, load_tokenizer
 from kdzoo.errors import UserError
-from kdzoo.recipe import ModelConfig, Recipe, missing_data
+from kdzoo.recipe import ModelConfig, Recipe, is_there
 from kdzoo.recipe.problems import Problems
 from kdzoo.runs.context import RunContext
 
@@ -66,7 +66,7 @@ def known_tokenizer(context: RunContext, tables: Collection[str]) -> PreTrainedT
     """
     source = context.recipe.tokenizer_source
     if source.train is not None:
-        return None if missing_data(context.recipe) is not None else context.trained_tokenizer
+        return context.trained_tokenizer if all(map(is_there, context.recipe.training_data)) else None
     return context.tokenizer if source.table in tables else None
 
 

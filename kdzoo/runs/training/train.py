@@ -57,7 +57,7 @@ def run(
     student = context.model_to_train(models[stage.role], folder)
     teacher_model = context.model_to_use(models["teacher"]) if stage.uses_teacher else None
     limits = SamplingLimits(training.output_limit, context.end_ids(student, teacher_model))
-    encoded = encode_training_examples(context, training)
+    encoded = encode_training_examples(context, stage)
     if not encoded.examples:
         raise RunError(
             f"stage {name!r}: no example is left to train on; output_limit is {training.output_limit}"
@@ -174,9 +174,11 @@ def choose_method(name: str, options: Options) -> ChosenMethod:
     )
 
 
-def encode_training_examples(context: RunContext, training: Training) -> Encoded:
-    """Shorten the training prompts to the input limit and encode them with their targets."""
-    fitting = fit(context.splits.train, training.input_limit, context.prompt_tokens, training=True)
+def encode_training_examples(context: RunContext, stage: TrainingStage) -> Encoded:
+    """Shorten the prompts that a stage trains on to the input limit and encode them with their targets."""
+    training = context.recipe.training_of(stage)
+    examples = context.splits(context.recipe.training_data_of(stage)).train
+    fitting = fit(examples, training.input_limit, context.prompt_tokens, training=True)
     texts = [Text(e.prompt, e.target, e.group) for e in fitting]
     return encode_for_training(texts, context.tokenizer, training.input_limit, training.output_limit)
 
