@@ -133,14 +133,16 @@ class TestDryRun:
     def test_names_models_steps_options_and_what_is_evaluated(self, kdzoo: Command, write: Write) -> None:
         recipe = write(write().read_text(), ("max_steps = 3\n", ""))
         text = kdzoo("run", recipe, "--dry-run", "--set", "kid.epochs=1.7").out
-        assert "embedded: 60 training and 10 evaluation questions" in text
+        assert "data     embedded: 60 training questions" in text
+        assert "set      embedded: 10 evaluation questions" in text
         assert re.search(r"^teacher  llama from scratch, [\d,]+ parameters, all weights trained", text, re.M)
         assert "24 steps (3 epochs), batch 8, learning rate 0.005" in text
         # 60 questions in batches of 8 are 8 steps; 1.7 times as many begin a 14th
         assert "14 steps (1.7 epochs), batch 8" in text
         assert 'method kid (kd_weight = 1.0, mle_weight = 1.0, alpha = 0.5, strategy = "random"' in text
         assert "student from [student], teacher from finetune" in text
-        assert "models teacher, kid; 10 questions; greedy decoding" in text
+        assert "models teacher, kid; greedy decoding" in text
+        assert "set embedded: 10 questions; metrics ex" in text
 
     def test_tells_the_steps_that_the_run_then_takes(self, kdzoo: Command, write: Write) -> None:
         text = write().read_text().split('[[stage]]\nkind = "distill"')[0]
@@ -366,7 +368,7 @@ class TestMistakes:
         assert done.code == 2
         message = {
             "file": f"kdzoo: r.toml:4: data.path: {path.absolute()} is not the folder of a dataset",
-            "folder": f"kdzoo: {path.absolute()}: no training questions",
+            "folder": f"kdzoo: r.toml:2: data.train: there is no {path.absolute()}/train_spider.json; ",
             "nothing": "kdzoo: r.toml:4: data.path: there is no spider",
         }[kind]
         assert done.err.startswith(message)

@@ -92,20 +92,32 @@ def test_a_home_folder(load: Load, right: str, tmp_path: Path, monkeypatch: pyte
 def test_a_path_that_no_system_has(load: Load, right: str) -> None:
     path = load(spider(right, "a\\u0000b")).data.path
     assert path == "a\0b"
-    assert missing_data(load(spider(right, "a\\u0000b"))) == ("path", path)
+    assert missing_data(load(spider(right, "a\\u0000b"))) == [(("data", "path"), path)]
 
 
 def test_data_that_are_not_there(load: Load, right: str, tmp_path: Path) -> None:
     recipe = load(spider(right, "spider"))
-    assert missing_data(recipe) == ("path", "spider")
+    assert missing_data(recipe) == [(("data", "path"), "spider")]
     with pytest.raises(UserError) as caught:
         check_paths(recipe)
     assert str(caught.value) == (
         "r.toml:3: data.path: there is no spider; --rehearse runs the recipe without it"
     )
     (tmp_path / "spider").mkdir()
+    for name in ("train.json", "dev.json"):
+        (tmp_path / "spider" / name).touch()
     check_paths(load(spider(right, "spider")))
-    assert missing_data(load(spider(right, "spider"))) is None
+    assert missing_data(load(spider(right, "spider"))) == []
+
+
+def test_files_of_a_dataset_that_are_not_there(load: Load, right: str, tmp_path: Path) -> None:
+    (tmp_path / "spider").mkdir()
+    (tmp_path / "spider/train.json").touch()
+    with pytest.raises(UserError) as caught:
+        check_paths(load(spider(right, "spider"), "data.evaluation=none.json"))
+    assert str(caught.value) == (
+        f"--set data.evaluation=none.json: there is no {tmp_path}/spider/none.json; --rehearse runs the recipe without it"
+    )
 
 
 def test_a_file_where_the_folder_of_a_dataset_should_be(load: Load, right: str, tmp_path: Path) -> None:
@@ -143,7 +155,7 @@ def test_files_of_examples_that_are_not_there(load: Load, right: str, tmp_path: 
         'kind = "embedded"', 'kind = "jsonl"\ntrain = "train.jsonl"\nevaluation = "test.jsonl"'
     )
     recipe = load(text)
-    assert missing_data(recipe) == ("evaluation", "test.jsonl")
+    assert missing_data(recipe) == [(("data", "evaluation"), "test.jsonl")]
     with pytest.raises(UserError, match=r"^r\.toml:4: data\.evaluation: there is no test\.jsonl; "):
         check_paths(recipe)
 

@@ -136,6 +136,8 @@ def test_data_that_are_not_there_are_replaced_and_others_cut(load: Load, big: Re
     assert isinstance(big.data, EmbeddedData)
     assert big.data.questions <= 100
     (tmp_path / "nowhere").mkdir()
+    for name in ("train.json", "dev.json"):
+        (tmp_path / "nowhere" / name).touch()
     there = rehearsed(load(BIG)).data
     assert there.kind == "spider"
     assert (there.max_train, there.max_evaluation) == (64, 8)

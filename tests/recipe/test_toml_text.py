@@ -94,7 +94,9 @@ EXAMPLES = {"max_train": st.integers(1, 9), "max_evaluation": st.integers(1, 9)}
 DATA = st.one_of(
     st.builds(lambda n: EmbeddedData(kind="embedded", questions=n), st.integers(50, 99)),
     st.builds(
-        lambda p, f: SpiderData(kind="spider", path=p, train=f), PATHS, st.none() | st.lists(TEXT).map(tuple)
+        lambda p, f: SpiderData(kind="spider", path=p, train=f),
+        PATHS,
+        st.none() | st.lists(TEXT, min_size=1).map(tuple),
     ),
     st.builds(lambda p, e: BirdData(kind="bird", path=p, evidence=e), PATHS, st.booleans()),
     st.builds(lambda t, e: JsonlData(kind="jsonl", train=t, evaluation=e), PATHS, PATHS),
@@ -112,15 +114,41 @@ def stages(draw: Any) -> list[dict[str, Any]]:
     return found
 
 
+METRICS = {"embedded": ["ex", "ts"], "spider": ["ts", "exaccerr"], "bird": ["ex"], "jsonl": ["rouge_l"]}
+OWN_KEYS = {
+    "spider": {"evaluation": PATHS, "details": st.booleans(), "databases": st.lists(PATHS, max_size=2)},
+    "bird": {"evidence": st.booleans(), "max_evaluation": st.integers(1, 9)},
+    "jsonl": {"evaluation": PATHS},
+    "embedded": {"test_questions": st.integers(10, 20)},
+}
+NAMES = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,5}", fullmatch=True)
+
+
+@st.composite
+def evaluation_sets(draw: Any, data: Any, datasets: dict[str, Any]) -> dict[str, Any]:
+    found = {}
+    for name in draw(st.lists(NAMES, max_size=3, unique_by=str.lower)):
+        of = draw(st.sampled_from([None, *datasets]))
+        kind = (data if of is None else datasets[of]).kind
+        own = draw(st.fixed_dictionaries({}, optional=OWN_KEYS[kind]))
+        metrics = draw(st.just([]) | st.just(METRICS[kind]))
+        found[name] = {"data": of, "metrics": metrics, "max_examples": draw(st.none() | st.integers(1, 9)), **own}
+    return found
+
+
 @st.composite
 def recipes(draw: Any) -> Recipe:
     pretrained = draw(st.booleans())
     models = PRETRAINED if pretrained else SCRATCH
     trained = {"train": {"vocab_size": draw(st.integers(300, 999))}}
+    data = draw(DATA)
+    datasets = draw(st.dictionaries(NAMES, DATA, max_size=2))
     return Recipe(
         name="x",
         seed=draw(st.integers(0, 2**31 - 1)),
-        data=draw(DATA),
+        data=data,
+        datasets=datasets,
+        evaluation_sets=draw(evaluation_sets(data, datasets)),
         tokenizer=draw(st.sampled_from([None, {"path": "org/t"}])) if pretrained else trained,
         teacher=draw(models),
         student=draw(models),

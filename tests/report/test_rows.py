@@ -48,7 +48,11 @@ def trained(seconds: float) -> dict[str, Any]:
 
 
 def scored(**scores: dict[str, float | None]) -> dict[str, Any]:
-    return {"models": {model: {"parameters": 7, "scores": found} for model, found in scores.items()}}
+    return {
+        "models": {
+            model: {"parameters": 7, "sets": {"embedded": {"scores": found}}} for model, found in scores.items()
+        }
+    }
 
 
 def test_each_model_has_its_scores_and_the_time_of_the_stage_that_trained_it(recipe: Any) -> None:

@@ -360,12 +360,17 @@ class TestData:
         for name in ("train.json", "dev.json", "tables.json", "database/pets/pets.sqlite"):
             self.later(tmp_path / name)
         before = self.prints(recipe, data)
-        for override in ("data.evaluation=spider_dk.json", "data.max_evaluation=5", "data.held_out=0.2"):
+        for override in ("data.evaluation=spider_dk.json", "data.max_evaluation=5"):
             assert changed(before, self.prints(recipe, data, override)) == {"evaluate"}
+        # nothing is held out of the official split
+        assert changed(before, self.prints(recipe, data, "data.held_out=0.2")) == set()
         for override in ("data.values=false", "data.max_train=5", "data.split=question"):
             assert changed(before, self.prints(recipe, data, override)) == ALL
-        # another file of questions, a test suite beside a database
-        for name in ("spider_dk.json", "database/pets/suite-1.sqlite", "dev.json"):
+        # a file of questions that no set reads
+        self.later(tmp_path / "spider_dk.json", "other")
+        assert changed(before, self.prints(recipe, data)) == set()
+        # a test suite beside a database
+        for name in ("database/pets/suite-1.sqlite", "dev.json"):
             self.later(tmp_path / name, "other")
             after = self.prints(recipe, data)
             assert changed(before, after) == {"evaluate"}

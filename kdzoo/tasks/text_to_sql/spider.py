@@ -156,7 +156,11 @@ def _part(config: SpiderData, part: Part) -> SpiderData | None:
 
 def _files_inside(config: SpiderData) -> Iterator[tuple[str, Path]]:
     folder = Path(config.path).expanduser()
-    yield from (("train", folder / name) for name in config.train or ())
+    try:
+        names = train_files(config)
+    except UserError:
+        names = _OFFICIAL_TRAIN[:1]
+    yield from (("train", folder / name) for name in names)
     if config.evaluation is not None and config.split == "official":
         yield "evaluation", folder / config.evaluation
 

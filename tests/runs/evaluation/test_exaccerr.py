@@ -99,7 +99,13 @@ def run(recipe, out):
 
 
 def scores_of(path):
-    return json.loads((path / "evaluate" / "scores.json").read_text())
+    """What each model scored on the only set, beside its parameters."""
+    scores = json.loads((path / "evaluate" / "scores.json").read_text())
+    flat = {}
+    for model, result in scores.items():
+        (on_set,) = result.pop("sets").values()
+        flat[model] = {**result, **on_set}
+    return flat
 
 
 def load_model(folder):
