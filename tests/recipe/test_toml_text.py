@@ -132,7 +132,12 @@ def evaluation_sets(draw: Any, data: Any, datasets: dict[str, Any]) -> dict[str,
         kind = (data if of is None else datasets[of]).kind
         own = draw(st.fixed_dictionaries({}, optional=OWN_KEYS[kind]))
         metrics = draw(st.just([]) | st.just(METRICS[kind]))
-        found[name] = {"data": of, "metrics": metrics, "max_examples": draw(st.none() | st.integers(1, 9)), **own}
+        found[name] = {
+            "data": of,
+            "metrics": metrics,
+            "max_examples": draw(st.none() | st.integers(1, 9)),
+            **own,
+        }
     return found
 
 

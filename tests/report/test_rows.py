@@ -50,7 +50,8 @@ def trained(seconds: float) -> dict[str, Any]:
 def scored(**scores: dict[str, float | None]) -> dict[str, Any]:
     return {
         "models": {
-            model: {"parameters": 7, "sets": {"embedded": {"scores": found}}} for model, found in scores.items()
+            model: {"parameters": 7, "sets": {"embedded": {"scores": found}}}
+            for model, found in scores.items()
         }
     }
 

@@ -14,7 +14,7 @@ from kdzoo.tasks.load import load
 from kdzoo.tasks.sql.fuzz.constants import constants_of
 from kdzoo.tasks.sql.fuzz.random_database import write_random_database
 from kdzoo.tasks.sql.fuzz.schema import read_schema
-from kdzoo.tasks.text_to_sql.bird import BirdData
+from kdzoo.tasks.text_to_sql.bird import BIRD, BirdData
 
 
 class BirdFolder:
@@ -125,6 +125,30 @@ class TestLayout:
         (folder.path / "train" / "train.json").write_text('[{"db_id": "con', encoding="utf-8")
         with pytest.raises(UserError, match=r"train\.json:1: not valid JSON"):
             read()
+
+
+class TestOnePart:
+    def test_is_read_without_the_other_s_files(self, folder, tmp_path):
+        config = BirdData(kind="bird", path=str(folder.path))
+        for part, other in (("train", "dev"), ("evaluation", "train")):
+            hidden = folder.path / other
+            hidden.rename(tmp_path / "hidden")
+            narrowed = BIRD.part_of(config, part)
+            assert list(BIRD.missing(narrowed)) == []
+            splits = load(narrowed, cache=tmp_path / "cache")
+            read = {"train": splits.train, "evaluation": splits.evaluation}
+            assert {name: len(examples) for name, examples in read.items()} == {
+                "train": int(part == "train"),
+                "evaluation": int(part == "evaluation"),
+            }
+            (tmp_path / "hidden").rename(hidden)
+
+    def test_there_is_none_to_train_on_if_the_table_says_so(self, folder):
+        assert BIRD.part_of(BirdData(kind="bird", path=str(folder.path), train=()), "train") is None
+
+    def test_what_is_not_there_is_missing_by_its_key(self, folder):
+        config = BirdData(kind="bird", path=str(folder.path), train=("a.json",), evaluation="dev/b.json")
+        assert [key for key, _ in BIRD.missing(config)] == ["train", "evaluation"]
 
 
 class TestMiniDev:
