@@ -99,15 +99,16 @@ def _lost_suites(examples: Sequence[Example]) -> Iterator[str]:
 
 def _is_ex(examples: Sequence[Example]) -> Iterator[str]:
     suites = _suites(examples)
-    if suites and all(len(files) == 1 for files in suites.values()):
-        yield (
-            f'"ts" would be a second "ex": {_counted(len(suites))} one file only; make test suites by kdzoo data fuzz '
-            'DATABASES --questions FILE --out FOLDER and name them by test_suites = "FOLDER", or leave "ts" out'
-        )
-
-
-def _counted(databases: int) -> str:
-    return "the only database has" if databases == 1 else f"each of the {databases} databases has"
+    if not suites or any(len(files) > 1 for files in suites.values()):
+        return
+    if any(example.test_suite is not None for example in examples):
+        what = "no suite in test_suites holds more than one database; kdzoo data fuzz may find others with more questions, "
+        advice = '--mutants or --candidates; or leave "ts" out'
+    else:
+        has = "the only database has" if len(suites) == 1 else f"each of the {len(suites)} databases has"
+        what = f"{has} one file only; make test suites by kdzoo data fuzz DATABASES --questions FILE --out FOLDER "
+        advice = 'and name them by test_suites = "FOLDER", or leave "ts" out'
+    yield f'"ts" would be a second "ex": {what}{advice}'
 
 
 def _some_suites_of_one(examples: Sequence[Example]) -> Iterator[str]:

@@ -146,6 +146,15 @@ class TestWhatIsToldOfSuites:
             'DATABASES --questions FILE --out FOLDER and name them by test_suites = "FOLDER", or leave "ts" out'
         )
 
+    def test_so_do_suites_of_one_file(self, tmp_path):
+        examples = self.examples(tmp_path, "a", suites=tmp_path)
+        problems, (meaningless,), notices = self.told(examples)
+        assert (problems, notices) == ([], [])
+        assert (
+            "no suite in test_suites holds more than one database; kdzoo data fuzz may find others"
+            in meaningless
+        )
+
     def test_one_file_for_some_is_worth_a_line(self, tmp_path):
         examples = self.examples(tmp_path, "a", "b")
         (tmp_path / "a/a_1.sqlite").touch()
