@@ -10,6 +10,7 @@ from kdzoo.recipe.checks import check_table, one_of, shown
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.problems import Problems
 from kdzoo.recipe.sets import EvaluationSet, check_name
+from kdzoo.recipe.stages import option_name
 from kdzoo.spelling import did_you_mean, hint
 from kdzoo.tasks.dataset import DataConfig
 from kdzoo.tasks.registry import datasets
@@ -97,7 +98,7 @@ def _checked_set(name: str, table: Any, content: dict[str, Any], problems: Probl
     model = _model_of(data)
     if model is None:
         return described  # what is wrong with the dataset's own table is told there
-    check_table(
+    checked = check_table(
         model,
         {**data, **described.dataset_keys},
         at,
@@ -105,7 +106,8 @@ def _checked_set(name: str, table: Any, content: dict[str, Any], problems: Probl
         unknown=f'data of kind "{data["kind"]}" have no such key',
         elsewhere={key: key for key in EvaluationSet.model_fields},
     )
-    return described
+    right = set() if checked is None else {option_name(model, key) for key in checked.model_fields_set}
+    return described.with_keys({key: v for key, v in described.dataset_keys.items() if key in right})
 
 
 def _table_of(dataset: str | None, content: dict[str, Any], at: Key, problems: Problems) -> Any:

@@ -50,6 +50,11 @@ class EvaluationSet(Table):
         """The dataset's keys that are given here."""
         return dict(self.model_extra or {})
 
+    def with_keys(self, dataset_keys: dict[str, Any]) -> EvaluationSet:
+        """The same set with these keys of its dataset instead of its own."""
+        own = {key: value for key, value in self.model_dump().items() if key not in self.dataset_keys}
+        return EvaluationSet(**own, **dataset_keys)
+
     def over(self, data: DataConfig) -> DataConfig:
         """The dataset's table, with the keys given here over its own."""
         if not self.dataset_keys:
