@@ -19,6 +19,7 @@ from kdzoo.engine.prompts.encoding import prompt_ids
 from kdzoo.errors import UserError
 from kdzoo.recipe import load_recipe
 from kdzoo.report.progress import Reporter
+from kdzoo.runs import context as context_module
 from kdzoo.runs.context import ModelRef, RunContext
 from kdzoo.runs.run_directory import RunDirectory
 
@@ -179,3 +180,40 @@ class TestTokenizer:
         assert context().prompt_tokens("count 1:") == 1 + len(
             tokenizer.encode("count 1:", add_special_tokens=False)
         )
+
+
+class TestData:
+    SETS = (
+        'datasets.more={kind="jsonl", train="more.jsonl"}',
+        'evaluation_sets.a.data="more"',
+        'evaluation_sets.a.evaluation="train.jsonl"',
+        "evaluation_sets.b.max_examples=1",
+        'sft.data="more"',
+    )
+
+    def test_each_part_is_read_once(self, context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+        read: list[Any] = []
+        load = context_module.load_data
+
+        def load_data(data: Any, cache: Path) -> Any:
+            read.append((data.train, data.evaluation))
+            return load(data, cache=cache)
+
+        monkeypatch.setattr(context_module, "load_data", load_data)
+        made = context(*self.SETS)
+        Path("more.jsonl").write_text(json.dumps({"prompt": "zzz", "target": "yyy"}) + "\n")
+        for _ in range(2):
+            for data in (*made.recipe.training_data, *(one.data for one in made.recipe.sets_of())):
+                made.splits(data)
+        # both sets come to the same file
+        here = str(Path("train.jsonl").absolute())
+        assert read == [("more.jsonl", None), (None, here)]
+
+    def test_a_tokenizer_is_trained_on_what_stages_train_on(self, context: Make) -> None:
+        lines = [json.dumps({"prompt": "qqqq" * 9, "target": "qqqq"}) + "\n"] * 3
+        tokens = {}
+        for name, overrides in (("one", ()), ("other", self.SETS)):
+            made = context(*overrides)
+            Path("more.jsonl").write_text("".join(lines))
+            tokens[name] = set(made.trained_tokenizer.get_vocab())
+        assert "qqqq" in tokens["other"] - tokens["one"]

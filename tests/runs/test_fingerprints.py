@@ -411,3 +411,67 @@ class TestData:
                 after = self.prints(recipe, data)
                 assert changed(before, after) == stages, name
                 before = after
+
+
+class TestEvaluationSets:
+    """Training depends on its own dataset's training part alone, an evaluation on the sets that it scores."""
+
+    def text(self, folder: Path) -> str:
+        head = f'''\
+[data]
+kind = "jsonl"
+train = "{folder}/train"
+evaluation = "{folder}/evaluation"
+[datasets.other]
+kind = "jsonl"
+train = "{folder}/other"
+[evaluation_sets.a]
+[evaluation_sets.b]
+evaluation = "{folder}/b"
+'''
+        models = RECIPE[RECIPE.index("[tokenizer]") : RECIPE.index("[training]")]
+        models = models.replace("train = { vocab_size = 500 }", f'path = "{folder}/tokenizer"')
+        return head + models + SETTINGS + STAGES.replace('name = "more"', 'name = "more"\ndata = "other"')
+
+    @pytest.fixture
+    def prints(self, recipe: Callable[..., Recipe], tmp_path: Path) -> Callable[..., dict[str, str]]:
+        for name in ("train", "evaluation", "other", "b"):
+            (tmp_path / name).touch()
+        return lambda *overrides: fingerprints.of_stages(recipe(*overrides, text=self.text(tmp_path)))
+
+    @pytest.mark.parametrize(
+        ("override", "stages"),
+        [
+            ("evaluation_sets.b.evaluation=other", {"evaluate"}),
+            ("evaluation_sets.b.max_examples=3", {"evaluate"}),
+            ("evaluation_sets.b.metrics=['rouge_l']", {"evaluate"}),
+            ("evaluation_sets.c.max_examples=3", {"evaluate"}),
+            ("evaluate.sets=['a']", {"evaluate"}),
+            ("evaluate.sets=['b', 'a']", {"evaluate"}),
+            ("evaluate.sets=['a', 'b']", set()),
+            ("datasets.other.train=elsewhere", {"more"}),
+            ("datasets.another.kind=embedded", set()),
+            ("data.train=elsewhere", {"finetune", "sft", "kid", "more", "evaluate"}),
+            ("more.data=other", set()),
+        ],
+    )
+    def test_settings(self, prints: Callable[..., dict[str, str]], override: str, stages: set[str]) -> None:
+        assert changed(prints(), prints(override)) == stages
+
+    @pytest.mark.parametrize(
+        ("file", "stages"),
+        [("b", {"evaluate"}), ("evaluation", {"evaluate"}), ("other", {"more"}), ("train", ALL)],
+    )
+    def test_files(
+        self, prints: Callable[..., dict[str, str]], tmp_path: Path, file: str, stages: set[str]
+    ) -> None:
+        before = prints()
+        (tmp_path / file).write_text("more")
+        assert changed(before, prints()) == stages
+
+    def test_a_tokenizer_that_is_trained_depends_on_all_that_is_trained_on(
+        self, recipe: Callable[..., Recipe], tmp_path: Path
+    ) -> None:
+        text = self.text(tmp_path).replace(f'path = "{tmp_path}/tokenizer"', "train = { vocab_size = 500 }")
+        before = fingerprints.of_stages(recipe(text=text))
+        assert changed(before, fingerprints.of_stages(recipe("datasets.other.train=x", text=text))) == ALL
