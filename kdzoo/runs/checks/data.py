@@ -87,9 +87,10 @@ def _check_metrics(
     of_set = f'set "{scored.name}": ' if recipe.evaluation_sets else ""
     for name in scored.evaluation.metrics:
         metric = registry.metrics.find(name)
-        for text in metric.problems(examples):
-            problems.add(key, of_set + text, place_in_set(recipe, scored.name, "test_suites"))
-        for text in metric.meaningless(examples):
+        why_not = list(metric.problems(examples))
+        for text in why_not:
+            problems.add(key, of_set + text)
+        for text in () if why_not else metric.meaningless(examples):
             if recipe.is_rehearsal:
                 notices.add(
                     key, f"{of_set}{text}; the run itself refuses this, and scores of a rehearsal say nothing"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,7 +65,13 @@ class TestSuites:
     """Test-suite accuracy on one database a schema is execution accuracy."""
 
     def told(
-        self, check: Check, metrics: str, *files: str, more: str = "", rehearse: bool = False
+        self,
+        check: Check,
+        metrics: str,
+        *files: str,
+        more: str = "",
+        rehearse: bool = False,
+        suites: str | None = None,
     ) -> tuple[list[str], list[str]]:
         """The problems and the notices of two questions on two databases."""
         databases = [check.folder / name / f"{name}.sqlite" for name in ("one", "two")]
@@ -80,6 +87,10 @@ class TestSuites:
         recipe = check.recipe("sft", "evaluate", more=f"[evaluation]\nmetrics = {metrics}\n{more}")
         recipe = rehearsed(recipe) if rehearse else recipe
         examples = [Example(str(n), "q", "select", database=database) for n, database in enumerate(databases)]
+        if suites is not None:
+            examples = [
+                replace(e, test_suite=check.folder / suites / e.database.parent.name) for e in examples
+            ]
         splits = Splits([Example("t", "p", "select")], examples, "spider")
         problems, notices = Problems.of(recipe), Problems.of(recipe)
         check_data(recipe, recipe.stages, lambda data: splits, problems, notices)
@@ -109,6 +120,13 @@ class TestSuites:
         assert problem.startswith(
             './r.toml:8: evaluation_sets.dev.metrics: set "dev": "ts" would be a second "ex": '
         )
+
+    def test_that_a_folder_lacks_are_told_and_nothing_else_of_them(self, check: Check) -> None:
+        (problem,), notices = self.told(check, '["ts"]', suites="empty")
+        assert problem.startswith(
+            "./r.toml:6: evaluation.metrics: test_suites: ./empty holds no suite: one/*.sqlite, for example; kdzoo data fuzz"
+        )
+        assert notices == []
 
     def test_of_one_are_a_line_in_a_rehearsal(self, check: Check) -> None:
         problems, (notice,) = self.told(check, '["ts"]', rehearse=True)
