@@ -5,6 +5,7 @@ from kdzoo.recipe.paths import check_model_paths, check_paths, missing_data
 from kdzoo.recipe.rehearse import rehearsed
 from kdzoo.recipe.schema import Recipe, StageModel
 from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, Stage, TrainingStage
+from kdzoo.recipe.sweep import Member, Sweep, load_sweep
 from kdzoo.recipe.tables import Evaluation, ModelConfig, Training
 from kdzoo.recipe.toml_text import resolved_toml
 
@@ -13,15 +14,18 @@ __all__ = [
     "EvaluateStage",
     "Evaluation",
     "FinetuneStage",
+    "Member",
     "ModelConfig",
     "Recipe",
     "Stage",
     "StageModel",
+    "Sweep",
     "Training",
     "TrainingStage",
     "check_model_paths",
     "check_paths",
     "load_recipe",
+    "load_sweep",
     "missing_data",
     "rehearsed",
     "resolved_toml",

@@ -38,7 +38,8 @@ def print_dry_run(recipe: Recipe, out: Path, console: Console) -> None:
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    say(f"recipe   {recipe.name} (seed {recipe.seed})")
+    student_seed = "" if recipe.student_seed is None else f", the student's {recipe.student_seed}"
+    say(f"recipe   {recipe.name} (seed {recipe.seed}{student_seed})")
     say(f"run      {directory.path}")
     say(f"data     {_data_text(recipe, seen.counts)}")
     for role, model in (("teacher", recipe.teacher), ("student", recipe.student)):
