@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 @click.option(
     "--jobs", type=click.IntRange(min=1), metavar="N", help="Run so many members of a sweep at a time."
 )
-@click.option("--print-jobs", is_flag=True, help="Print a command line for each member of a sweep, and run nothing.")
+@click.option(
+    "--print-jobs", is_flag=True, help="Print a command line for each member of a sweep, and run nothing."
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and write nothing.")
 @click.option("--rehearse", is_flag=True, help="Run every stage with tiny random models and a few steps.")
 @click.option("--quiet", is_flag=True, help="Print the final table only.")

@@ -35,7 +35,9 @@ _TABLES: dict[str, type[BaseModel]] = {
     "evaluation": EvaluationTable,
 }
 # Keys that some look for in a table, and how they are written where they belong.
-_OF_ALL_STAGES = {key: f"{key} before the first table, for all stages" for key in ("seed", "student_seed", "threads")}
+_OF_ALL_STAGES = {
+    key: f"{key} before the first table, for all stages" for key in ("seed", "student_seed", "threads")
+}
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -97,7 +99,11 @@ def _checked(content: dict[str, Any], problems: Problems) -> Recipe | None:
             problems.add((key,), "makes several recipes of one, and a single one is asked for")
         elif key not in known:
             meant = nearest(key, known)
-            problems.add((key,), "unknown key" + hint(key, [*known, *FileKeys.model_fields]), *([(meant,)] if meant else []))
+            problems.add(
+                (key,),
+                "unknown key" + hint(key, [*known, *FileKeys.model_fields]),
+                *([(meant,)] if meant else []),
+            )
     head = check_table(
         RecipeHead, {k: v for k, v in content.items() if k in RecipeHead.model_fields}, (), problems
     )

@@ -52,14 +52,18 @@ def with_methods(written: Written, methods: Sequence[str]) -> Written:
     if not distill:
         raise UserError(f"{written.file}: --methods needs a distill stage in the recipe, and there is none")
     taken = {_lower(stage) for number, stage in enumerate(old) if number not in distill}
-    new: list[tuple[int, dict[str, Any]]] = []  # each with the number of the stage that it was, or was made from
+    new: list[
+        tuple[int, dict[str, Any]]
+    ] = []  # each with the number of the stage that it was, or was made from
     for method in methods:
         there = [(number, old[number]) for number in distill if old[number].get("method") == method]
         new += there or [(distill[0], _made(method, old[distill[0]], taken | {_lower(s) for _, s in new}))]
     others = [(number, stage) for number, stage in enumerate(old) if number not in distill]
     before = sum(number < distill[0] for number, _ in others)
     arranged = [*others[:before], *new, *others[before:]]
-    _rename(arranged, [old[number].get("name") for number in distill], [stage.get("name") for _, stage in new])
+    _rename(
+        arranged, [old[number].get("name") for number in distill], [stage.get("name") for _, stage in new]
+    )
     content["stage"] = [stage for _, stage in arranged]
     return replace(written, content=content, lines=_moved(written.lines, arranged))
 

@@ -105,7 +105,9 @@ def split_seeds(text: str) -> list[int]:
     try:
         seeds = [int(seed) for seed in text.split(",")]
     except ValueError:
-        raise UserError(f"--seeds {text}: write whole numbers with a comma between them, for example 1,2,3") from None
+        raise UserError(
+            f"--seeds {text}: write whole numbers with a comma between them, for example 1,2,3"
+        ) from None
     twice = [seed for number, seed in enumerate(seeds) if seed in seeds[:number]]
     if twice:
         raise UserError(f"--seeds {text}: {twice[0]} stands there twice")
@@ -115,7 +117,9 @@ def split_seeds(text: str) -> list[int]:
 def _axes(written: Written, table: Any, seeds: Sequence[int], given: Sequence[Override]) -> list[_Axis]:
     """The keys that are swept and not fixed, each with its values; every problem with them is told."""
     problems = Problems(Origin(written.file, written.lines))
-    fixed = [key for key in (_target(written.content, override.text) for override in given) if key is not None]
+    fixed = [
+        key for key in (_target(written.content, override.text) for override in given) if key is not None
+    ]
     if seeds and (_SEED,) in fixed:
         raise UserError(f"--seeds and --set {_SEED} exclude each other")
     lists = _lists(table, ("sweep",), problems)
@@ -143,10 +147,15 @@ def _axes(written: Written, table: Any, seeds: Sequence[int], given: Sequence[Ov
 
 def _lists(table: Any, at: Key, problems: Problems) -> dict[Key, list[Any]]:
     """The lists of values by their keys, in the order written: dotted keys are tables in tables."""
-    if isinstance(table, dict) and (table or at == ("sweep",)):
-        return {key: values for name in table for key, values in _lists(table[name], (*at, name), problems).items()}
-    if not isinstance(table, list):
-        wanted = "must be a table of lists" if at == ("sweep",) else "must be a list of values"
+    is_whole = at == ("sweep",)
+    if isinstance(table, dict) and (table or is_whole):
+        return {
+            key: values
+            for name in table
+            for key, values in _lists(table[name], (*at, name), problems).items()
+        }
+    if is_whole or not isinstance(table, list):
+        wanted = "must be a table of lists" if is_whole else "must be a list of values"
         problems.add(at, f"{wanted}, not {shown(table)}")
         return {}
     if not table:
@@ -157,9 +166,7 @@ def _lists(table: Any, at: Key, problems: Problems) -> dict[Key, list[Any]]:
     return {at: table}
 
 
-def _target(
-    content: dict[str, Any], text: str, at: Key = (), problems: Problems | None = None
-) -> Key | None:
+def _target(content: dict[str, Any], text: str, at: Key = (), problems: Problems | None = None) -> Key | None:
     """The key of a recipe's content that an override sets, or None, with the reason among the ``problems``."""
     copy = deepcopy(content)
     name_stages(copy)

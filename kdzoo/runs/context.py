@@ -137,9 +137,7 @@ class RunContext:
                 model.enable_input_require_grads()
         return model.to(self.device)
 
-    def _with_adapter(
-        self, model: PreTrainedModel, role: Role, lora: LoraConfig, base: Path
-    ) -> PeftModel:
+    def _with_adapter(self, model: PreTrainedModel, role: Role, lora: LoraConfig, base: Path) -> PeftModel:
         config = self._config(role)
         is_made_here = config.from_scratch is not None or config.gguf_file or config.keep_layers
         is_kept_elsewhere = config.path is not None and not (is_made_here or is_adapter(Path(config.path)))

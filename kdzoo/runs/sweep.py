@@ -72,7 +72,9 @@ class Plan:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_json(self.folder / "sweep.json", content)
         except OSError as error:
-            raise RunError(f"cannot write below {self.folder}: {why_not_written(error, self.folder)}") from error
+            raise RunError(
+                f"cannot write below {self.folder}: {why_not_written(error, self.folder)}"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,9 @@ def run_in_turn(plan: Plan, run: Callable[[Member], object], reporter: Reporter)
     for number, planned in enumerate(runs, start=1):
         label = planned.member.label
         # also where all else is quiet: it says whose table follows
-        reporter.console.print(f"{label} ({number} of {len(runs)})", highlight=False, markup=False, soft_wrap=True)
+        reporter.console.print(
+            f"{label} ({number} of {len(runs)})", highlight=False, markup=False, soft_wrap=True
+        )
         try:
             run(planned.member)
         except UserError as error:
