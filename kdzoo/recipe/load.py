@@ -72,7 +72,7 @@ def check(written: Written, overrides: Sequence[Override]) -> tuple[Recipe, dict
     problems = Problems(origin, [stage.get("name") for stage in stage_tables(content)])
     for override, message in refused:
         problems.add_override(override, message)
-    content = _without_dates(content)
+    content = without_dates(content)
     paths.resolve(content, origin, problems)
     recipe = _checked(content, problems)
     if recipe is not None:
@@ -82,12 +82,12 @@ def check(written: Written, overrides: Sequence[Override]) -> tuple[Recipe, dict
     return recipe.with_origin(origin), content
 
 
-def _without_dates(value: Any) -> Any:
+def without_dates(value: Any) -> Any:
     """Give TOML's dates and times as strings: a name or path may look like one, and no key holds one."""
     if isinstance(value, dict):
-        return {key: _without_dates(inner) for key, inner in value.items()}
+        return {key: without_dates(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_without_dates(inner) for inner in value]
+        return [without_dates(inner) for inner in value]
     return str(value) if isinstance(value, datetime | date | time) else value
 
 

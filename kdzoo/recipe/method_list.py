@@ -26,7 +26,7 @@ def split_methods(text: str) -> list[str]:
     methods = [name.strip() for name in text.split(",")]
     for number, method in enumerate(methods):
         if not method:
-            raise UserError(f"--methods {text}: write names with a comma between them, for example sft,kid")
+            raise UserError(f"--methods {text}: write the names of methods with a comma between them")
         if method in methods[:number]:
             raise UserError(f'--methods {text}: "{method}" stands there twice')
         try:

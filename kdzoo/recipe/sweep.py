@@ -14,7 +14,7 @@ from kdzoo.errors import UserError
 from kdzoo.recipe.checks import shown
 from kdzoo.recipe.extends import Written, read_written
 from kdzoo.recipe.lines import Key, line_of
-from kdzoo.recipe.load import check
+from kdzoo.recipe.load import check, without_dates
 from kdzoo.recipe.method_list import with_methods
 from kdzoo.recipe.overrides import apply_override
 from kdzoo.recipe.problems import Problems
@@ -71,7 +71,7 @@ def load_sweep(
     written = read_written(Path(path))
     if methods:
         written = with_methods(written, methods)
-    table = written.content.pop("sweep", {})
+    table = without_dates(written.content.pop("sweep", {}))
     given = [Override.of_command_line(text) for text in overrides]
     axes = _axes(written, table, seeds, given)
     count = prod(len(axis.values) for axis in axes)

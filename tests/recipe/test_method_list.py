@@ -131,8 +131,8 @@ def test_a_stage_that_another_starts_from_and_is_named_no_more_is_missed(load_wi
     [
         ("sft,kdi", "--methods sft,kdi: no method 'kdi' is installed; did you mean"),
         ("kid,sft,kid", '--methods kid,sft,kid: "kid" stands there twice'),
-        ("", "--methods : write names with a comma between them, for example sft,kid"),
-        ("sft,,kid", "--methods sft,,kid: write names with a comma between them"),
+        ("", "--methods : write the names of methods with a comma between them"),
+        ("sft,,kid", "--methods sft,,kid: write the names of methods with a comma between them"),
     ],
 )
 def test_lists_that_are_none(methods: str, message: str) -> None:
