@@ -90,9 +90,9 @@ def _checked(sweep: Sweep, dry_run: bool, rehearse: bool) -> Sweep:
     from kdzoo.recipe import check_model_paths, check_paths, missing_data, rehearsed
 
     if rehearse:
-        missing = missing_data(sweep.members[0].recipe)
-        if missing is not None:
-            click.echo(f"rehearsal: {missing[1]} is not there, the embedded benchmark stands in", err=True)
+        missing = dict.fromkeys(missing_data(member.recipe) for member in sweep.members)
+        for _, path in filter(None, missing):
+            click.echo(f"rehearsal: {path} is not there, the embedded benchmark stands in", err=True)
         members = tuple(replace(member, recipe=rehearsed(member.recipe)) for member in sweep.members)
         return replace(sweep, members=members)
     for member in sweep.members:
@@ -135,6 +135,8 @@ def _run(sweep: Sweep, out: Path, quiet: bool, jobs: int, member_command: Member
 
             plan = Plan.of(sweep, out)
             plan.write()
+            if len(plan.runs) < len(plan.members):
+                reporter.say(f"the {len(plan.members)} members come to {len(plan.runs)} different runs")
             if jobs == 1:
                 failures = run_in_turn(plan, run, reporter)
             else:

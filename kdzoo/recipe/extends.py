@@ -19,6 +19,7 @@ from kdzoo.recipe.paths import ExpansionError, located
 from kdzoo.recipe.tables import Location, Table
 
 _KEY = "extends"
+_MOST_LEVELS = 50
 
 
 class FileKeys(Table):
@@ -66,7 +67,13 @@ def _parsed(file: Path, text: str) -> Written:
             raise UserError(f"{file}: not valid TOML: {error}") from None
         message, line, column = place.groups()
         raise UserError(f"{file}:{line}: not valid TOML: {message} (column {column})") from None
-    return Written(file, content, {key: Line(file, number) for key, number in find_lines(text).items()})
+    except RecursionError:
+        raise UserError(f"{file}: nested too deeply") from None
+    lines = {key: Line(file, number) for key, number in find_lines(text).items()}
+    deepest = max(lines, key=len, default=())
+    if len(deepest) > _MOST_LEVELS:
+        raise UserError(f"{lines[deepest]}: nested too deeply")
+    return Written(file, content, lines)
 
 
 def _extended(chain: list[Written]) -> Written | None:

@@ -127,6 +127,8 @@ class TestMistakes:
                 'extends = "${NOT_SET}/base.toml"\n',
                 "r.toml:1: extends: the environment variable NOT_SET is not set; ",
             ),
+            ("seed = " + "[" * 3000 + "]" * 3000, "r.toml: nested too deeply"),
+            ("seed = 1\na" + ".a" * 3000 + " = 1\n", "r.toml:2: nested too deeply"),
             ('[training]\nextends = "base.toml"\n', None),
             ('extend = "base.toml"\n', None),
         ],
