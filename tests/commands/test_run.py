@@ -368,7 +368,7 @@ class TestMistakes:
         message = {
             "file": f"kdzoo: r.toml:4: data.path: {path.absolute()} is not the folder of a dataset",
             "folder": f"kdzoo: {path.absolute()}: no training questions",
-            "nothing": "kdzoo: r.toml:4: data.path: there is no spider",
+            "nothing": f"kdzoo: r.toml:4: data.path: there is no {path.absolute()}; ",
         }[kind]
         assert done.err.startswith(message)
         assert not Path("runs").exists()
