@@ -6,6 +6,7 @@ from kdzoo.recipe.rehearse import rehearsed
 from kdzoo.recipe.schema import Recipe, StageModel
 from kdzoo.recipe.sets import EvaluationSet, ScoredSet
 from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, Stage, TrainingStage
+from kdzoo.recipe.sweep import Member, Sweep, load_sweep
 from kdzoo.recipe.tables import Evaluation, ModelConfig, Training
 from kdzoo.recipe.toml_text import resolved_toml
 
@@ -15,17 +16,20 @@ __all__ = [
     "Evaluation",
     "EvaluationSet",
     "FinetuneStage",
+    "Member",
     "ModelConfig",
     "Recipe",
     "ScoredSet",
     "Stage",
     "StageModel",
+    "Sweep",
     "Training",
     "TrainingStage",
     "check_model_paths",
     "check_paths",
     "is_there",
     "load_recipe",
+    "load_sweep",
     "missing_data",
     "rehearsed",
     "resolved_toml",

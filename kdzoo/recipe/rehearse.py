@@ -40,6 +40,7 @@ def rehearsed(recipe: Recipe) -> Recipe:
     content: dict[str, Any] = {
         "name": f"{recipe.name[:70]}-rehearsal",
         "seed": recipe.seed,
+        "student_seed": recipe.student_seed,
         # models this small gain nothing by more
         "threads": recipe.threads or 1,
         "data": data,

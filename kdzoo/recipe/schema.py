@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SerializeAsAny
 
-from kdzoo.recipe.lines import Key
+from kdzoo.recipe.lines import Key, Line
 from kdzoo.recipe.sets import EvaluationSet, Name, ScoredSet, dataset_of, fitting, part_of, set_name_of
 from kdzoo.recipe.stages import EvaluateStage, Stage, TrainingStage
 from kdzoo.recipe.tables import (
@@ -47,6 +47,25 @@ Data = Annotated[SerializeAsAny[DataConfig], BeforeValidator(_as_the_dataset_has
 
 
 @dataclass(frozen=True)
+class Override:
+    """A value that counts instead of the recipe's own, as KEY=VALUE.
+
+    ``shown`` is how a message names it, and ``line`` where it stands, unless on the command line. What it says of paths
+    is relative to ``folder``.
+    """
+
+    text: str
+    shown: str
+    folder: Path
+    line: Line | None = None
+
+    @classmethod
+    def of_command_line(cls, text: str) -> Override:
+        """An override that ``--set`` gave."""
+        return cls(text, f"--set {text}", Path.cwd())
+
+
+@dataclass(frozen=True)
 class Origin:
     """Where a recipe was written: lines by key, and overrides by the key that they set, the latest last.
 
@@ -55,8 +74,8 @@ class Origin:
     """
 
     file: Path | None = field(default=None, compare=False)
-    lines: Mapping[Key, int] = field(default_factory=dict, compare=False)
-    overrides: dict[Key, str] = field(default_factory=dict, compare=False)
+    lines: Mapping[Key, Line] = field(default_factory=dict, compare=False)
+    overrides: dict[Key, Override] = field(default_factory=dict, compare=False)
     is_rehearsal: bool = field(default=False, compare=False)
 
 
@@ -89,6 +108,13 @@ class RecipeHead(Table):
 
     name: RecipeName
     seed: int = Field(0, ge=0, lt=2**31)
+    student_seed: int | None = Field(
+        None,
+        ge=0,
+        lt=2**31,
+        description="the seed of every stage that trains the student, and of the random weights of a student from scratch "
+        "(default: seed): several students of one teacher, which keeps seed",
+    )
     threads: int | None = Field(None, ge=1, le=1024)
 
 
@@ -134,6 +160,10 @@ class Recipe(RecipeHead):
             student = self.student
             return TokenizerSource("student", student.path, student.revision, student.gguf_file)
         return TokenizerSource("tokenizer", self.tokenizer.path, train=self.tokenizer.train)
+
+    def seed_of(self, role: Role) -> int:
+        """The seed of all that trains a model, and of its random weights if it is from scratch."""
+        return self.seed if role == "teacher" or self.student_seed is None else self.student_seed
 
     def training_of(self, stage: TrainingStage) -> Training:
         """The stage's training settings: the recipe's, with the stage's own over them."""

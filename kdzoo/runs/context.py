@@ -116,7 +116,7 @@ class RunContext:
         assert config.from_scratch is not None
         built = make_config(config.from_scratch, len(self.tokenizer), special_ids(self.tokenizer))
         # teacher and student of one architecture must not start from the same numbers
-        seed = self.recipe.seed * 2 + (role == "teacher")
+        seed = self.recipe.seed_of(role) * 2 + (role == "teacher")
         return build_model(built, seed, config.dtype, config.attention)
 
     def model_to_train(self, ref: ModelRef, folder: Path) -> PreTrainedModel | PeftModel:
@@ -130,7 +130,7 @@ class RunContext:
         if ref.folder is None:
             model = self.untrained_model(ref.role)
             if config.lora is not None:
-                model = self._with_adapter(model, config, config.lora, folder / "base")
+                model = self._with_adapter(model, ref.role, config.lora, folder / "base")
         else:
             model = load_trained(ref.folder / "model", config.dtype, config.attention, trainable=True)
             if isinstance(model, PeftModel) and (ref.folder / "base").is_dir():
@@ -141,9 +141,8 @@ class RunContext:
                 model.enable_input_require_grads()
         return model.to(self.device)
 
-    def _with_adapter(
-        self, model: PreTrainedModel, config: ModelConfig, lora: LoraConfig, base: Path
-    ) -> PeftModel:
+    def _with_adapter(self, model: PreTrainedModel, role: Role, lora: LoraConfig, base: Path) -> PeftModel:
+        config = self._config(role)
         is_made_here = config.from_scratch is not None or config.gguf_file or config.keep_layers
         is_kept_elsewhere = config.path is not None and not (is_made_here or is_adapter(Path(config.path)))
         if not is_kept_elsewhere:
@@ -153,7 +152,7 @@ class RunContext:
                     self.tokenizer.save_pretrained(str(temporary))
             model = load_pretrained(str(base.resolve()), None, config.dtype, config.attention)
         revision = config.revision if is_kept_elsewhere else None
-        return add_lora(model, as_peft_s(lora, revision), self.recipe.seed)
+        return add_lora(model, as_peft_s(lora, revision), self.recipe.seed_of(role))
 
     def model_to_use(self, ref: ModelRef) -> PreTrainedModel | PeftModel:
         """Give the model in eval mode, without gradients: a teacher, or one to evaluate."""

@@ -48,7 +48,8 @@ def print_dry_run(recipe: Recipe, out: Path, console: Console) -> None:
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    say(f"recipe   {recipe.name} (seed {recipe.seed})")
+    student_seed = "" if recipe.student_seed is None else f", the student's {recipe.student_seed}"
+    say(f"recipe   {recipe.name} (seed {recipe.seed}{student_seed})")
     say(f"run      {directory.path}")
     for line in data_lines(recipe, seen.read):
         say(line)

@@ -47,7 +47,7 @@ def of_stages(recipe: Recipe) -> dict[str, str]:
     for stage in recipe.stages:
         shaping = {
             "kind": stage.kind,
-            "seed": recipe.seed,
+            "seed": recipe.seed if stage.role is None else recipe.seed_of(stage.role),
             "tokenizer": tokenizer,
             "versions": [version(package) for package in _PACKAGES],
             "models": {
@@ -118,7 +118,8 @@ def _model(recipe: Recipe, model: StageModel, prints: dict[str, str]) -> Any:
     if config is None:
         return None
     described = config.model_dump(mode="json", exclude=_COMPUTING)
-    return {**described, "files": _files(config.path)}
+    seed = None if config.from_scratch is None else recipe.seed_of(model.role)
+    return {**described, "seed": seed, "files": _files(config.path)}
 
 
 def _files(path: str | None) -> Any:

@@ -239,7 +239,7 @@ class TestMistakes:
             (
                 'kind = "embedded"\nquestions = 60\ntest_questions = 10\ndatabases = 2',
                 'kind = "spider"\npath = "absent"',
-                "r.toml:LINE: data.path: there is no absent",
+                "r.toml:LINE: data.path: there is no HERE/absent",
             ),
             (
                 'architecture = "llama", hidden_size = 32',
@@ -270,7 +270,7 @@ class TestMistakes:
     ) -> None:
         recipe = write(tiny, (old, new))
         line = 1 + recipe.read_text().split(new.split("\n")[-1])[0].count("\n")
-        assert message.replace("LINE", str(line)) in refused(recipe)
+        assert message.replace("LINE", str(line)).replace("HERE", str(Path.cwd())) in refused(recipe)
 
     def test_a_recipe_that_is_not_there(self, refused: Callable[..., str], write: Write) -> None:
         write()
@@ -282,7 +282,8 @@ class TestMistakes:
     ) -> None:
         text = tiny.replace("train = { vocab_size = 600 }", 'path = "./absent"')
         message = refused(write(text), *command)
-        assert message == "r.toml:8: tokenizer.path: there is no folder ./absent, and it cannot be a hub name"
+        where = f"r.toml:8: tokenizer.path: there is no folder {Path.cwd() / 'absent'}"
+        assert message == f"{where}, and it cannot be a hub name"
 
     @pytest.mark.parametrize(
         ("override", "message"),
@@ -369,7 +370,7 @@ class TestMistakes:
         message = {
             "file": f"kdzoo: r.toml:4: data.path: {path.absolute()} is not the folder of a dataset",
             "folder": f"kdzoo: r.toml:2: data.train: there is no {path.absolute()}/train_spider.json; ",
-            "nothing": "kdzoo: r.toml:4: data.path: there is no spider",
+            "nothing": f"kdzoo: r.toml:4: data.path: there is no {path.absolute()}; ",
         }[kind]
         assert done.err.startswith(message)
         assert not Path("runs").exists()

@@ -70,6 +70,10 @@ evaluation = { metrics = ["ex"], max_examples = 2 }
 """
 
 
+def here(path: str) -> str:
+    return str(Path(path).absolute())
+
+
 @pytest.fixture
 def recipe(load: Load) -> Recipe:
     return load(RECIPE)
@@ -83,17 +87,17 @@ def test_a_set_has_its_dataset_s_keys_and_its_own_over_them(recipe: Recipe) -> N
     sets = scored(recipe, 2)
     assert list(sets) == ["dev", "dk", "without"]
     dev, dk, without = (sets[name].data for name in sets)
-    assert (dev.kind, dev.path, dev.evaluation, dev.details) == ("spider", "spider", "dev.json", False)
-    assert (dk.path, dk.evaluation, dk.details) == ("spider", "spider_dk.json", False)
-    assert dk.databases == ("dk/database",)
-    assert (without.kind, without.path, without.evidence) == ("bird", "bird", False)
+    assert (dev.kind, dev.path, dev.evaluation, dev.details) == ("spider", here("spider"), "dev.json", False)
+    assert (dk.path, dk.evaluation, dk.details) == (here("spider"), "spider_dk.json", False)
+    assert dk.databases == (here("dk/database"),)
+    assert (without.kind, without.path, without.evidence) == ("bird", here("bird"), False)
 
 
 def test_a_set_is_read_without_what_only_training_needs(recipe: Recipe) -> None:
     assert scored(recipe, 2)["dev"].data.train == ()
     sft, texts = recipe.stages[:2]
     assert recipe.training_data_of(sft).evaluation is None  # type: ignore[arg-type,attr-defined]
-    assert recipe.training_data_of(texts).train == "train.jsonl"  # type: ignore[arg-type,attr-defined]
+    assert recipe.training_data_of(texts).train == here("train.jsonl")  # type: ignore[arg-type,attr-defined]
     assert [data.kind for data in recipe.training_data] == ["spider", "jsonl"]
 
 
@@ -151,7 +155,7 @@ class TestOverrides:
             RECIPE, "evaluation_sets.dk.evaluation=x.json", "datasets.bird.path=elsewhere", "few.sets=['dev']"
         )
         assert recipe.sets_of()[1].data.evaluation == "x.json"  # type: ignore[attr-defined]
-        assert recipe.sets_of()[2].data.path == "elsewhere"  # type: ignore[attr-defined]
+        assert recipe.sets_of()[2].data.path == here("elsewhere")  # type: ignore[attr-defined]
         assert list(scored(recipe, 3)) == ["dev"]
 
     def test_add_a_set_to_a_recipe_that_has_none(self, load: Load, right: str) -> None:

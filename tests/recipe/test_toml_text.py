@@ -48,7 +48,8 @@ def test_a_value_that_toml_does_not_have() -> None:
         toml_value([None])
 
 
-PATHS = st.from_regex(r"[A-Za-z][A-Za-z0-9 ü'\".-]{0,8}(/[a-z]{1,3})?", fullmatch=True)
+# A resolved recipe has whole paths; a model's may be a hub name.
+PATHS = st.from_regex(r"/[A-Za-z][A-Za-z0-9 ü'\".-]{0,8}(/[a-z]{1,3})?", fullmatch=True)
 LORA = st.fixed_dictionaries(
     {"rank": st.integers(1, 99)},
     optional={
@@ -65,10 +66,11 @@ SCRATCH = st.fixed_dictionaries(
         "attention": st.sampled_from(["sdpa", "eager"]),
     },
 )
+MODELS = PATHS | st.sampled_from(["gpt2", "org/m-1.5"])
 PRETRAINED = st.one_of(
-    st.fixed_dictionaries({"path": PATHS}, optional={"revision": PATHS}),
+    st.fixed_dictionaries({"path": MODELS}, optional={"revision": PATHS}),
     st.fixed_dictionaries(
-        {"path": PATHS, "lora": LORA}, optional={"revision": PATHS, "dtype": st.just("bfloat16")}
+        {"path": MODELS, "lora": LORA}, optional={"revision": PATHS, "dtype": st.just("bfloat16")}
     ),
 )
 TRAINING = {

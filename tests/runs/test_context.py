@@ -75,6 +75,22 @@ class TestModelsFromScratch:
         # a teacher of the same size must not start as its own student
         assert not equal(first, context().model_to_use(ModelRef("teacher")))
 
+    def test_the_student_s_may_depend_on_a_seed_of_its_own(self, context: Make) -> None:
+        plain, student, both = context(), context("student_seed=1"), context("seed=1")
+        for role, same in (("student", both), ("teacher", plain)):
+            made = student.model_to_use(ModelRef(role))
+            assert equal(made, same.model_to_use(ModelRef(role)))
+            assert not equal(made, (plain if role == "student" else both).model_to_use(ModelRef(role)))
+
+    def test_so_may_its_adapter(self, context: Make) -> None:
+        lora = ("student.lora={rank=2}", "teacher.lora={rank=2}")
+        for role, same in (("student", "seed=1"), ("teacher", "seed=0")):
+            ours, theirs = (
+                context(*lora, seed).model_to_train(ModelRef(role), Path(f"{role}-{seed}"))
+                for seed in ("student_seed=1", same)
+            )
+            assert equal(ours, theirs)
+
     def test_they_know_the_tokenizer_s_tokens(self, context: Make) -> None:
         made = context()
         model = made.model_to_use(ModelRef("student"))
@@ -206,8 +222,8 @@ class TestData:
             for data in (*made.recipe.training_data, *(one.data for one in made.recipe.sets_of())):
                 made.splits(data)
         # both sets come to the same file
-        here = str(Path("train.jsonl").absolute())
-        assert read == [("more.jsonl", None), (None, here)]
+        more, held_out = (str(Path(name).absolute()) for name in ("more.jsonl", "train.jsonl"))
+        assert read == [(more, None), (None, held_out)]
 
     def test_a_tokenizer_is_trained_on_what_stages_train_on(self, context: Make) -> None:
         lines = [json.dumps({"prompt": "qqqq" * 9, "target": "qqqq"}) + "\n"] * 3

@@ -72,7 +72,7 @@ def test_each_dataset_and_set_has_its_number_of_questions(load: Load) -> None:
         "data     other, jsonl: 3 training questions",
         "set      dev (jsonl): 3 evaluation questions",
         "set      more (other, jsonl): 2 evaluation questions",
-        "set      lost (jsonl): absent is not there; --rehearse runs without it",
+        f"set      lost (jsonl): {Path('absent').absolute()} is not there; --rehearse runs without it",
     ]
 
 

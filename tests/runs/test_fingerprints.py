@@ -67,6 +67,7 @@ ALL = {"finetune", "sft", "kid", "more", "evaluate"}
 TRAINED = ALL
 SHAPING = {
     "seed=1": ALL,
+    "student_seed=1": ALL - {"finetune"},
     "data.seed=1": ALL,
     "data.questions=100": ALL,
     "tokenizer.train.vocab_size=501": ALL,
@@ -181,6 +182,21 @@ class TestSettings:
         prints = fingerprints.of_stages(recipe(text=twice))
         assert prints["sft2"] == prints["sft"]
         assert len(set(prints.values())) == len(ALL)
+
+    def test_the_student_s_seed_is_the_recipe_s_unless_given(self, recipe: Callable[..., Recipe]) -> None:
+        of = fingerprints.of_stages
+        assert changed(of(recipe()), of(recipe("student_seed=0"))) == set()
+        # what trains no student and compares no models with samples has the recipe's
+        assert changed(of(recipe("student_seed=0")), of(recipe("student_seed=0", "seed=1"))) == ALL - {"sft"}
+        untrained = RECIPE.replace('[[stage]]\nkind = "finetune"\n\n', "").replace(
+            '"teacher", "kid"', '"kid"'
+        )
+        kid = changed(
+            of(recipe("student_seed=0", text=untrained)),
+            of(recipe("student_seed=0", "seed=1", text=untrained)),
+        )
+        assert "kid" in kid  # its teacher's random weights are the recipe's seed's
+        assert "sft" not in kid
 
 
 class TestRuns:

@@ -48,7 +48,8 @@ def teacher_targets(
     context.reporter.start(f"{name}: teacher generates", len(examples), len(done))
     with (folder / _FILE).open("a", encoding="utf-8") as file:
         file.write("\n")
-        for index, ids in _generated(teacher, missing, limits, training, decoding, context.recipe.seed):
+        seed = context.recipe.seed_of("student")
+        for index, ids in _generated(teacher, missing, limits, training, decoding, seed):
             done[index] = ids
             file.write(json.dumps([index, ids]) + "\n")
             context.reporter.advance(len(done))

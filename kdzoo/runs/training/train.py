@@ -89,7 +89,7 @@ def run(
             chosen,
             tokenizer,
             limits,
-            seed=context.recipe.seed,
+            seed=context.recipe.seed_of(stage.role),
             sharing=training.sharing,
             prompt_limit=max(len(example.prompt) for example in examples),
         )
@@ -143,7 +143,7 @@ def _train(
     earlier = last_complete_checkpoint(folder / CHECKPOINTS)
     done = 0 if earlier is None else earlier.step
     reporter.start(name, total, done)
-    arguments = trainer_arguments(training, context.recipe.seed, total, folder / CHECKPOINTS)
+    arguments = trainer_arguments(training, module.seed, total, folder / CHECKPOINTS)
     group_size = None if training.group_by == "none" else training.group_size
     try:
         with context.interruption.deferred() as stops:
