@@ -2,10 +2,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test lint clean
+# where recipes/replication look for pretrained weights
+WEIGHTS ?= $(HOME)/.cache/kdzoo
+
+.PHONY: quickstart weights test lint clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/kdzoo run recipes/quickstart.toml
+
+weights: $(VENV)/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[gguf]'
+	$(BIN)/python recipes/replication/weights.py $(WEIGHTS)/smollm2-135m-instruct
 
 test: $(VENV)/installed-test
 	$(BIN)/pytest -n 2

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from kdzoo.methods import divergences
     from kdzoo.methods.ground_truth_kd import ground_truth_kd
     from kdzoo.methods.hookspecs import hookimpl
-    from kdzoo.methods.method import Method, Options, StepCost, Temperature, WeightedOptions
+    from kdzoo.methods.method import (
+        Decoding,
+        Method,
+        Options,
+        StepCost,
+        TeacherDecodingOptions,
+        Temperature,
+        WeightedOptions,
+    )
     from kdzoo.methods.sequences import ScoredTokens, Sequences
     from kdzoo.methods.source import Kind, Source
     from kdzoo.methods.step import ConditionedModel, Step
@@ -28,6 +36,7 @@ __all__ = [
     "ConditionedModel",
     "DataConfig",
     "Dataset",
+    "Decoding",
     "Example",
     "Inputs",
     "Kind",
@@ -42,6 +51,7 @@ __all__ = [
     "SqlExecutor",
     "Step",
     "StepCost",
+    "TeacherDecodingOptions",
     "Temperature",
     "UserError",
     "WeightedOptions",
@@ -55,6 +65,7 @@ _HOMES = {
     "ConditionedModel": "kdzoo.methods.step",
     "DataConfig": "kdzoo.tasks.dataset",
     "Dataset": "kdzoo.tasks.dataset",
+    "Decoding": "kdzoo.methods.method",
     "Example": "kdzoo.tasks.example",
     "Inputs": "kdzoo.tasks.dataset",
     "Kind": "kdzoo.methods.source",
@@ -69,6 +80,7 @@ _HOMES = {
     "SqlExecutor": "kdzoo.tasks.sql.executor",
     "Step": "kdzoo.methods.step",
     "StepCost": "kdzoo.methods.method",
+    "TeacherDecodingOptions": "kdzoo.methods.method",
     "Temperature": "kdzoo.methods.method",
     "UserError": "kdzoo.errors",
     "WeightedOptions": "kdzoo.methods.method",

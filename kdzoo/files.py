@@ -6,6 +6,7 @@ import codecs
 import errno
 import json
 import os
+import secrets
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ from kdzoo.errors import UserError
 
 # How libraries below us word that the system refused to write, where they do not raise an OSError.
 _REFUSALS = ("I/O error", "PytorchStreamWriter failed", "unexpected pos")
+
+# Machines, and containers above all, have processes of the same numbers, and may share a folder.
+_TOKEN = secrets.token_hex(4)
 
 
 def read_text(file: Path, what: str = "file") -> str:
@@ -80,8 +84,8 @@ def parse_json(text: str) -> Any:
 
 
 def temporary_name(path: Path) -> Path:
-    """What to call a file while it is being written: hidden beside its place, and no other process's."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """What to call a file while it is being written: hidden beside its place, and no other process's of any machine."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{_TOKEN}.tmp")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from kdzoo import Method, Options, Source, StepCost, Temperature, divergences, hookimpl
+from kdzoo import (
+    Method,
+    Source,
+    StepCost,
+    TeacherDecodingOptions,
+    Temperature,
+    divergences,
+    hookimpl,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,20 +27,24 @@ if TYPE_CHECKING:
     from kdzoo import ScoredTokens, Sequences, Step
 
 
-class FDistillOptions(Options):
+class FDistillOptions(TeacherDecodingOptions):
     """The four divergences of f-distill, and how sequences of its two sources are mixed.
 
-    ``mix = "request"`` fits the latency that the KID paper measured; ``"both"`` is the original, at twice the
-    cost.
+    ``mix = "batch"`` is what the code base does that the KID paper names, and fits the latency that the paper
+    measured; there the student generates greedily, ``temperature = 0``. ``"request"`` mixes within a batch.
+    ``"both"`` is the original, at twice the cost: the mean over the teacher's tokens and the mean over the
+    student's weigh half each, whatever their numbers. The teacher's sequences are samples (the divergences are
+    means over its distribution) unless ``teacher_decoding`` says otherwise.
     """
 
     divergence: Literal["tvd", "kl", "rkl", "js"] = Field(
         "tvd",
         description="on sequences of both (tvd, js), of the teacher (kl) or of the student (rkl)",
     )
-    mix: Literal["request", "both"] = Field(
-        "request",
-        description="for tvd and js: one of the two for each example, half each; or both for every example",
+    mix: Literal["batch", "request", "both"] = Field(
+        "batch",
+        description="for tvd and js: one of the two for each optimizer step or for each example, half each; or both for "
+        "every example",
     )
     temperature: Temperature = Field(
         1.0, description="sampling temperature of the student; 0 is greedy, else at least 0.01"
@@ -63,6 +75,10 @@ def make_training_sequence(step: Step, options: FDistillOptions) -> Sequences:
         return step.teacher_target
     if options.divergence == "rkl":
         return step.student.generate(temperature=options.temperature)
+    if options.mix == "batch":
+        if step.generator.per_batch() < 0.5:
+            return step.student.generate(temperature=options.temperature)
+        return step.teacher_target
     if options.mix == "both":
         generated = step.student.generate(temperature=options.temperature)
         return step.teacher_target.beside(generated)
@@ -80,8 +96,10 @@ def divergence(
     if options.divergence == "rkl":
         return divergences.reverse_kl(student_logits, teacher_logits)
     if options.divergence == "tvd":
-        return divergences.total_variation(student_logits, teacher_logits)
-    # the two halves of the JSD, each on the sequences of the distribution that it averages over
-    of_teacher = divergences.teacher_to_mixture_kl(student_logits, teacher_logits)
-    of_student = divergences.student_to_mixture_kl(student_logits, teacher_logits)
-    return of_teacher.where(tokens.sources == Source.TEACHER, of_student)
+        losses = divergences.total_variation(student_logits, teacher_logits)
+    else:
+        # the two halves of the JSD, each on the sequences of the distribution that it averages over
+        of_teacher = divergences.teacher_to_mixture_kl(student_logits, teacher_logits)
+        of_student = divergences.student_to_mixture_kl(student_logits, teacher_logits)
+        losses = of_teacher.where(tokens.sources == Source.TEACHER, of_student)
+    return losses / (2 * tokens.source_shares) if options.mix == "both" else losses

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import ConfigDict, Field
 
-from kdzoo import Method, Options, StepCost, Temperature, divergences, hookimpl
+from kdzoo import Method, StepCost, TeacherDecodingOptions, Temperature, divergences, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from kdzoo import Sequences, Step
 
 
-class GKDOptions(Options):
-    """GKD's choices. The field ``lambda_`` is ``lambda`` in recipes (a reserved word of Python)."""
+class GKDOptions(TeacherDecodingOptions):
+    """GKD's choices. The field ``lambda_`` is ``lambda`` in recipes (a reserved word of Python).
+
+    The code base that the KID paper names lets the student generate greedily: ``temperature = 0``.
+    """
 
     model_config = ConfigDict(populate_by_name=True)
 

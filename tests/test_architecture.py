@@ -68,12 +68,11 @@ TESTED_ELSEWHERE = {
     ),
     "runs/checks/trained.py": ("runs/checks/test_weights.py", "it looks at weights of finished stages"),
     "runs/dry_run.py": ("commands/test_run.py", "what it prints is held against what a run then does"),
-    "runs/evaluation/evaluate.py": ("runs/test_pipeline.py", "a stage, run as one"),
-    "runs/evaluation/measuring.py": ("test_third_party_data.py", "what metrics are given, and when"),
-    "runs/training/teacher_targets.py": (
-        "commands/test_run_interrupted.py",
-        "it keeps what an interruption leaves",
+    "runs/sweep_dry_run.py": (
+        "commands/test_run_sweep.py",
+        "what it prints is held against what a sweep does",
     ),
+    "runs/evaluation/measuring.py": ("test_third_party_data.py", "what metrics are given, and when"),
     "runs/unfinished.py": ("commands/test_run_interrupted.py", "it tells what an interruption has left"),
     "tasks/example.py": ("tasks/text_to_sql/test_spider.py", "data that every dataset gives"),
     "tasks/load.py": ("tasks/text_to_sql/test_spider.py", "every dataset is loaded by it"),

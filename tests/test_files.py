@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import resource
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,7 +96,11 @@ class TestReading:
 def test_a_temporary_name_is_hidden_beside_its_file_and_no_other_process_s() -> None:
     name = temporary_name(Path("there/file.json"))
     assert name.parent == Path("there")
-    assert name.name == f".file.json.{os.getpid()}.tmp"
+    assert re.fullmatch(rf"\.file\.json\.{os.getpid()}-[0-9a-f]{{8}}\.tmp", name.name)
+    # a process of the same number on another machine
+    code = "from pathlib import Path; from kdzoo import files; print(files.temporary_name(Path('file.json')).name)"
+    others = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True) for _ in range(2)]
+    assert len({other.stdout.split("-")[1] for other in others} | {name.name.split("-")[1]}) == 3
 
 
 class TestText:

@@ -6,10 +6,16 @@ import logging
 import os
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from kdzoo.recipe import Member, Sweep
+    from kdzoo.runs.sweep_jobs import MemberCommand
 
 
 @click.command("run")
@@ -24,46 +30,133 @@ from rich.console import Console
     show_default=True,
     help="Where runs are kept.",
 )
+@click.option("--methods", metavar="METHOD,METHOD", help="Distil by these methods instead of the recipe's.")
+@click.option("--seeds", metavar="SEED,SEED", help="Run once with each of these seeds of the student.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), metavar="N", help="Run so many members of a sweep at a time."
+)
+@click.option(
+    "--print-jobs", is_flag=True, help="Print a command line for each member of a sweep, and run nothing."
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and write nothing.")
 @click.option("--rehearse", is_flag=True, help="Run every stage with tiny random models and a few steps.")
 @click.option("--quiet", is_flag=True, help="Print the final table only.")
 def command(
-    recipe: Path, overrides: tuple[str, ...], out: Path, dry_run: bool, rehearse: bool, quiet: bool
+    recipe: Path,
+    overrides: tuple[str, ...],
+    out: Path,
+    methods: str | None,
+    seeds: str | None,
+    jobs: int | None,
+    print_jobs: bool,
+    dry_run: bool,
+    rehearse: bool,
+    quiet: bool,
 ) -> None:
     """Run the stages of RECIPE in order, reusing those that are finished.
+
+    A recipe with a [sweep] stands for a run of each combination of its values; stages that these have in common are done
+    once.
 
     An interrupted run continues where it stopped when it is started again. Ctrl-C, and the signal that `kill` sends,
     let a training write a checkpoint after the step that it is at; a second one ends at once.
     """
-    from kdzoo.recipe import check_model_paths, check_paths, load_recipe, missing_data, rehearsed
-    from kdzoo.runs.interruption import Interrupted, Interruption
+    from kdzoo.recipe import load_sweep
+    from kdzoo.recipe.method_list import split_methods
+    from kdzoo.recipe.sweep import split_seeds
 
-    loaded = load_recipe(recipe, overrides)
-    if rehearse:
-        missing = missing_data(loaded)
-        if missing is not None:
-            click.echo(f"rehearsal: {missing[1]} is not there, the embedded benchmark stands in", err=True)
-        loaded = rehearsed(loaded)
-    elif dry_run:
-        check_model_paths(loaded)
-    else:
-        check_paths(loaded)
+    sweep = load_sweep(
+        recipe,
+        overrides,
+        methods=[] if methods is None else split_methods(methods),
+        seeds=[] if seeds is None else split_seeds(seeds),
+    )
+    if print_jobs:
+        member_command = _member_command(recipe, overrides, out, methods, rehearse, quiet)
+        for member in sweep.members:
+            click.echo(member_command.quoted(member))
+        return
+    sweep = _checked(sweep, dry_run, rehearse)
     _quiet_libraries()
     if dry_run:
+        _dry_run(sweep, out)
+        return
+    member_command = _member_command(recipe, overrides, out, methods, rehearse, quiet)
+    _run(sweep, out, quiet, jobs or 1, member_command)
+
+
+def _checked(sweep: Sweep, dry_run: bool, rehearse: bool) -> Sweep:
+    """Look whether data and models are there, or make all members small."""
+    from kdzoo.recipe import check_model_paths, check_paths, missing_data, rehearsed
+
+    if rehearse:
+        for path in dict.fromkeys(
+            path for member in sweep.members for _, path in missing_data(member.recipe)
+        ):
+            click.echo(f"rehearsal: {path} is not there, the embedded benchmark stands in", err=True)
+        members = tuple(replace(member, recipe=rehearsed(member.recipe)) for member in sweep.members)
+        return replace(sweep, members=members)
+    for member in sweep.members:
+        (check_model_paths if dry_run else check_paths)(member.recipe)
+    return sweep
+
+
+def _dry_run(sweep: Sweep, out: Path) -> None:
+    if not sweep.keys:
         from kdzoo.runs.dry_run import print_dry_run
 
-        print_dry_run(loaded, out, Console())
+        print_dry_run(sweep.members[0].recipe, out, Console())
         return
+    from kdzoo.runs.sweep import Plan
+    from kdzoo.runs.sweep_dry_run import print_sweep_dry_run
+
+    print_sweep_dry_run(Plan.of(sweep, out), Console())
+
+
+def _run(sweep: Sweep, out: Path, quiet: bool, jobs: int, member_command: MemberCommand) -> None:
+    from kdzoo.runs.interruption import Interrupted, Interruption
+
     interruption = Interruption()
     try:
         with interruption.handled():
             from kdzoo.report.progress import Reporter
-            from kdzoo.runs import pipeline
 
-            pipeline.run(loaded, out, Reporter(Console(), quiet=quiet), interruption)
+            reporter = Reporter(Console(), quiet=quiet)
+
+            def run(member: Member) -> None:
+                from kdzoo.runs import pipeline
+
+                pipeline.run(member.recipe, out, reporter, interruption)
+
+            if not sweep.keys:
+                run(sweep.members[0])
+                return
+            from kdzoo.runs.sweep import Plan, run_in_turn, tell_end
+            from kdzoo.runs.sweep_jobs import run_side_by_side
+
+            plan = Plan.of(sweep, out)
+            plan.write()
+            if len(plan.runs) < len(plan.members):
+                reporter.say(f"the {len(plan.members)} members come to {len(plan.runs)} different runs")
+            if jobs == 1:
+                failures = run_in_turn(plan, run, reporter)
+            else:
+                failures = run_side_by_side(plan, member_command, jobs, reporter, interruption)
+            tell_end(plan, failures, reporter)
     except Interrupted as interrupted:
         click.echo("kdzoo: interrupted; the same command continues", err=True)
         sys.exit(interrupted.exit_code)
+
+
+def _member_command(
+    recipe: Path, overrides: tuple[str, ...], out: Path, methods: str | None, rehearse: bool, quiet: bool
+) -> MemberCommand:
+    from kdzoo.runs.sweep_jobs import MemberCommand
+
+    given = [part for override in overrides for part in ("--set", override)]
+    named = [] if methods is None else ["--methods", methods]
+    flags = [flag for flag, is_set in (("--rehearse", rehearse), ("--quiet", quiet)) if is_set]
+    return MemberCommand(recipe, (*given, *named, "--out", str(out), *flags))
 
 
 def _quiet_libraries() -> None:

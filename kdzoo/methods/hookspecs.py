@@ -56,7 +56,8 @@ def divergence(  # type: ignore[empty-body]
     Both logits have shape [N, V], are conditioned on the training sequence and predict ``tokens``; no
     padding, no prompt, no shift is left to handle. The hook may be called several times in a step, on parts
     of the scored tokens, so that a token's loss must not depend on the other tokens. The core averages over
-    all scored tokens of the step. A method without this hook has no KD loss.
+    all scored tokens of the step; ``tokens.source_shares`` are what to divide by where the tokens of each source
+    are to be averaged by themselves. A method without this hook has no KD loss.
     """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -23,6 +23,14 @@ Below 0.01 logits that differ by a rounding error differ in probability by facto
 """
 
 
+@dataclass(frozen=True)
+class Decoding:
+    """How a model's sequences are made: sampled at a ``temperature``, 0 being greedy; or by beam search if ``beams`` > 1."""
+
+    temperature: float = 1.0
+    beams: int = 1
+
+
 class Options(BaseModel):
     """The base of every method's options: a frozen pydantic model in which an unknown name is an error."""
 
@@ -32,6 +40,11 @@ class Options(BaseModel):
     def needs_teacher_target(self) -> bool:
         """Whether the teacher must generate one target per training prompt before training starts."""
         return False
+
+    @property
+    def teacher_target_decoding(self) -> Decoding:
+        """How the teacher generates those targets: sampled at temperature 1, unless a method says otherwise."""
+        return Decoding()
 
     @property
     def keeps_target_lengths(self) -> bool:
@@ -58,6 +71,24 @@ class WeightedOptions(Options):
     mle_weight: float = Field(
         1.0, ge=0, allow_inf_nan=False, description="factor of the MLE loss on the ground truth"
     )
+
+
+class TeacherDecodingOptions(Options):
+    """Options of a method that may need the teacher's generations: how those are made, before training starts."""
+
+    teacher_decoding: Literal["sample", "greedy", "beam"] = Field(
+        "sample", description="how the teacher generates its targets, if the method uses any"
+    )
+    teacher_temperature: Temperature = Field(
+        1.0, description="temperature at which the teacher's targets are sampled"
+    )
+    teacher_beams: int = Field(5, ge=2, le=100, description="beams of the teacher's beam search")
+
+    @property
+    def teacher_target_decoding(self) -> Decoding:
+        if self.teacher_decoding == "beam":
+            return Decoding(temperature=0.0, beams=self.teacher_beams)
+        return Decoding(self.teacher_temperature if self.teacher_decoding == "sample" else 0.0)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kdzoo.errors import RunError
 from kdzoo.methods.earlier_names import earlier_name
 from kdzoo.methods.source import Source
 
@@ -17,17 +18,36 @@ __all__ = ["ScoredTokens", "Sequences", "Source"]
 class ScoredTokens:
     """N scored tokens in row-major order: each one's id and the source of the sequence that it stands in.
 
-    ``ids`` and ``sources`` are int64 tensors of shape [N]; ``sources`` holds values of `Source`.
+    ``ids`` and ``sources`` are int64 tensors of shape [N]; ``sources`` holds values of `Source`. ``source_counts`` int64
+    [number of sources] are the scored tokens of each source in the whole optimizer step: in all parts of its batch, over
+    all processes. None where the core has not counted them.
     """
 
     ids: Tensor
     sources: Tensor
+    source_counts: Tensor | None = None
 
     def __len__(self) -> int:
         return self.ids.shape[0]
 
     def __getitem__(self, part: slice) -> ScoredTokens:
-        return ScoredTokens(self.ids[part], self.sources[part])
+        return ScoredTokens(self.ids[part], self.sources[part], self.source_counts)
+
+    @property
+    def source_shares(self) -> Tensor:
+        """Float32 [N]: which share of the optimizer step's scored tokens is of the same source as each token.
+
+        A loss divided by it is averaged over the tokens of its own source.
+
+        Raises:
+            RunError: the tokens were not counted by source.
+        """
+        if self.source_counts is None:
+            raise RunError(
+                "tokens.source_shares is not known: the tokens of a method whose options say keeps_target_lengths are "
+                "counted before anyone knows where its sequences come from; let them say False"
+            )
+        return (self.source_counts / self.source_counts.sum())[self.sources].float()
 
     @property
     def kinds(self) -> Tensor:
@@ -91,9 +111,15 @@ class Sequences:
 
     @property
     def scored(self) -> ScoredTokens:
-        """All tokens of all sequences, row by row."""
+        """All tokens of all sequences, row by row, counted as if they were all of the optimizer step's."""
         mask = self.mask
-        return ScoredTokens(self.tokens[mask], self.sources[:, None].expand_as(mask)[mask])
+        sources = self.sources[:, None].expand_as(mask)[mask]
+        return ScoredTokens(self.tokens[mask], sources, self.source_counts)
+
+    @property
+    def source_counts(self) -> Tensor:
+        """Int64 [number of sources]: the tokens of all sequences of each source."""
+        return torch.stack([(self.lengths * (self.sources == source)).sum() for source in Source])
 
     @earlier_name("kind", "source")
     def rewritten(self, tokens: Tensor, source: Source) -> Sequences:

@@ -33,6 +33,8 @@ _WANTED = {
     "finite_number": "a finite number",
 }
 
+_OUT_OF_RANGE = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
+
 
 def check_table(
     model: type[Model],
@@ -166,17 +168,18 @@ def _clean(problem: Any, table: Any) -> Key:
 
 
 def _worded(found: list[Any], field: FieldInfo | None) -> str:
-    first = found[0]
+    # of the members of a union, the one that the value has the type of
+    first = next((problem for problem in found if problem["type"] in _OUT_OF_RANGE), found[0])
     error, context, given = first["type"], first.get("ctx", {}), shown(first["input"])
     if error == "missing":
         return "is missing"
     wanted = list(dict.fromkeys(_WANTED[f["type"]] for f in found if f["type"] in _WANTED))
-    if wanted:
+    if wanted and error not in _OUT_OF_RANGE:
         return f"must be {' or '.join(wanted)}, not {given}"
     if error == "literal_error":
         allowed = re.findall(r"'([^']*)'", context["expected"])
         return f"must be {one_of(allowed)}, not {given}" + did_you_mean(first["input"], allowed)
-    if error in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
+    if error in _OUT_OF_RANGE:
         return f"must be {_range(context if field is None else _bounds(field) or context)}, not {given}"
     if error == "string_too_short":
         return "must not be empty"

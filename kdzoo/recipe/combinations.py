@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
+from kdzoo.recipe.data_combinations import check_data_of_stages
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.overrides import HEAD, TABLES
 from kdzoo.recipe.problems import Problems
@@ -14,12 +15,12 @@ from kdzoo.recipe.scoring import why_not_scored
 from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, Stage, TrainingStage
 from kdzoo.recipe.tables import Role
 from kdzoo.spelling import hint
-from kdzoo.tasks import registry
 
 
 def check_combinations(recipe: Recipe, problems: Problems) -> None:
     """Note everything in a recipe that cannot be done."""
     _check_tokenizer(recipe, problems)
+    check_data_of_stages(recipe, problems)
     names: set[str] = set()
     for index, stage in enumerate(recipe.stages):
         at: Key = ("stage", index)
@@ -27,7 +28,6 @@ def check_combinations(recipe: Recipe, problems: Problems) -> None:
         earlier = recipe.stages[:index]
         if stage.role is None:
             _check_models(recipe, stage, at, earlier, problems)
-            _check_metrics(recipe, stage, at, problems)
             continue
         _check_training(recipe, stage, at, problems)
         _check_dtype(recipe, stage.role, problems)
@@ -67,7 +67,7 @@ def _check_name(stage: Stage, at: Key, names: set[str], problems: Problems) -> N
 
 def _check_training(recipe: Recipe, stage: TrainingStage, at: Key, problems: Problems) -> None:
     try:
-        for key, message in why_not_scored(recipe, recipe.training_of(stage)):
+        for key, message in why_not_scored(recipe, stage):
             problems.add((*at, "training", key) if key in stage.training else ("training", key), message)
     except ValidationError as error:
         for problem in error.errors():
@@ -141,17 +141,6 @@ def _check_models(
             problems.add(
                 (*at, "models"), f"the {name} is from scratch and not trained before this stage{instead}"
             )
-
-
-def _check_metrics(recipe: Recipe, stage: EvaluateStage, at: Key, problems: Problems) -> None:
-    key: Key = (*at, "evaluation", "metrics") if "metrics" in stage.evaluation else ("evaluation", "metrics")
-    for name in recipe.evaluation_of(stage).metrics:
-        if not registry.fits(name, recipe.dataset):
-            fitting = ", ".join(registry.fitting(recipe.dataset))
-            message = f'"{name}" does not fit data of kind "{recipe.data.kind}", which has {fitting}'
-            problems.add(key, message, ("data", "kind"))
-        elif registry.metrics.find(name).compares_with_teacher and recipe.teacher is None:
-            problems.add(key, f'"{name}" compares with the teacher; add a [teacher] table')
 
 
 def _add_unknown(recipe: Recipe, key: Key, name: str, known: list[str], problems: Problems) -> None:

@@ -6,8 +6,24 @@ import re
 import tomllib
 from bisect import bisect_right
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 Key = tuple[str | int, ...]
+Where = TypeVar("Where")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a file, counted from 1."""
+
+    file: Path
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.number}"
+
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _KEY_PART = re.compile(r'[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'')
@@ -28,8 +44,8 @@ def find_lines(text: str) -> dict[Key, int]:
     return _Scan(text).lines
 
 
-def line_of(lines: Mapping[Key, int], path: Key) -> int | None:
-    """The line of a key, or of the nearest thing around it that stands in the file."""
+def line_of(lines: Mapping[Key, Where], path: Key) -> Where | None:
+    """Where a key stands, or the nearest thing around it that is written anywhere."""
     while path:
         if path in lines:
             return lines[path]

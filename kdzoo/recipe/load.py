@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from copy import deepcopy
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,20 @@ from typing import Any
 from pydantic import BaseModel
 
 from kdzoo.errors import UserError
-from kdzoo.files import read_text
 from kdzoo.methods import registry
 from kdzoo.recipe import paths
-from kdzoo.recipe.checks import check_keys, check_table, names_of, one_of, shown
+from kdzoo.recipe.checks import check_keys, check_table, names_of, shown
 from kdzoo.recipe.combinations import check_combinations
-from kdzoo.recipe.lines import Key, find_lines
+from kdzoo.recipe.data_tables import checked_data, checked_datasets, checked_sets, kind_of
+from kdzoo.recipe.extends import FileKeys, Written, read_written
+from kdzoo.recipe.lines import Key
 from kdzoo.recipe.overrides import apply_override
 from kdzoo.recipe.problems import Problems
-from kdzoo.recipe.schema import Origin, Recipe, RecipeHead
+from kdzoo.recipe.schema import Origin, Override, Recipe, RecipeHead
+from kdzoo.recipe.stage_names import name_stages, stage_tables
 from kdzoo.recipe.stages import STAGES, FinetuneStage, all_options
 from kdzoo.recipe.tables import EvaluationTable, ModelConfig, TokenizerConfig, Training
-from kdzoo.spelling import did_you_mean, hint, nearest
-from kdzoo.tasks.registry import datasets
+from kdzoo.spelling import hint, nearest
 
 _TABLES: dict[str, type[BaseModel]] = {
     "tokenizer": TokenizerConfig,
@@ -34,74 +35,59 @@ _TABLES: dict[str, type[BaseModel]] = {
     "evaluation": EvaluationTable,
 }
 # Keys that some look for in a table, and how they are written where they belong.
-_OF_ALL_STAGES = {key: f"{key} before the first table, for all stages" for key in ("seed", "threads")}
+_OF_ALL_STAGES = {
+    key: f"{key} before the first table, for all stages" for key in ("seed", "student_seed", "threads")
+}
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe and apply overrides ("stage.key=value").
+    """Read a recipe that stands for one run, and apply overrides ("stage.key=value").
 
     Raises:
-        UserError: the file cannot be read or anything in it is wrong; one line for each problem.
+        UserError: a file cannot be read or anything in it is wrong; one line for each problem.
     """
-    path = Path(path)
-    text = read_text(path, "recipe")
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        place = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", str(error), re.DOTALL)
-        if place is None:
-            raise UserError(f"{path}: not valid TOML: {error}") from None
-        message, line, column = place.groups()
-        raise UserError(f"{path}:{line}: not valid TOML: {message} (column {column})") from None
-    content.setdefault("name", re.sub(r"[^a-z0-9_-]", "-", path.stem.lower())[:80] or "recipe")
-    _name_stages(content)
-    applied: dict[Key, str] = {}
-    refused: list[tuple[str, str]] = []
+    recipe, _ = check(read_written(Path(path)), [Override.of_command_line(text) for text in overrides])
+    return recipe
+
+
+def check(written: Written, overrides: Sequence[Override]) -> tuple[Recipe, dict[str, Any]]:
+    """Apply overrides to what was written, and check it. Gives the content too, with its paths where they are.
+
+    Raises:
+        UserError: anything is wrong; one line for each problem.
+    """
+    content = deepcopy(written.content)
+    content.setdefault("name", re.sub(r"[^a-z0-9_-]", "-", written.file.stem.lower())[:80] or "recipe")
+    name_stages(content)
+    applied: dict[Key, Override] = {}
+    refused: list[tuple[Override, str]] = []
     for override in overrides:
         try:
-            key = apply_override(content, override)
+            key = apply_override(content, override.text)
             applied.pop(key, None)  # so that the latest stands last
             applied[key] = override
         except UserError as error:
             refused.append((override, str(error)))
-    origin = Origin(path, find_lines(text), applied)
-    problems = Problems(origin, [stage.get("name") for stage in _stage_tables(content)])
+    origin = Origin(written.file, written.lines, applied)
+    problems = Problems(origin, [stage.get("name") for stage in stage_tables(content)])
     for override, message in refused:
         problems.add_override(override, message)
-    content = _without_dates(content)
-    paths.resolve(content, path.parent, problems)
+    content = without_dates(content)
+    paths.resolve(content, origin, problems)
     recipe = _checked(content, problems)
     if recipe is not None:
         check_combinations(recipe, problems)
     problems.raise_if_any()
     assert recipe is not None  # otherwise there were problems
-    return recipe.with_origin(origin)
+    return recipe.with_origin(origin), content
 
 
-def _name_stages(content: dict[str, Any]) -> None:
-    """Give every stage its default name, so that overrides and messages can use it."""
-    for stage in _stage_tables(content):
-        if "name" not in stage:
-            default = stage.get("method") if stage.get("kind") == "distill" else stage.get("kind")
-            if isinstance(default, str):
-                stage["name"] = re.sub(r"[^A-Za-z0-9_-]", "-", default)
-
-
-def _stage_tables(content: dict[str, Any]) -> list[dict[str, Any]]:
-    stages = content.get("stage")
-    return [_table(stage) for stage in stages] if isinstance(stages, list) else []
-
-
-def _table(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _without_dates(value: Any) -> Any:
+def without_dates(value: Any) -> Any:
     """Give TOML's dates and times as strings: a name or path may look like one, and no key holds one."""
     if isinstance(value, dict):
-        return {key: _without_dates(inner) for key, inner in value.items()}
+        return {key: without_dates(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_without_dates(inner) for inner in value]
+        return [without_dates(inner) for inner in value]
     return str(value) if isinstance(value, datetime | date | time) else value
 
 
@@ -109,9 +95,15 @@ def _checked(content: dict[str, Any], problems: Problems) -> Recipe | None:
     """Check every table by itself; None if too little is right to go on."""
     known = names_of(Recipe)
     for key in content:
-        if key not in known:
+        if key in FileKeys.model_fields:
+            problems.add((key,), "makes several recipes of one, and a single one is asked for")
+        elif key not in known:
             meant = nearest(key, known)
-            problems.add((key,), "unknown key" + hint(key, known), *([(meant,)] if meant else []))
+            problems.add(
+                (key,),
+                "unknown key" + hint(key, [*known, *FileKeys.model_fields]),
+                *([(meant,)] if meant else []),
+            )
     head = check_table(
         RecipeHead, {k: v for k, v in content.items() if k in RecipeHead.model_fields}, (), problems
     )
@@ -119,7 +111,9 @@ def _checked(content: dict[str, Any], problems: Problems) -> Recipe | None:
     for key, model in _TABLES.items():
         if key in content:
             parts[key] = check_table(model, content[key], (key,), problems, elsewhere=_OF_ALL_STAGES)
-    parts["data"] = _checked_data(content.get("data"), problems)
+    parts["data"] = checked_data(content.get("data"), problems)
+    parts["datasets"] = checked_datasets(content.get("datasets", {}), problems)
+    parts["evaluation_sets"] = checked_sets(content, problems)
     if "student" not in content:
         problems.add(("student",), "is missing; add a [student] table")
     stages = _checked_stages(content.get("stage"), problems)
@@ -127,34 +121,6 @@ def _checked(content: dict[str, Any], problems: Problems) -> Recipe | None:
     if head is None or not stages or any(part is None for part in needed):
         return None
     return Recipe(**head.model_dump(), **parts, stage=tuple(stages))
-
-
-def _checked_data(table: Any, problems: Problems) -> BaseModel | None:
-    example = '; for example kind = "embedded"'
-    if table is None:
-        problems.add(("data",), f"is missing; add a [data] table{example}")
-    elif not isinstance(table, dict):
-        problems.add(("data",), f"must be a table, not {shown(table)}")
-    elif (kind := _kind_of(table, datasets.names(), ("data",), problems)) is not None:
-        try:
-            model = datasets.find(kind).config
-        except UserError as error:
-            problems.add(("data", "kind"), str(error))
-            return None
-        return check_table(model, table, ("data",), problems)
-    return None
-
-
-def _kind_of(table: dict[str, Any], kinds: Collection[str], at: Key, problems: Problems) -> str | None:
-    kind = table.get("kind")
-    if isinstance(kind, str) and kind in kinds:
-        return kind
-    allowed = one_of(list(kinds))
-    if kind is None:
-        problems.add((*at, "kind"), f"is missing; it is {allowed}")
-    else:
-        problems.add((*at, "kind"), f"must be {allowed}, not {shown(kind)}{did_you_mean(kind, kinds)}")
-    return None
 
 
 def _checked_stages(stages: Any, problems: Problems) -> list[Any]:
@@ -174,7 +140,7 @@ def _checked_stage(stage: Any, at: Key, problems: Problems) -> BaseModel | None:
     if not isinstance(stage, dict):
         problems.add(at, f"must be a table, not {shown(stage)}")
         return None
-    kind = _kind_of(stage, STAGES, at, problems)
+    kind = kind_of(stage, STAGES, at, problems)
     if kind is None:
         return None
     model = STAGES[kind]

@@ -10,14 +10,14 @@ from kdzoo.recipe.lines import Key
 from kdzoo.recipe.stages import STAGES
 from kdzoo.spelling import hint
 
-TABLES = ("data", "tokenizer", "teacher", "student", "training", "evaluation")
-HEAD = ("name", "seed", "threads")
+TABLES = ("data", "datasets", "evaluation_sets", "tokenizer", "teacher", "student", "training", "evaluation")
+HEAD = ("name", "seed", "student_seed", "threads")
 
 
 def apply_override(content: dict[str, Any], override: str) -> Key:
     """Set one value of a recipe's parsed content and give the path of the key that was set.
 
-    The first part names a stage, a table, or ``seed``, ``threads`` or ``name``; whether the rest is a key that exists is
+    The first part names a stage, a table, or a key before all tables (``seed``); whether the rest is a key that exists is
     checked with the whole recipe. A stage's settings may be written without their table: ``kid.epochs=2`` is
     ``kid.training.epochs=2``. The value is TOML, or else a bare string.
 

@@ -1,47 +1,92 @@
-"""Paths in a recipe: environment variables, the recipe's folder, and whether what they name is there."""
+"""Paths in a recipe: environment variables, what they are relative to, and whether what they name is there."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kdzoo.errors import UserError
+from kdzoo.recipe.lines import Key, line_of
+from kdzoo.recipe.places import place_in_set, place_of_data
 from kdzoo.recipe.problems import Problems
-from kdzoo.recipe.schema import Recipe
+from kdzoo.recipe.schema import Origin, Recipe
+from kdzoo.recipe.scoring import scored_sets_of
+from kdzoo.recipe.sets import dataset_of
 from kdzoo.tasks import registry
+from kdzoo.tasks.dataset import DataConfig
 
+_MODELS = ("teacher", "student", "tokenizer")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 # A name on a model hub: "gpt2", "Qwen/Qwen1.5-0.5B". Anything else is a folder.
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
-def resolve(content: dict[str, Any], folder: Path, problems: Problems) -> None:
-    """Expand variables in all paths of a recipe's parsed content, and make those that exist absolute.
+def resolve(content: dict[str, Any], origin: Origin, problems: Problems) -> None:
+    """Expand variables in all paths of a recipe's parsed content, and make the paths absolute.
 
-    ``${NAME}`` and ``${NAME:-default}`` are expanded; the default also replaces an empty value. A relative
-    path that exists in the recipe's folder is taken from there, else from the working directory; one that
-    exists in neither stays as it is (a model's may be a hub name).
+    A relative path is relative to where it is written: in a recipe's file to the folder of that file, on the command line
+    to the working directory, and so where an environment variable gives the beginning of it. A model's path
+    that is no folder there and can be a hub name stays as it is. ``${NAME}`` and ``${NAME:-default}`` are expanded; the default
+    also replaces an empty value.
     """
-    for table in ("data", "teacher", "student", "tokenizer"):
-        values = content.get(table)
-        if not isinstance(values, dict):
-            continue
-        for key in _data_keys(values.get("kind")) if table == "data" else ("path",):
-            if isinstance(values.get(key), str):
+    for key, kind, values in _tables(content):
+        for name in ("path",) if key[0] in _MODELS else _data_keys(kind):
+            if name in values:
                 try:
-                    values[key] = _located(_expanded(values[key]), folder)
-                except _ExpansionError as error:
-                    problems.add((table, key), str(error))
+                    values[name] = _resolved(values[name], _folder(origin, (*key, name)), key[0] in _MODELS)
+                except ExpansionError as error:
+                    problems.add((*key, name), str(error))
+
+
+def _folder(origin: Origin, key: Key) -> Path:
+    """The folder that a relative path is relative to that stands under a key."""
+    for at, override in reversed(origin.overrides.items()):
+        if key[: len(at)] == at:
+            return override.folder
+    line = line_of(origin.lines, key)
+    return Path() if line is None else line.file.parent
+
+
+def _tables(content: dict[str, Any]) -> Iterator[tuple[Key, Any, dict[str, Any]]]:
+    """The tables that may hold paths, with their keys and the kind of their data."""
+    data = _table(content.get("data"))
+    others = _table(content.get("datasets"))
+    yield ("data",), data.get("kind"), data
+    for name, table in others.items():
+        yield ("datasets", name), _table(table).get("kind"), _table(table)
+    for name, table in _table(content.get("evaluation_sets")).items():
+        named = _table(table).get("data")
+        dataset = data if named is None else others.get(named) if isinstance(named, str) else None
+        yield ("evaluation_sets", name), _table(dataset).get("kind"), _table(table)
+    for name in _MODELS:
+        yield (name,), None, _table(content.get(name))
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _data_keys(kind: Any) -> tuple[str, ...]:
-    """The keys of [data] that hold a path; of a dataset that cannot be had, none: that is told elsewhere."""
+    """The keys of a dataset's table that hold a path; of one that cannot be had, none: that is told elsewhere."""
     try:
         return registry.datasets.find(kind).path_keys if isinstance(kind, str) else ()
     except UserError:
         return ()
+
+
+def _resolved(value: Any, folder: Path, may_be_hub_name: bool) -> Any:
+    """One path or several; what is neither stays as it is, and is told elsewhere."""
+    if isinstance(value, list):
+        return [_resolved(one, folder, may_be_hub_name) for one in value]
+    if not isinstance(value, str):
+        return value
+    path = located(value, folder)
+    is_hub_name = may_be_hub_name and _HUB_NAME.fullmatch(path.written) and not os.path.exists(path.full)
+    return path.written if is_hub_name else path.full
 
 
 def check_paths(recipe: Recipe) -> None:
@@ -51,10 +96,10 @@ def check_paths(recipe: Recipe) -> None:
         UserError: one line for each that is missing, with file, line and key.
     """
     problems = Problems.of(recipe)
-    for key, path in recipe.dataset.missing(recipe.data):
+    for key, path in missing_data(recipe):
         wanted = "the folder of a dataset" if os.path.isfile(path) else "a file of examples"
         what = f"{path} is not {wanted}" if os.path.exists(path) else f"there is no {path}"
-        problems.add(("data", key), f"{what}; --rehearse runs the recipe without it")
+        problems.add(key, f"{what}; --rehearse runs the recipe without it")
     _check_models(recipe, problems)
     problems.raise_if_any()
 
@@ -77,41 +122,78 @@ def _check_models(recipe: Recipe, problems: Problems) -> None:
         ("student", recipe.student),
     ):
         path = None if config is None else config.path
-        if path is None or os.path.isdir(path):
+        if path is None:
             continue
-        if os.path.exists(path):
+        if os.path.isdir(path):
+            if not os.path.isabs(path):  # libraries would take it for a folder
+                problems.add(
+                    (table, "path"),
+                    f"{path} is a folder in the working directory, and a path is relative to where it is written; "
+                    "write the whole path, or one from the recipe's folder",
+                )
+        elif os.path.exists(path):
             problems.add((table, "path"), f"{path} is a file, not the folder of a model")
         elif not _HUB_NAME.fullmatch(path):
             problems.add((table, "path"), f"there is no folder {path}, and it cannot be a hub name")
 
 
-def missing_data(recipe: Recipe) -> tuple[str, str] | None:
-    """Give the key and path of data that is not there, or None."""
-    return next(recipe.dataset.missing(recipe.data), None)
+def missing_data(recipe: Recipe) -> list[tuple[Key, str]]:
+    """Give the keys and paths of what stages read and that is not there, each once."""
+    found: dict[tuple[Key, str], None] = {}
+    for stage in recipe.stages:
+        if stage.role is not None:
+            for key, path in _missing(recipe.training_data_of(stage)):
+                found[place_of_data(stage.data, key), path] = None
+        for scored in scored_sets_of(recipe, stage):
+            for key, path in _missing(scored.data):
+                found[place_in_set(recipe, scored.name, key), path] = None
+    return list(found)
 
 
-class _ExpansionError(Exception):
-    pass
+def is_there(data: DataConfig) -> bool:
+    """Whether all that a dataset's table names is there."""
+    return not _missing(data)
 
 
-def _expanded(text: str) -> str:
+def _missing(data: DataConfig) -> list[tuple[str, str]]:
+    return list(dataset_of(data).missing(data))
+
+
+@dataclass(frozen=True)
+class Located:
+    """A path with its variables expanded, and where that is."""
+
+    written: str
+    full: str
+
+
+class ExpansionError(Exception):
+    """A variable in a path is not set, or written wrongly."""
+
+
+def located(text: str, folder: Path) -> Located:
+    """Expand the variables of a path that is written in a file of ``folder``; an empty path stays empty.
+
+    Raises:
+        ExpansionError: a variable is not set and has no default, or is written wrongly.
+    """
+    begins_elsewhere = False
+
     def value(match: re.Match[str]) -> str:
+        nonlocal begins_elsewhere
         name, default = match.groups()
-        found = os.environ.get(name) or default
-        if found is None:
-            raise _ExpansionError(
+        found = os.environ.get(name)
+        if found and match.start() == 0:
+            begins_elsewhere = True
+        if not found and default is None:
+            raise ExpansionError(
                 f"the environment variable {name} is not set; set it, or write ${{{name}:-default}}"
             )
-        return found
+        return found or default or ""
 
     expanded = _VARIABLE.sub(value, text)
     if "${" in _VARIABLE.sub("", text):
-        raise _ExpansionError("write a variable as ${NAME} or ${NAME:-default}")
-    return os.path.expanduser(expanded)
-
-
-def _located(text: str, folder: Path) -> str:
-    for path in (os.path.join(folder, text), text):
-        if text and os.path.exists(path):
-            return os.path.abspath(path)
-    return text
+        raise ExpansionError("write a variable as ${NAME} or ${NAME:-default}")
+    written = os.path.expanduser(expanded)
+    full = os.path.abspath(os.path.join("" if begins_elsewhere else folder, written)) if written else ""
+    return Located(written, full)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kdzoo.errors import UserError
-from kdzoo.recipe.lines import Key, line_of
-from kdzoo.recipe.schema import Origin, Recipe
+from kdzoo.recipe.lines import Key, Line, line_of
+from kdzoo.recipe.schema import Origin, Override, Recipe
+
+_LAST = (2, "", 0)
 
 
 class Problems:
@@ -15,13 +17,18 @@ class Problems:
     def __init__(self, origin: Origin, stages: Sequence[object] = ()) -> None:
         self._origin = origin
         self._stages = stages
-        self._found: list[tuple[float, str]] = []
+        self._found: list[tuple[tuple[int, str, int], str]] = []
         self._keys: list[Key] = []
 
     @classmethod
     def of(cls, recipe: Recipe) -> Problems:
         """None yet, of a recipe that has been read."""
         return cls(recipe.origin, [stage.name for stage in recipe.stages])
+
+    @classmethod
+    def unseen(cls) -> Problems:
+        """Those of a table that is checked to know whether it is right; nobody is told them."""
+        return cls(Origin())
 
     def add(self, key: Key, message: str, *others: Key) -> None:
         """Note a problem with a key. ``others`` are keys that take part in it.
@@ -31,25 +38,26 @@ class Problems:
         self._keys += [key, *others]
         override = self._override_of(key, *others)
         if override is not None:
-            at, text = override
-            self.add_override(text, message if at == key else self._shown(key) + message)
+            at, given = override
+            self.add_override(given, message if at == key else self._shown(key) + message)
             return
         line = line_of(self._origin.lines, key)
-        file = self._origin.file
-        where = f"{file}:{line}: " if line is not None else f"{file}: " if file is not None else ""
-        self._found.append((line or 0, f"{where}{self._shown(key)}{message}"))
+        where = line or self._origin.file
+        prefix = "" if where is None else f"{where}: "
+        self._found.append((self._order_of(line), f"{prefix}{self._shown(key)}{message}"))
 
     def concern(self, table: str) -> bool:
         """Whether a table of the recipe has a problem, or takes part in one."""
         return any(key[0] == table for key in self._keys)
 
-    def add_override(self, override: str, message: str) -> None:
+    def add_override(self, override: Override, message: str) -> None:
         """Note a problem with an override."""
-        self._found.append((float("inf"), f"--set {override}: {message}"))
+        order = _LAST if override.line is None else self._order_of(override.line)
+        self._found.append((order, f"{override.shown}: {message}"))
 
     @property
     def texts(self) -> list[str]:
-        """All problems: the file's in its order, then those of overrides."""
+        """All problems: the file's in its order, those of files that it extends, then those of the command line."""
         in_order = sorted(self._found, key=lambda found: found[0])
         return list(dict.fromkeys(text for _, text in in_order))
 
@@ -62,7 +70,12 @@ class Problems:
         if self._found:
             raise UserError("\n".join(self.texts))
 
-    def _override_of(self, *keys: Key) -> tuple[Key, str] | None:
+    def _order_of(self, line: Line | None) -> tuple[int, str, int]:
+        if line is None:
+            return 0, "", 0
+        return (0, "", line.number) if line.file == self._origin.file else (1, str(line.file), line.number)
+
+    def _override_of(self, *keys: Key) -> tuple[Key, Override] | None:
         for key in keys:
             for at, override in reversed(self._origin.overrides.items()):  # the latest set the value
                 table = key[:-1]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from kdzoo.recipe.paths import missing_data
+from kdzoo.recipe.little_data import little_data
 from kdzoo.recipe.schema import Recipe
+from kdzoo.recipe.sets import EvaluationSet, dataset_of, set_name_of
 from kdzoo.recipe.stages import Stage
 from kdzoo.recipe.tables import (
     EvaluationTable,
@@ -29,30 +31,44 @@ _VOCABULARY = 800
 def rehearsed(recipe: Recipe) -> Recipe:
     """Shrink everything that costs time; every stage, method and option stays.
 
-    Models become random ones of the same architectures, with a tokenizer made on the spot, and data that are
-    not there are replaced by the embedded benchmark.
+    Models become random ones of the same architectures, with a tokenizer made on the spot, and datasets and evaluation
+    sets that are not there are replaced by the embedded benchmark.
     """
-    data = _little_data(recipe)
-    dataset = registry.datasets.find(data.kind)
-    training = _short(recipe.training, recipe, dataset)
+    data, others, sets = little_data(recipe)
+    kinds = {data.kind, *(other.kind for other in others.values())}
+    datasets = [registry.datasets.find(kind) for kind in kinds]
+    scored = _scored(data, others, sets)
+    training = _short(recipe.training, scored)
     content: dict[str, Any] = {
         "name": f"{recipe.name[:70]}-rehearsal",
         "seed": recipe.seed,
+        "student_seed": recipe.student_seed,
         # models this small gain nothing by more
         "threads": recipe.threads or 1,
         "data": data,
+        "datasets": others,
+        "evaluation_sets": sets,
         "tokenizer": TokenizerConfig(train=TrainedTokenizer(vocab_size=_VOCABULARY)),
         "teacher": None if recipe.teacher is None else tiny_model(recipe.teacher, width=64),
         "student": tiny_model(recipe.student, width=32),
         "training": training,
-        "evaluation": EvaluationTable(**_quick(recipe.evaluation.model_dump(), dataset)),
-        "stage": tuple(_short_stage(recipe, stage, training, dataset) for stage in recipe.stages),
+        "evaluation": EvaluationTable(**_quick(recipe.evaluation.model_dump(), datasets)),
+        "stage": tuple(_short_stage(recipe, stage, training, datasets, scored) for stage in recipe.stages),
     }
     return Recipe(**content).with_origin(replace(recipe.origin, is_rehearsal=True))
 
 
-def _short(training: Training, recipe: Recipe, dataset: Dataset[Any]) -> Training:
-    metric = training.evaluate_metric
+def _scored(
+    data: DataConfig, others: Mapping[str, DataConfig], sets: Mapping[str, EvaluationSet]
+) -> dict[str, Dataset[Any]]:
+    """The datasets of a rehearsal's evaluation sets, by the sets' names."""
+    found = {name: dataset_of(data if one.data is None else others[one.data]) for name, one in sets.items()}
+    return found or {set_name_of(data): dataset_of(data)}
+
+
+def _short(training: Training, scored: Mapping[str, Dataset[Any]]) -> Training:
+    name = training.evaluate_set if training.evaluate_set in scored else None
+    dataset = scored[name or next(iter(scored))]
     size = min(training.batch_size, _BATCH)
     in_parts = training.micro_batch_size is not None and training.micro_batch_size < training.batch_size
     return Training(
@@ -68,18 +84,34 @@ def _short(training: Training, recipe: Recipe, dataset: Dataset[Any]) -> Trainin
             "logging_steps": 1,
             "save_steps": None,
             "loggers": (),
-            "evaluate_every": None if training.evaluate_every is None else _STEPS // 2,
+            "evaluate_every": training.evaluate_every and _STEPS // 2,
             "evaluate_examples": min(training.evaluate_examples, _QUESTIONS),
-            "evaluate_set": training.evaluate_set if dataset.name == recipe.data.kind else None,
-            "evaluate_metric": metric if metric is not None and registry.fits(metric, dataset) else None,
+            "evaluate_set": name,
+            "evaluate_metric": training.evaluate_metric and _judging(training.evaluate_metric, dataset),
         }
     )
 
 
-def _short_stage(recipe: Recipe, stage: Stage, training: Training, dataset: Dataset[Any]) -> Stage:
+def _judging(metric: str, dataset: Dataset[Any]) -> str:
+    """The metric, or one that fits data that have come instead of those that it fits."""
+    fitting = registry.fitting(dataset)
+    return (
+        metric
+        if metric in fitting
+        else next(m for m in fitting if not registry.metrics.find(m).compares_with_teacher)
+    )
+
+
+def _short_stage(
+    recipe: Recipe,
+    stage: Stage,
+    training: Training,
+    datasets: Sequence[Dataset[Any]],
+    scored: Mapping[str, Dataset[Any]],
+) -> Stage:
     if stage.role is None:
-        return stage.model_copy(update={"evaluation": _quick(stage.evaluation, dataset, add=False)})
-    own = _short(recipe.training_of(stage), recipe, dataset).model_dump(mode="json")
+        return stage.model_copy(update={"evaluation": _quick(stage.evaluation, datasets, add=False)})
+    own = _short(recipe.training_of(stage), scored).model_dump(mode="json")
     general = training.model_dump(mode="json")
     changed = {key: value for key, value in own.items() if value != general[key]}
     if "micro_batch_size" in changed and changed["micro_batch_size"] is None:
@@ -88,27 +120,21 @@ def _short_stage(recipe: Recipe, stage: Stage, training: Training, dataset: Data
     return stage.model_copy(update={"training": changed})
 
 
-def _quick(evaluation: dict[str, Any], dataset: Dataset[Any], add: bool = True) -> dict[str, Any]:
+def _quick(evaluation: dict[str, Any], datasets: Sequence[Dataset[Any]], add: bool = True) -> dict[str, Any]:
     limits = {
         "batch_size": _QUESTIONS,
         "max_examples": _QUESTIONS,
         "input_limit": _INPUT,
         "output_limit": _OUTPUT,
     }
-    fit = all(registry.fits(metric, dataset) for metric in evaluation.get("metrics", ()))
-    quick = {key: value for key, value in evaluation.items() if key != "metrics" or fit}
+    quick = dict(evaluation)
+    # some metrics may have gone with the data that they fit
+    fitting = [m for m in quick.get("metrics", ()) if any(registry.fits(m, dataset) for dataset in datasets)]
+    if quick.pop("metrics", None) and fitting:
+        quick["metrics"] = fitting
     for key, limit in limits.items():
         if quick.get(key) is not None:
             quick[key] = min(quick[key], limit)
         elif add and key == "max_examples":
             quick[key] = limit
     return quick
-
-
-def _little_data(recipe: Recipe) -> DataConfig:
-    data, dataset = recipe.data, recipe.dataset
-    if missing_data(recipe) is not None:
-        dataset = registry.datasets.find("embedded")
-        data = dataset.config(kind="embedded")
-    given = data.model_dump()
-    return data.model_copy(update={k: min(given[k] or most, most) for k, most in dataset.little.items()})

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SerializeAsAny
 
-from kdzoo.recipe.lines import Key
+from kdzoo.recipe.lines import Key, Line
+from kdzoo.recipe.sets import EvaluationSet, Name, ScoredSet, dataset_of, fitting, part_of, set_name_of
 from kdzoo.recipe.stages import EvaluateStage, Stage, TrainingStage
 from kdzoo.recipe.tables import (
     Evaluation,
@@ -23,7 +24,7 @@ from kdzoo.recipe.tables import (
     Training,
 )
 from kdzoo.tasks import registry
-from kdzoo.tasks.dataset import DataConfig, Dataset
+from kdzoo.tasks.dataset import DataConfig
 
 
 def _recipe_name(name: str) -> str:
@@ -46,6 +47,25 @@ Data = Annotated[SerializeAsAny[DataConfig], BeforeValidator(_as_the_dataset_has
 
 
 @dataclass(frozen=True)
+class Override:
+    """A value that counts instead of the recipe's own, as KEY=VALUE.
+
+    ``shown`` is how a message names it, and ``line`` where it stands, unless on the command line. What it says of paths
+    is relative to ``folder``.
+    """
+
+    text: str
+    shown: str
+    folder: Path
+    line: Line | None = None
+
+    @classmethod
+    def of_command_line(cls, text: str) -> Override:
+        """An override that ``--set`` gave."""
+        return cls(text, f"--set {text}", Path.cwd())
+
+
+@dataclass(frozen=True)
 class Origin:
     """Where a recipe was written: lines by key, and overrides by the key that they set, the latest last.
 
@@ -54,8 +74,8 @@ class Origin:
     """
 
     file: Path | None = field(default=None, compare=False)
-    lines: Mapping[Key, int] = field(default_factory=dict, compare=False)
-    overrides: dict[Key, str] = field(default_factory=dict, compare=False)
+    lines: Mapping[Key, Line] = field(default_factory=dict, compare=False)
+    overrides: dict[Key, Override] = field(default_factory=dict, compare=False)
     is_rehearsal: bool = field(default=False, compare=False)
 
 
@@ -74,6 +94,7 @@ class TokenizerSource:
     table: str
     path: str | None
     revision: str | None = None
+    gguf_file: str | None = None
     train: TrainedTokenizer | None = None
 
 
@@ -87,6 +108,13 @@ class RecipeHead(Table):
 
     name: RecipeName
     seed: int = Field(0, ge=0, lt=2**31)
+    student_seed: int | None = Field(
+        None,
+        ge=0,
+        lt=2**31,
+        description="the seed of every stage that trains the student, and of the random weights of a student from scratch "
+        "(default: seed): several students of one teacher, which keeps seed",
+    )
     threads: int | None = Field(None, ge=1, le=1024)
 
 
@@ -94,6 +122,13 @@ class Recipe(RecipeHead):
     """One recipe: data, models, and an ordered list of stages."""
 
     data: Data
+    datasets: dict[Name, Data] = Field(
+        default_factory=dict, description="further datasets by name, with the keys of [data]"
+    )
+    evaluation_sets: dict[Name, EvaluationSet] = Field(
+        default_factory=dict,
+        description="what is evaluated on, by name; default: the evaluation part of [data], by its kind",
+    )
     tokenizer: TokenizerConfig | None = None
     teacher: ModelConfig | None = None
     student: ModelConfig
@@ -122,32 +157,86 @@ class Recipe(RecipeHead):
     def tokenizer_source(self) -> TokenizerSource:
         """Where all models' tokenizer comes from: [tokenizer], else the student's own."""
         if self.tokenizer is None:  # no model is from scratch then
-            return TokenizerSource("student", self.student.path, self.student.revision)
+            student = self.student
+            return TokenizerSource("student", student.path, student.revision, student.gguf_file)
         return TokenizerSource("tokenizer", self.tokenizer.path, train=self.tokenizer.train)
+
+    def seed_of(self, role: Role) -> int:
+        """The seed of all that trains a model, and of its random weights if it is from scratch."""
+        return self.seed if role == "teacher" or self.student_seed is None else self.student_seed
 
     def training_of(self, stage: TrainingStage) -> Training:
         """The stage's training settings: the recipe's, with the stage's own over them."""
         return Training(**{**self.training.model_dump(), **stage.training})
 
     def evaluation_of(self, stage: EvaluateStage) -> Evaluation:
-        """The stage's evaluation settings: the recipe's, with the stage's own over them."""
-        return self.filled_in(EvaluationTable(**{**self.evaluation.model_dump(), **stage.evaluation}))
+        """The stage's evaluation settings: the recipe's, with the stage's own over them. Metrics are those of any set."""
+        metrics = dict.fromkeys(name for scored in self.sets_of(stage) for name in scored.evaluation.metrics)
+        return self._filled(self._given_to(stage), tuple(metrics))
 
-    def filled_in(self, table: EvaluationTable) -> Evaluation:
-        """Settings of an evaluation, with what they leave to the data and to the training."""
-        return Evaluation(
-            **{
-                **table.model_dump(),
-                "metrics": table.metrics or self.dataset.usual_metrics,
-                "input_limit": table.input_limit or self.training.input_limit,
-                "output_limit": table.output_limit or self.training.output_limit,
-            }
-        )
+    def named_data(self, name: str | None) -> DataConfig:
+        """The table of a dataset: that of [datasets] by its name, or [data]."""
+        return self.data if name is None else self.datasets[name]
+
+    def training_data_of(self, stage: TrainingStage) -> DataConfig:
+        """The table that a stage trains on, without what only evaluation needs."""
+        data = part_of(self.named_data(stage.data), "train")
+        assert data is not None  # told when the recipe was read
+        return data
 
     @property
-    def dataset(self) -> Dataset[Any]:
-        """The dataset that [data] names."""
-        return registry.datasets.find(self.data.kind)
+    def training_data(self) -> list[DataConfig]:
+        """The tables that any stage trains on, in the stages' order, each once."""
+        found: list[DataConfig] = []
+        for stage in self.stages:
+            if stage.role is not None and (data := self.training_data_of(stage)) not in found:
+                found.append(data)
+        return found
+
+    @property
+    def set_names(self) -> tuple[str, ...]:
+        """The names of all evaluation sets."""
+        return tuple(self.evaluation_sets) or (set_name_of(self.data),)
+
+    def set_data(self, name: str) -> DataConfig:
+        """The whole table of an evaluation set: its dataset's, with its own keys over it."""
+        described = self.evaluation_sets.get(name, EvaluationSet())
+        return described.over(self.named_data(described.data))
+
+    def sets_of(self, stage: EvaluateStage | None = None) -> tuple[ScoredSet, ...]:
+        """The evaluation sets that a stage scores, or all, as they are without a stage's own settings."""
+        names = self.set_names if stage is None else stage.sets or self.set_names
+        return tuple(self.scored_set(name, stage) for name in dict.fromkeys(names))
+
+    def scored_set(self, name: str, stage: EvaluateStage | None = None) -> ScoredSet:
+        """An evaluation set: what a stage says of all its sets counts first, then what the set says, then [evaluation]."""
+        described = self.evaluation_sets.get(name, EvaluationSet())
+        data = part_of(self.set_data(name), "evaluation")
+        assert data is not None  # told when the recipe was read
+        own = {} if stage is None else stage.evaluation
+        given = self._given_to(stage)
+        metrics = (
+            fitting(own.get("metrics", ()), data)
+            or described.metrics
+            or fitting(self.evaluation.metrics, data)
+            or dataset_of(data).usual_metrics
+        )
+        most = own.get("max_examples") or described.max_examples or self.evaluation.max_examples
+        return ScoredSet(name, data, self._filled(given.model_copy(update={"max_examples": most}), metrics))
+
+    def _given_to(self, stage: EvaluateStage | None) -> EvaluationTable:
+        own = {} if stage is None else stage.evaluation
+        return EvaluationTable(**{**self.evaluation.model_dump(), **own})
+
+    def _filled(self, given: EvaluationTable, metrics: tuple[str, ...]) -> Evaluation:
+        return Evaluation(
+            **{
+                **given.model_dump(),
+                "metrics": metrics,
+                "input_limit": given.input_limit or self.training.input_limit,
+                "output_limit": given.output_limit or self.training.output_limit,
+            }
+        )
 
     def compares_with_teacher(self, stage: EvaluateStage) -> bool:
         """Whether a metric of the stage compares the students with the teacher."""

@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from kdzoo.recipe.places import place_in_set
 from kdzoo.recipe.schema import Recipe
-from kdzoo.recipe.stages import TrainingStage
-from kdzoo.recipe.tables import Evaluation, Training, interval_in_epochs
+from kdzoo.recipe.sets import ScoredSet, dataset_of, part_of
+from kdzoo.recipe.stages import Stage, TrainingStage
+from kdzoo.recipe.tables import Evaluation, interval_in_epochs
 from kdzoo.spelling import hint
 from kdzoo.tasks import registry
 from kdzoo.tasks.dataset import DataConfig
 
 KEYS = ("evaluate_every", "evaluate_set", "evaluate_metric", "evaluate_examples", "keep_best")
-"""The settings of [training] that are of no concern where ``evaluate_every`` is not given."""
+"""The settings of [training] that are of no concern where ``evaluate_every`` is not given, or 0."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,11 @@ def scoring_of(recipe: Recipe, stage: TrainingStage) -> Scoring | None:
         ValueError: there is no metric to score by; `why_not_scored` tells of it before.
     """
     training = recipe.training_of(stage)
-    if training.evaluate_every is None:
+    if not training.evaluate_every:
         return None
-    name = training.evaluate_set or sets_of(recipe)[0]
-    data, evaluation = _set_of(recipe, name)
+    name = training.evaluate_set or recipe.set_names[0]
+    scored = recipe.scored_set(name)
+    evaluation = scored.evaluation
     metric = training.evaluate_metric or _first_metric(evaluation)
     if metric is None:
         raise ValueError(f"stage {stage.name!r}: no metric to score by")
@@ -65,7 +68,7 @@ def scoring_of(recipe: Recipe, stage: TrainingStage) -> Scoring | None:
     return Scoring(
         every=training.evaluate_every,
         set=name,
-        data=data,
+        data=scored.data,
         metric=metric,
         examples=training.evaluate_examples if most is None else min(training.evaluate_examples, most),
         keep_best=training.keep_best,
@@ -73,33 +76,51 @@ def scoring_of(recipe: Recipe, stage: TrainingStage) -> Scoring | None:
     )
 
 
-def sets_of(recipe: Recipe) -> list[str]:
-    """The names of a recipe's evaluation sets."""
-    return [recipe.data.kind]
+def scored_sets_of(recipe: Recipe, stage: Stage) -> tuple[ScoredSet, ...]:
+    """The sets that a stage reads: those that an evaluate stage scores, or the one that a training is scored on."""
+    if stage.role is None:
+        return recipe.sets_of(stage)
+    scoring = scoring_of(recipe, stage)
+    return () if scoring is None else (recipe.scored_set(scoring.set),)
 
 
-def why_not_scored(recipe: Recipe, training: Training) -> Iterator[tuple[str, str]]:
-    """What is wrong with the settings of scoring, each with the key that it concerns."""
-    if training.keep_best and training.evaluate_every is None:
+def why_not_scored(recipe: Recipe, stage: TrainingStage) -> Iterator[tuple[str, str]]:
+    """What is wrong with a stage's settings of scoring, each with the key of [training] that it concerns."""
+    training = recipe.training_of(stage)
+    is_scored = bool(training.evaluate_every)
+    if training.keep_best and not is_scored and not _switches_off(stage):
         yield (
             "keep_best",
             'the best is chosen by scores, and there are none; add evaluate_every, "1 epoch" for one',
         )
-    sets = sets_of(recipe)
+    sets = recipe.set_names
     name = training.evaluate_set or sets[0]
     if name not in sets:
-        yield "evaluate_set", f'no evaluation set is called "{name}"{hint(name, sets)}'
-        return
-    data, evaluation = _set_of(recipe, name)
-    dataset, metric = registry.datasets.find(data.kind), training.evaluate_metric
-    fitting = [m for m in registry.fitting(dataset) if not registry.metrics.find(m).compares_with_teacher]
+        yield "evaluate_set", f'there is no evaluation set "{name}"{hint(name, sets)}'
+    elif part_of(recipe.set_data(name), "evaluation") is not None:
+        yield from _why_not_judged(recipe, name, training.evaluate_metric, is_scored)
+    elif is_scored:
+        where = ".".join(str(part) for part in place_in_set(recipe, name, "evaluation"))
+        yield "evaluate_every", f"there are no questions to score it on: {where} names nothing"
+
+
+def _switches_off(stage: TrainingStage) -> bool:
+    """Whether a stage itself says that it is not scored, so that a keep_best for all stages is not meant for it."""
+    return stage.training.get("evaluate_every") == 0 and not stage.training.get("keep_best")
+
+
+def _why_not_judged(
+    recipe: Recipe, name: str, metric: str | None, is_scored: bool
+) -> Iterator[tuple[str, str]]:
+    scored = recipe.scored_set(name)
+    fitting = [m for m in registry.fitting(dataset_of(scored.data)) if not _compares(m)]
     if metric is None:
-        if training.evaluate_every is not None and _first_metric(evaluation) is None:
+        if is_scored and _first_metric(scored.evaluation) is None:
             yield (
                 "evaluate_every",
                 f"all metrics of the set compare with a teacher; add evaluate_metric: {', '.join(fitting)}",
             )
-    elif registry.metrics.find(metric).compares_with_teacher:
+    elif _compares(metric):
         yield (
             "evaluate_metric",
             f'"{metric}" compares with the teacher, and is measured by an evaluate stage; here there are '
@@ -108,17 +129,16 @@ def why_not_scored(recipe: Recipe, training: Training) -> Iterator[tuple[str, st
     elif metric not in fitting:
         yield (
             "evaluate_metric",
-            f'"{metric}" does not fit data of kind "{data.kind}", which has {", ".join(fitting)}',
+            f'"{metric}" does not fit data of kind "{scored.data.kind}", which has {", ".join(fitting)}',
         )
 
 
-def _set_of(recipe: Recipe, name: str) -> tuple[DataConfig, Evaluation]:
-    """The table that a set's questions are read by, and the settings of its evaluation."""
-    return recipe.data, recipe.filled_in(recipe.evaluation)
-
-
 def _first_metric(evaluation: Evaluation) -> str | None:
-    return next((m for m in evaluation.metrics if not registry.metrics.find(m).compares_with_teacher), None)
+    return next((m for m in evaluation.metrics if not _compares(m)), None)
+
+
+def _compares(metric: str) -> bool:
+    return registry.metrics.find(metric).compares_with_teacher
 
 
 def is_scored_after(step: int, last: int, interval: Fraction) -> bool:

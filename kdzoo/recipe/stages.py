@@ -28,6 +28,10 @@ class _TrainingStage(Table):
     table_model: ClassVar[type[Table]] = Training
 
     method: str
+    data: str | None = Field(
+        None,
+        description="the dataset that is trained on: NAME of a [datasets.NAME]; default: the one of [data]",
+    )
     options: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
 
@@ -122,14 +126,17 @@ class DistillStage(_TrainingStage):
 
 
 class EvaluateStage(Table):
-    """A stage that scores ``models``: teacher, student or stages. Default: all trained before it."""
+    """A stage that scores ``models`` on ``sets``."""
 
     table: ClassVar[str] = "evaluation"
     table_model: ClassVar[type[Table]] = EvaluationTable
 
     kind: Literal["evaluate"]
     name: StageName = "evaluate"
-    models: tuple[str, ...] = ()
+    models: tuple[str, ...] = Field(
+        (), description="teacher, student or stages; default: all that were trained before"
+    )
+    sets: tuple[str, ...] = Field((), description="names of evaluation sets; default: all")
     evaluation: dict[str, Any] = Field(default_factory=dict)
 
     @property

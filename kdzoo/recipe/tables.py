@@ -50,7 +50,7 @@ def _installed(found: registry.Registry[Any]) -> Callable[[str], str]:
 
 
 def _an_interval(every: Any) -> Any:
-    if type(every) is int and every >= 1:
+    if type(every) is int and every >= 0:
         return every
     if not isinstance(every, str):
         raise ValueError(_INTERVALS)
@@ -58,7 +58,7 @@ def _an_interval(every: Any) -> Any:
     return every
 
 
-_INTERVALS = 'must be a whole number of steps, at least 1, or text like "0.5 epochs"'
+_INTERVALS = 'must be a whole number of steps, 0 for not at all, or text like "0.5 epochs"'
 EvaluateEvery = Annotated[int | str, BeforeValidator(_an_interval)]
 MetricName = Annotated[str, AfterValidator(_installed(registry.metrics))]
 SqlExecutorName = Annotated[str, AfterValidator(_installed(registry.sql_executors))]
@@ -106,6 +106,12 @@ class LoraConfig(Table):
     target_modules: str | tuple[str, ...] = "all-linear"
 
 
+LayerCount = Annotated[int, Field(ge=1)]
+LayerNumbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+# Keys that say how a model is read, and what they name.
+_OF_PATH = {"revision": "revision", "gguf_file": "file", "keep_layers": "layers to leave out"}
+
+
 class ModelConfig(Table):
     """[teacher] and [student]: ``path`` (a folder or hub name) or ``from_scratch`` (an architecture).
 
@@ -116,6 +122,14 @@ class ModelConfig(Table):
 
     path: Location | None = None
     revision: Location | None = None
+    gguf_file: Location | None = Field(
+        None, description="the file of that folder that holds the model, in GGUF"
+    )
+    keep_layers: LayerCount | LayerNumbers | None = Field(
+        None,
+        description="begin with some of the layers only: so many, evenly spaced with the first and the last, or "
+        "those of these numbers, from 0",
+    )
     from_scratch: dict[str, Any] | None = None
     lora: LoraConfig | None = None
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -131,8 +145,9 @@ class ModelConfig(Table):
         if self.from_scratch is not None:
             if not isinstance(self.from_scratch.get("architecture"), str):
                 raise conflict('needs a model type of transformers: architecture = "llama"', "from_scratch")
-            if self.revision is not None:
-                raise conflict("belongs to path; a model from scratch has no revision", "revision")
+            for key, what in _OF_PATH.items():
+                if getattr(self, key) is not None:
+                    raise conflict(f"belongs to path; a model from scratch has no {what}", key)
         return self
 
 
@@ -200,7 +215,7 @@ class Training(Table):
     evaluate_every: EvaluateEvery | None = Field(
         None,
         description="score the model while it is trained: after every so many steps (200) or epochs "
-        '("0.5 epochs"), and after the last step; unless given, it is not scored',
+        '("0.5 epochs"), and after the last step; 0 for not at all, and so unless given',
     )
     evaluate_set: Location | None = Field(
         None,
@@ -244,8 +259,7 @@ class EvaluationTable(Table):
 
     ``metrics``: the data's own unless given. ``time_limit``: the seconds of CPU time of an SQL statement on
     one database; the metric's own (Spider's 10, BIRD's 30) unless given. ``sql_executor`` runs them. ``input_limit`` and ``output_limit``
-    are the training's unless given. ExAccErr samples ``exaccerr_samples`` sequences per prompt of each model;
-    its oracle's prefixes are the teacher's own or the gold target's (``exaccerr_prefix``).
+    are the training's unless given. docs/exaccerr.md says what each ``exaccerr_`` key means for that metric.
     """
 
     metrics: tuple[MetricName, ...] = ()
@@ -255,8 +269,22 @@ class EvaluationTable(Table):
     sql_executor: SqlExecutorName = "sqlite"
     input_limit: int | None = Field(None, ge=8)
     output_limit: int | None = Field(None, ge=2)
-    exaccerr_samples: int = Field(1, ge=1)
-    exaccerr_prefix: Literal["teacher", "gold"] = "teacher"
+    exaccerr_samples: int = Field(1, ge=1, description="sequences that each model samples per prompt")
+    exaccerr_prefix: Literal["teacher", "gold"] = Field(
+        "teacher", description="whose prefixes the oracle's are: the teacher's own, or the gold target's"
+    )
+    exaccerr_average: Literal["all", "unfinished"] = Field(
+        "all",
+        description="a step's error is the mean over all sequences, of which the finished add nothing, or over the unfinished",
+    )
+    exaccerr_first_token: bool = Field(
+        True, description="whether the step that predicts the first token of an answer counts"
+    )
+    exaccerr_length: int | None = Field(
+        None,
+        ge=1,
+        description="the number of steps whose ExAccErr is the score; at most, and by default, all",
+    )
 
 
 class Evaluation(EvaluationTable):

@@ -16,7 +16,8 @@ def resolved_toml(recipe: Recipe) -> str:
     stages = [
         {"kind": stage.pop("kind"), "name": stage.pop("name"), **stage} for stage in content.pop("stage")
     ]
-    return tomli_w.dumps({**content, "stage": stages})
+    given = {key: value for key, value in content.items() if value != {}}
+    return tomli_w.dumps({**given, "stage": stages})
 
 
 def toml_value(value: Any) -> str:

@@ -21,7 +21,7 @@ def model_rows(recipe: Recipe, results: Mapping[str, Mapping[str, Any]]) -> list
     for stage in recipe.stages:
         if stage.role is None:
             for model, result in results[stage.name]["models"].items():
-                scores = {name: value for name, value in result["scores"].items() if value is not None}
+                scores = _scores(recipe, result["sets"])
                 trained = recipe.training_stage(model, before=stage)
                 row = next((r for r in found if r.fits(model, trained, scores)), None)
                 if row is None:
@@ -40,6 +40,16 @@ def model_rows(recipe: Recipe, results: Mapping[str, Mapping[str, Any]]) -> list
         )
         for row in found
     ]
+
+
+def _scores(recipe: Recipe, sets: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """A model's scores by metric, or by set and metric where the recipe names sets."""
+    return {
+        f"{name} {metric}" if recipe.evaluation_sets else metric: value
+        for name, result in sets.items()
+        for metric, value in result["scores"].items()
+        if value is not None
+    }
 
 
 @dataclass

@@ -13,7 +13,7 @@ from kdzoo.tasks import registry
 
 @dataclass(frozen=True)
 class ModelRow:
-    """One evaluated model. ``scores`` are by metric; ``seconds`` its training time, if it was trained here."""
+    """One evaluated model. ``scores`` are by metric, or by set and metric ("dk ex"); ``seconds`` its training time, if it was trained here."""
 
     name: str
     parameters: int
@@ -54,11 +54,13 @@ def print_table(console: Console, table: Table) -> None:
         Console(file=console.file, width=200).print(table)
 
 
-def heading(metric: str) -> str:
-    """How a metric is called in a table."""
-    return registry.metrics.find(metric).heading or metric.upper()
+def heading(column: str) -> str:
+    """How a column of scores is called in a table: by its metric, behind its set if it names one."""
+    before, space, metric = column.rpartition(" ")
+    return before + space + (registry.metrics.find(metric).heading or metric.upper())
 
 
-def score_text(metric: str, score: float | None) -> str:
+def score_text(column: str, score: float | None) -> str:
     """A score as its metric writes it."""
+    metric = column.rpartition(" ")[2]
     return "-" if score is None else registry.metrics.find(metric).text_of(score)

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kdzoo.engine.models.adapter_folder import is_adapter
 from kdzoo.engine.models.end_tokens import end_ids
+from kdzoo.engine.models.kept_layers import cut
 from kdzoo.engine.models.loading import (
     add_lora,
     build_model,
@@ -30,6 +31,7 @@ from kdzoo.recipe.tables import LoraConfig, Role
 from kdzoo.report.progress import Reporter
 from kdzoo.runs.interruption import Interruption
 from kdzoo.runs.run_directory import RunDirectory
+from kdzoo.tasks.dataset import DataConfig
 from kdzoo.tasks.example import Splits
 from kdzoo.tasks.load import load as load_data
 
@@ -60,22 +62,24 @@ class RunContext:
         self.interruption = interruption or Interruption()
         self.device = _device()
         self._told: set[str] = set()
+        self._splits: dict[tuple[str, str], Splits] = {}
 
-    @cached_property
-    def splits(self) -> Splits:
-        """The recipe's examples."""
-        splits = load_data(self.recipe.data, cache=self.cache)
-        for what, count in splits.report.items():
-            if count:
-                self.reporter.say(f"data: {count} {what}")
-        return splits
+    def splits(self, data: DataConfig) -> Splits:
+        """The examples of a dataset's table, narrowed to the part that is wanted; read once."""
+        key = (data.kind, data.model_dump_json())
+        if key not in self._splits:
+            self._splits[key] = load_data(data, cache=self.cache)
+            for what, count in self._splits[key].report.items():
+                if count:
+                    self._say_once(f"data: {count} {what}")
+        return self._splits[key]
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer that all models of the run share."""
         source = self.recipe.tokenizer_source
         if source.path is not None:
-            return load_tokenizer(source.path, source.revision)
+            return load_tokenizer(source.path, source.revision, source.gguf_file)
         folder = self._tokenizer_folder
         if not folder.is_dir():
             with new_folder(folder) as temporary:
@@ -84,12 +88,13 @@ class RunContext:
 
     @cached_property
     def trained_tokenizer(self) -> PreTrainedTokenizerBase:
-        """The tokenizer of a recipe that trains one on its data. Nothing is written."""
+        """The tokenizer of a recipe that trains one on all that its stages train on. Nothing is written."""
         settings = self.recipe.tokenizer_source.train
         assert settings is not None
         if self._tokenizer_folder.is_dir():
             return load_tokenizer(str(self._tokenizer_folder))
-        texts = (text for e in self.splits.train for text in (e.prompt, e.target))
+        examples = (example for data in self.recipe.training_data for example in self.splits(data).train)
+        texts = (text for example in examples for text in (example.prompt, example.target))
         trained = train_tokenizer(texts, settings.vocab_size)
         models = (self.recipe.student, self.recipe.teacher)
         built = [m.from_scratch for m in models if m is not None and m.from_scratch is not None]
@@ -104,11 +109,14 @@ class RunContext:
         """Load or build one of the recipe's models without its LoRA."""
         config = self._config(role)
         if config.path is not None:
-            return load_pretrained(config.path, config.revision, config.dtype, config.attention)
+            whole = load_pretrained(
+                config.path, config.revision, config.dtype, config.attention, config.gguf_file
+            )
+            return whole if config.keep_layers is None else cut(whole, config.keep_layers)
         assert config.from_scratch is not None
         built = make_config(config.from_scratch, len(self.tokenizer), special_ids(self.tokenizer))
         # teacher and student of one architecture must not start from the same numbers
-        seed = self.recipe.seed * 2 + (role == "teacher")
+        seed = self.recipe.seed_of(role) * 2 + (role == "teacher")
         return build_model(built, seed, config.dtype, config.attention)
 
     def model_to_train(self, ref: ModelRef, folder: Path) -> PreTrainedModel | PeftModel:
@@ -122,7 +130,7 @@ class RunContext:
         if ref.folder is None:
             model = self.untrained_model(ref.role)
             if config.lora is not None:
-                model = self._with_adapter(model, config, config.lora, folder / "base")
+                model = self._with_adapter(model, ref.role, config.lora, folder / "base")
         else:
             model = load_trained(ref.folder / "model", config.dtype, config.attention, trainable=True)
             if isinstance(model, PeftModel) and (ref.folder / "base").is_dir():
@@ -133,10 +141,10 @@ class RunContext:
                 model.enable_input_require_grads()
         return model.to(self.device)
 
-    def _with_adapter(
-        self, model: PreTrainedModel, config: ModelConfig, lora: LoraConfig, base: Path
-    ) -> PeftModel:
-        is_kept_elsewhere = config.path is not None and not is_adapter(Path(config.path))
+    def _with_adapter(self, model: PreTrainedModel, role: Role, lora: LoraConfig, base: Path) -> PeftModel:
+        config = self._config(role)
+        is_made_here = config.from_scratch is not None or config.gguf_file or config.keep_layers
+        is_kept_elsewhere = config.path is not None and not (is_made_here or is_adapter(Path(config.path)))
         if not is_kept_elsewhere:
             if not base.is_dir():
                 with new_folder(base) as temporary:
@@ -144,7 +152,7 @@ class RunContext:
                     self.tokenizer.save_pretrained(str(temporary))
             model = load_pretrained(str(base.resolve()), None, config.dtype, config.attention)
         revision = config.revision if is_kept_elsewhere else None
-        return add_lora(model, as_peft_s(lora, revision), self.recipe.seed)
+        return add_lora(model, as_peft_s(lora, revision), self.recipe.seed_of(role))
 
     def model_to_use(self, ref: ModelRef) -> PreTrainedModel | PeftModel:
         """Give the model in eval mode, without gradients: a teacher, or one to evaluate."""

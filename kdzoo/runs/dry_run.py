@@ -16,12 +16,14 @@ from kdzoo.recipe import (
     Training,
     TrainingStage,
     check_paths,
+    is_there,
     missing_data,
     scoring_of,
 )
 from kdzoo.recipe.tables import TokenizerConfig
 from kdzoo.recipe.toml_text import toml_value
 from kdzoo.runs import fingerprints
+from kdzoo.runs.dry_run_data import Read, data_lines, scored_sets, scoring_lines
 from kdzoo.runs.run_directory import RunDirectory
 
 
@@ -47,9 +49,11 @@ def print_dry_run(recipe: Recipe, out: Path, console: Console) -> None:
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    say(f"recipe   {recipe.name} (seed {recipe.seed})")
+    student_seed = "" if recipe.student_seed is None else f", the student's {recipe.student_seed}"
+    say(f"recipe   {recipe.name} (seed {recipe.seed}{student_seed})")
     say(f"run      {directory.path}")
-    say(f"data     {_data_text(recipe, seen.counts)}")
+    for line in data_lines(recipe, seen.read):
+        say(line)
     for role, model in (("teacher", recipe.teacher), ("student", recipe.student)):
         if model is not None:
             say(f"{role:9}{_model_text(model, seen.parameters.get(role))}")
@@ -59,7 +63,7 @@ def print_dry_run(recipe: Recipe, out: Path, console: Console) -> None:
         say(notice)
     for number, stage in enumerate(recipe.stages, start=1):
         say(f"\n{number}. {stage.name} ({stage.kind})")
-        for line in _stage_lines(recipe, stage, seen.counts):
+        for line in _stage_lines(recipe, stage, seen.read):
             say(f"   {line}")
         say(f"   {_what_is_there(recipe, stage, directory, finished, prints[stage.name])}")
     check_paths(recipe)
@@ -83,11 +87,11 @@ def _what_is_there(
 class _Seen:
     """What there is on this machine of the data and models that a recipe names.
 
-    ``counts`` are training and evaluation questions; ``parameters`` say how many each model from scratch has;
+    ``read`` gives the examples of a dataset's table, None where its files are not there; ``parameters`` say how many each model from scratch has;
     ``elsewhere`` are the tables whose files only a model hub has; ``notices`` are the checks'.
     """
 
-    counts: tuple[int, int] | None
+    read: Read
     parameters: dict[str, str]
     elsewhere: list[str]
     notices: list[str]
@@ -99,9 +103,8 @@ def _look(recipe: Recipe, directory: RunDirectory, finished: dict[str, Path], ca
     tables = {name: table for name, table in named.items() if table is not None}
     elsewhere = [name for name, table in tables.items() if not _is_here(table)]
     here = [name for name in tables if name not in elsewhere]
-    without_data = missing_data(recipe) is not None
-    if without_data and not here:
-        return _Seen(None, {}, elsewhere, [])
+    if missing_data(recipe) and not here:
+        return _Seen(lambda data: None, {}, elsewhere, [])
     # a look at models and data needs torch, which takes seconds to import
     from kdzoo.report.progress import Reporter
     from kdzoo.runs import checks as preflight
@@ -109,15 +112,22 @@ def _look(recipe: Recipe, directory: RunDirectory, finished: dict[str, Path], ca
 
     context = RunContext(recipe, directory, cache, Reporter(quiet=True))
     notices = preflight.check(context, finished, here)
-    counts = None if without_data else (len(context.splits.train), len(context.splits.evaluation))
-    left_out = [] if without_data else [f"data: {n} {what}" for what, n in context.splits.report.items() if n]
+    parts = [*recipe.training_data, *(scored.data for scored in scored_sets(recipe))]
+    splits = [context.splits(data) for data in parts if is_there(data)]
+    left_out = [f"data: {n} {what}" for one in splits for what, n in one.report.items() if n]
+    left_out = list(dict.fromkeys(left_out))
     tokenizer = preflight.known_tokenizer(context, here)
     at_most = "" if tokenizer is not None else "at most "  # it is still to be trained
     parameters = {
         role: f"{at_most}{count:,} parameters"
         for role, count in preflight.count_from_scratch(recipe, tokenizer).items()
     }
-    return _Seen(counts, parameters, elsewhere, [*left_out, *notices])
+    return _Seen(
+        lambda data: context.splits(data) if is_there(data) else None,
+        parameters,
+        elsewhere,
+        [*left_out, *notices],
+    )
 
 
 def _is_here(table: ModelConfig | TokenizerConfig) -> bool:
@@ -132,14 +142,6 @@ def _is_here(table: ModelConfig | TokenizerConfig) -> bool:
         files.append("config.json")
         revision = table.revision
     return all(isinstance(try_to_load_from_cache(table.path, file, revision=revision), str) for file in files)
-
-
-def _data_text(recipe: Recipe, counts: tuple[int, int] | None) -> str:
-    if counts is None:
-        missing = missing_data(recipe)
-        assert missing is not None
-        return f"{recipe.data.kind}: {missing[1]} is not there; --rehearse runs without it"
-    return f"{recipe.data.kind}: {counts[0]} training and {counts[1]} evaluation questions"
 
 
 def _model_text(config: ModelConfig, parameters: str | None) -> str:
@@ -162,19 +164,15 @@ def _model_text(config: ModelConfig, parameters: str | None) -> str:
     return ", ".join(parts)
 
 
-def _stage_lines(recipe: Recipe, stage: Stage, counts: tuple[int, int] | None) -> list[str]:
+def _stage_lines(recipe: Recipe, stage: Stage, read: Read) -> list[str]:
     if stage.role is None:
-        evaluation = recipe.evaluation_of(stage)
-        questions = "all" if counts is None else str(min(counts[1], evaluation.max_examples or counts[1]))
-        return [
-            f"models {', '.join(recipe.models_of(stage))}; {questions} questions; greedy decoding",
-            f"metrics {', '.join(evaluation.metrics)}",
-        ]
-    return _training_lines(recipe, stage, counts)
+        return scoring_lines(recipe, stage, read)
+    return _training_lines(recipe, stage, read)
 
 
-def _training_lines(recipe: Recipe, stage: TrainingStage, counts: tuple[int, int] | None) -> list[str]:
-    training = recipe.training_of(stage)
+def _training_lines(recipe: Recipe, stage: TrainingStage, read: Read) -> list[str]:
+    training, splits = recipe.training_of(stage), read(recipe.training_data_of(stage))
+    examples = None if splits is None else len(splits.train)
     lines = [f"method {stage.method}" + _options_text(stage.options)]
     if stage.kind == "distill":
         teacher = recipe.teacher_stage_of(stage)
@@ -185,10 +183,12 @@ def _training_lines(recipe: Recipe, stage: TrainingStage, counts: tuple[int, int
         )
     else:
         lines.append(f"trains the {stage.role}")
+    if recipe.datasets:
+        lines.append(f"trains on {stage.data or '[data]'}")
     micro = training.micro_batch_size or training.batch_size
     parts = f" in parts of {micro}" if micro != training.batch_size else ""
     lines.append(
-        f"{_steps_text(training, counts)}, batch {training.batch_size}{parts}, "
+        f"{_steps_text(training, examples)}, batch {training.batch_size}{parts}, "
         f"learning rate {training.learning_rate:g} ({training.schedule}, warm-up {training.warmup:g}), {training.precision}"
     )
     lines.append(
@@ -196,15 +196,16 @@ def _training_lines(recipe: Recipe, stage: TrainingStage, counts: tuple[int, int
     )
     scoring = scoring_of(recipe, stage)
     if scoring is not None:
-        lines.append(f"scored {scoring.in_words(None if counts is None else counts[1])}")
+        questions = read(scoring.data)
+        lines.append(f"scored {scoring.in_words(None if questions is None else len(questions.evaluation))}")
     return lines
 
 
-def _steps_text(training: Training, counts: tuple[int, int] | None) -> str:
+def _steps_text(training: Training, examples: int | None) -> str:
     if training.max_steps is not None:
         return f"{training.max_steps} steps"
     epochs = f"{training.epochs:g} epochs"
-    return epochs if counts is None else f"{training.steps(counts[0])} steps ({epochs})"
+    return epochs if examples is None else f"{training.steps(examples)} steps ({epochs})"
 
 
 def _options_text(options: dict[str, Any]) -> str:

@@ -14,9 +14,9 @@ from typing import Any
 
 from kdzoo.engine.models.adapter_folder import base_of, is_adapter
 from kdzoo.methods import registry
-from kdzoo.recipe import EvaluateStage, Recipe, StageModel, TrainingStage, scoring_of
+from kdzoo.recipe import EvaluateStage, Recipe, ScoredSet, StageModel, TrainingStage, scoring_of
 from kdzoo.recipe.scoring import KEYS as SCORING_KEYS
-from kdzoo.tasks.fingerprint import fingerprint_of_data, fingerprint_of_metric, fingerprint_of_training_data
+from kdzoo.tasks.fingerprint import fingerprint_of_data, fingerprint_of_metric
 
 # Settings that change how a stage is computed or watched, not what it gives.
 _WATCHING = {"sharing", "logging_steps", "save_steps", "loggers"}
@@ -44,12 +44,12 @@ def run_name(recipe: Recipe, prints: dict[str, str]) -> str:
 def of_stages(recipe: Recipe) -> dict[str, str]:
     """The fingerprint of everything that shapes each stage's result, the stages that it builds on included."""
     prints: dict[str, str] = {}
-    tokenizer = recipe.tokenizer_source
+    tokenizer = _tokenizer(recipe)
     for stage in recipe.stages:
         shaping = {
             "kind": stage.kind,
-            "seed": recipe.seed,
-            "tokenizer": [asdict(tokenizer), _files(tokenizer.path)],
+            "seed": recipe.seed if stage.role is None else recipe.seed_of(stage.role),
+            "tokenizer": tokenizer,
             "versions": [version(package) for package in _PACKAGES],
             "models": {
                 name: _model(recipe, model, prints) for name, model in recipe.models_used(stage).items()
@@ -60,10 +60,17 @@ def of_stages(recipe: Recipe) -> dict[str, str]:
     return prints
 
 
+def _tokenizer(recipe: Recipe) -> Any:
+    """Where the tokenizer comes from: one that is made for the run depends on all that is trained on."""
+    source = recipe.tokenizer_source
+    texts = [] if source.train is None else [fingerprint_of_data(data) for data in recipe.training_data]
+    return [asdict(source), _files(source.path), texts]
+
+
 def _training(recipe: Recipe, stage: TrainingStage) -> dict[str, Any]:
     plugin = registry.find(stage.method)
     return {
-        "data": fingerprint_of_training_data(recipe.data),
+        "data": fingerprint_of_data(recipe.training_data_of(stage)),
         "code": _code(_TRAINING_CODE),
         "method": [stage.method, plugin.package, plugin.version, _code_of(plugin.module)],
         "options": stage.method_options().model_dump(mode="json"),
@@ -101,14 +108,20 @@ def _scoring(recipe: Recipe, stage: TrainingStage) -> dict[str, Any]:
 
 
 def _evaluation(recipe: Recipe, stage: EvaluateStage) -> dict[str, Any]:
-    evaluation = recipe.evaluation_of(stage)
     return {
-        "data": fingerprint_of_data(recipe.data),
         "code": _code(_EVALUATION_CODE),
         "evaluated": recipe.models_of(stage),
-        "evaluation": evaluation.model_dump(
-            mode="json", include={"max_examples", "input_limit", "output_limit"}
-        ),
+        "sets": [_scored(scored) for scored in recipe.sets_of(stage)],
+    }
+
+
+def _scored(scored: ScoredSet) -> Any:
+    evaluation = scored.evaluation
+    limits = {"max_examples", "input_limit", "output_limit"}
+    return {
+        "name": scored.name,
+        "data": fingerprint_of_data(scored.data),
+        "evaluation": evaluation.model_dump(mode="json", include=limits),
         "metrics": [fingerprint_of_metric(name, evaluation) for name in evaluation.metrics],
     }
 
@@ -121,7 +134,8 @@ def _model(recipe: Recipe, model: StageModel, prints: dict[str, str]) -> Any:
     if config is None:
         return None
     described = config.model_dump(mode="json", exclude=_COMPUTING)
-    return {**described, "files": _files(config.path)}
+    seed = None if config.from_scratch is None else recipe.seed_of(model.role)
+    return {**described, "seed": seed, "files": _files(config.path)}
 
 
 def _files(path: str | None) -> Any:

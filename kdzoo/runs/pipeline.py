@@ -22,6 +22,7 @@ from kdzoo.runs.context import ModelRef, RunContext, gpu_count
 from kdzoo.runs.evaluation import evaluate
 from kdzoo.runs.interruption import Interruption
 from kdzoo.runs.run_directory import RunDirectory, StageRecord
+from kdzoo.runs.stage_locks import stage_lock
 from kdzoo.runs.training import train
 from kdzoo.runs.unfinished import where_it_continues
 
@@ -100,7 +101,7 @@ def _run_stages(context: RunContext, prints: dict[str, str]) -> dict[str, StageR
     records: dict[str, StageRecord] = {}
     try:
         for stage in context.recipe.stages:
-            records[stage.name] = _run_stage(context, stage, prints[stage.name], records)
+            records[stage.name] = _run_stage(context, stage, prints[stage.name])
             description["stages"][stage.name] = {"fingerprint": prints[stage.name], "status": "finished"}
             directory.describe({**description, "status": "running"})
     except Exception:
@@ -129,16 +130,31 @@ def _reason(error: Exception, directory: RunDirectory) -> str | None:
     return None if reason is None else f"cannot write below {directory.path}: {reason}"
 
 
-def _run_stage(
-    context: RunContext, stage: Stage, fingerprint: str, records: dict[str, StageRecord]
-) -> StageRecord:
+def _run_stage(context: RunContext, stage: Stage, fingerprint: str) -> StageRecord:
+    reused = _reused(context, stage, fingerprint)
+    if reused is not None:
+        return reused
+
+    def waits(process: str) -> None:
+        context.reporter.say(f"{stage.name}: process {process} is doing this stage; waits for it")
+
+    with stage_lock(context.cache / "locks", fingerprint, waits):
+        # another run may have finished it since
+        return _reused(context, stage, fingerprint) or _done(context, stage, fingerprint)
+
+
+def _reused(context: RunContext, stage: Stage, fingerprint: str) -> StageRecord | None:
+    found = context.directory.find_finished(stage.name, fingerprint)
+    if found is None:
+        return None
+    folder, record = found
+    context.directory.reuse(stage.name, folder)
+    context.reporter.say(f"{stage.name}: finished before, reused from {folder}")
+    return record
+
+
+def _done(context: RunContext, stage: Stage, fingerprint: str) -> StageRecord:
     directory = context.directory
-    found = directory.find_finished(stage.name, fingerprint)
-    if found is not None:
-        folder, record = found
-        directory.reuse(stage.name, folder)
-        context.reporter.say(f"{stage.name}: finished before, reused from {folder}")
-        return record
     begun = directory.begun(stage.name, fingerprint)
     continues = None if begun is None else where_it_continues(context.recipe, stage, begun)
     if continues is not None:
@@ -171,6 +187,7 @@ def _description(recipe: Recipe) -> dict[str, Any]:
     return {
         "recipe": recipe.name,
         "seed": recipe.seed,
+        "student_seed": recipe.seed_of("student"),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
         "machine": {"system": platform.platform(), "processor": platform.machine()},
         "stages": {},

@@ -13,9 +13,13 @@ from kdzoo.runs.training.teacher_targets import kept_targets
 def where_it_continues(recipe: Recipe, stage: Stage, folder: Path) -> str | None:
     """Say where a stage continues that was begun in ``folder``; None if it begins anew."""
     if stage.role is None:
-        models = recipe.models_of(stage)
-        left = [model for model in models if not is_evaluated(folder, model)]
-        return None if len(left) == len(models) else f"continues with {', '.join(left) or 'its table'}"
+        sets = [scored.name for scored in recipe.sets_of(stage)]
+        pairs = [(model, name) for model in recipe.models_of(stage) for name in sets]
+        left = [pair for pair in pairs if not is_evaluated(folder, *pair)]
+        if len(left) == len(pairs):
+            return None
+        shown = [f"{model} on {name}" if recipe.evaluation_sets else model for model, name in left]
+        return f"continues with {', '.join(shown) or 'its table'}"
     checkpoint = last_complete_checkpoint(folder / CHECKPOINTS)
     if checkpoint is not None:
         return f"continues after step {checkpoint.step} of {checkpoint.steps}"

@@ -6,13 +6,15 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from kdzoo.tasks.example import Splits
 
 OnError = Literal["raise", "skip"]
+# What of a dataset is read: the examples to train on, or those to evaluate on.
+Part = Literal["train", "evaluation"]
 
 
 class DataConfig(BaseModel):
@@ -43,10 +45,13 @@ class Dataset(Generic[Config]):
 
     ``load`` takes the [data] table and a folder that what is made may be kept in. The same table gives the same
     examples: random choices come from a ``seed`` of its own.
-    ``folder_keys`` and ``file_keys`` are the keys of the table that name what must be there.
+    ``part`` gives the table without what only the other part needs, so that the one can be read, and found again,
+    without the other's files; None where the table has nothing of that part. Unless given, both are always read.
+    ``folder_keys`` and ``file_keys`` are the keys of the table that name what must be there, one path or several;
+    ``files_inside`` gives the files in those folders that must be there too, each with the key that names it.
     ``metrics`` are all that fit, by name, and ``default_metrics`` those that count unless a recipe names others.
-    ``inputs`` and ``training_inputs`` say what shapes all examples, and what those that are trained on; unless
-    given, all files that the table names or that lie in a folder that it names, and all settings.
+    ``inputs`` says what shapes the examples; unless given, all files that the table names or that lie in a folder that
+    it names, and all settings.
     ``code`` are modules whose code shapes the examples, beside the package that the dataset stands in.
     ``little`` are the largest values that keys have in a rehearsal.
     """
@@ -59,8 +64,9 @@ class Dataset(Generic[Config]):
     default_metrics: tuple[str, ...] = ()
     folder_keys: tuple[str, ...] = ()
     file_keys: tuple[str, ...] = ()
+    part: Callable[[Config, Part], Config | None] | None = None
+    files_inside: Callable[[Config], Iterable[tuple[str, Path]]] | None = None
     inputs: Callable[[Config], Inputs] | None = None
-    training_inputs: Callable[[Config], Inputs] | None = None
     code: tuple[str, ...] = ()
     little: Mapping[str, int] = field(default_factory=dict)
 
@@ -92,24 +98,36 @@ class Dataset(Generic[Config]):
         """The metrics of a recipe that names none: the default ones, else the first that fits."""
         return self.default_metrics or self.metrics[:1]
 
+    def part_of(self, config: Config, part: Part) -> Config | None:
+        """The table without what only the other part needs; None where it has nothing of this one."""
+        return config if self.part is None else self.part(config, part)
+
     def missing(self, config: Config) -> Iterator[tuple[str, str]]:
         """The keys and paths of what the table names and is not there, or is no folder or file."""
-        for keys, is_there in ((self.folder_keys, os.path.isdir), (self.file_keys, os.path.isfile)):
-            for key in keys:
-                path = getattr(config, key)
-                if path is not None and not is_there(path):
-                    yield key, str(path)
+        found = [
+            (key, path)
+            for keys, is_there in ((self.folder_keys, os.path.isdir), (self.file_keys, os.path.isfile))
+            for key in keys
+            for path in _paths(getattr(config, key))
+            if not is_there(path)
+        ]
+        if not found and self.files_inside is not None:
+            found = [(key, str(file)) for key, file in self.files_inside(config) if not file.is_file()]
+        yield from found
 
     def shaping(self, config: Config) -> Inputs:
         """What shapes the examples."""
         return Inputs(self._named_files(config)) if self.inputs is None else self.inputs(config)
 
-    def shaping_training(self, config: Config) -> Inputs:
-        """What shapes the examples that are trained on."""
-        return self.shaping(config) if self.training_inputs is None else self.training_inputs(config)
-
     def _named_files(self, config: Config) -> Iterator[Path]:
         for key in self.path_keys:
-            if (named := getattr(config, key)) is not None:
+            for named in _paths(getattr(config, key)):
                 path = Path(named).expanduser()
                 yield from (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
+def _paths(value: Any) -> list[str]:
+    """The paths that a key names: none, one, or several."""
+    if value is None:
+        return []
+    return [str(path) for path in value] if isinstance(value, list | tuple) else [str(value)]

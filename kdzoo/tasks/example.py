@@ -13,7 +13,8 @@ class Example:
     """One prompt x and its ground-truth target y, with what evaluation and batching need to know.
 
     ``group`` names what the example shares its prompt's beginning with (the database), ``database`` is the
-    SQLite file that a SQL target runs on. ``difficulty`` is the dataset's own label, where it has one.
+    SQLite file that a SQL target runs on, ``test_suite`` the folder of its test suite's databases (None: they lie beside
+    it). ``difficulty`` is the dataset's own label, where it has one.
     ``shorten`` gives a shorter prompt: it takes a test that says whether a text fits, and whether the example
     is trained on.
     """
@@ -26,6 +27,7 @@ class Example:
     database: Path | None = None
     difficulty: str | None = None
     shorten: Callable[[Callable[[str], bool], bool], str] | None = None
+    test_suite: Path | None = None
 
 
 @dataclass(frozen=True)

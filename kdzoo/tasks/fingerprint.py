@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from kdzoo.tasks import registry
-from kdzoo.tasks.dataset import DataConfig, Inputs
+from kdzoo.tasks.dataset import DataConfig
 from kdzoo.tasks.metric import Settings
 from kdzoo.tasks.registry import Found
 
@@ -18,13 +18,18 @@ _CODE = (".py", ".toml")
 
 
 def fingerprint_of_data(config: DataConfig) -> str:
-    """A hash of all that shapes the examples: settings, the dataset's code, and size and time of the files read."""
-    return _of_examples(config, registry.datasets.find(config.kind).shaping(config))
+    """A hash of all that shapes the examples: settings, the dataset's code, and size and time of the files read.
 
-
-def fingerprint_of_training_data(config: DataConfig) -> str:
-    """A hash of all that shapes the training examples: like `fingerprint_of_data`, without what only evaluation reads."""
-    return _of_examples(config, registry.datasets.find(config.kind).shaping_training(config))
+    Of a table that is narrowed to one part (`Dataset.part_of`), what shapes that part.
+    """
+    found = registry.datasets.find_with_code(config.kind)
+    inputs = found.description.shaping(config)
+    content = {
+        "config": config.model_dump(mode="json", exclude=set(inputs.unread)),
+        "code": [_origin(found), *(_digest_of(_file_of(name)) for name in found.description.code)],
+        "files": [_file(file) for file in sorted(inputs.files)],
+    }
+    return _digest(content)
 
 
 def fingerprint_of_metric(name: str, settings: Settings) -> str:
@@ -57,16 +62,6 @@ def _digest_of(file: Path) -> str:
 
 def _file_of(module: str) -> Path:
     return Path(import_module(module).__file__ or "")
-
-
-def _of_examples(config: DataConfig, inputs: Inputs) -> str:
-    found = registry.datasets.find_with_code(config.kind)
-    content = {
-        "config": config.model_dump(mode="json", exclude=set(inputs.unread)),
-        "code": [_origin(found), *(_digest_of(_file_of(name)) for name in found.description.code)],
-        "files": [_file(file) for file in sorted(inputs.files)],
-    }
-    return _digest(content)
 
 
 def _digest(content: Any) -> str:

@@ -32,6 +32,12 @@ class Settings(Protocol):
     def exaccerr_samples(self) -> int: ...
     @property
     def exaccerr_prefix(self) -> Any: ...
+    @property
+    def exaccerr_average(self) -> Any: ...
+    @property
+    def exaccerr_first_token(self) -> bool: ...
+    @property
+    def exaccerr_length(self) -> int | None: ...
 
 
 class Track(Protocol):
@@ -103,7 +109,8 @@ class Metric:
     ``settings`` are the keys of [evaluation] that change its scores, beside ``max_examples`` and the limits of prompts
     and answers, which change them all.
     ``datasets`` are those of other packages that it fits; a dataset's own ``metrics`` need not be named.
-    ``notices`` gives what is worth telling before a run of how it measures these examples.
+    ``notices`` gives what is worth telling before a run of how it measures these examples, ``problems`` why it cannot, and
+    ``meaningless`` why its scores on them would not be what its name says; what to do is part of each.
     ``heading`` is what a table calls it: its name in capitals, unless given. ``text_of`` writes a score there: as a
     percentage of the fraction that it is, unless given.
     """
@@ -115,5 +122,7 @@ class Metric:
     settings: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
     notices: Callable[[Sequence[Example]], Iterable[str]] = field(default=_nothing_to_tell)
+    problems: Callable[[Sequence[Example]], Iterable[str]] = field(default=_nothing_to_tell)
+    meaningless: Callable[[Sequence[Example]], Iterable[str]] = field(default=_nothing_to_tell)
     heading: str = ""
     text_of: Callable[[float], str] = field(default=_percentage)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pluggy
@@ -55,6 +55,11 @@ class Case:
         )
         step.training_sequence = sequences
         return sequences
+
+    def scored(self, sequences: Sequences) -> ScoredTokens:
+        """The tokens of a step's training sequences, counted by source where the core does so."""
+        unknown = self.implements("make_training_sequence") and self.options.keeps_target_lengths
+        return replace(sequences.scored, source_counts=None) if unknown else sequences.scored
 
     def divergence(self, step: TableStep, student: Tensor, teacher: Tensor, tokens: ScoredTokens) -> Any:
         """Call the divergence as the core does; what it gives is not looked at."""

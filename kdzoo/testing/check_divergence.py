@@ -81,7 +81,7 @@ def divergence_leaves_the_logits_alone(case: Case) -> None:
 def divergence_does_not_depend_on_other_tokens(case: Case) -> None:
     """A token's loss is the same whatever tokens it is computed with."""
     for step in case.steps():
-        tokens = case.make(step).scored
+        tokens = case.scored(case.make(step))
         student, teacher = _logits(step)
         parts = [slice(start, start + 3) for start in range(0, len(tokens), 3)]
         with torch.no_grad():
@@ -103,7 +103,7 @@ def divergence_is_smallest_at_the_teacher(case: Case) -> None:
     """The loss is smallest, and without gradient, where student and teacher agree."""
     hint = "where the student agrees with the teacher (zero_at_teacher=False if that is meant)"
     for step in case.steps():
-        tokens = case.make(step).scored
+        tokens = case.scored(case.make(step))
         student, teacher = _logits(step)
         same = teacher.clone().requires_grad_()
         at_teacher = case.divergence(step, same.clone(), teacher.clone(), tokens)
@@ -135,7 +135,7 @@ class _Call:
 def _calls(case: Case) -> Iterator[_Call]:
     for dtype in (torch.float32, torch.bfloat16):
         for step in case.steps():
-            tokens = case.make(step).scored
+            tokens = case.scored(case.make(step))
             student, teacher = (logits.to(dtype).requires_grad_() for logits in _logits(step))
             # copies, as autograd itself refuses changes in place of leaves, in words of its own
             given = student.clone(), teacher.clone()

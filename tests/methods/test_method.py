@@ -6,7 +6,7 @@ import math
 import pytest
 from pydantic import Field, ValidationError
 
-from kdzoo import Method, Options, StepCost, Temperature, WeightedOptions
+from kdzoo import Decoding, Method, Options, StepCost, TeacherDecodingOptions, Temperature, WeightedOptions
 
 
 class Sampling(Options):
@@ -34,6 +34,7 @@ class TestOptions:
         assert not options.needs_teacher_target
         assert not options.scores_target
         assert not options.keeps_target_lengths
+        assert options.teacher_target_decoding == Decoding(temperature=1, beams=1)
 
 
 class TestTemperature:
@@ -61,6 +62,35 @@ class TestWeightedOptions:
     def test_a_weight_is_a_finite_number_from_0(self, name, wrong):
         with pytest.raises(ValidationError, match=name):
             WeightedOptions(**{name: wrong})
+
+
+class TestTeacherDecodingOptions:
+    @pytest.mark.parametrize(
+        ("given", "decoding"),
+        [
+            ({}, Decoding(1.0, 1)),
+            ({"teacher_temperature": 0.5}, Decoding(0.5, 1)),
+            ({"teacher_decoding": "greedy", "teacher_temperature": 0.5}, Decoding(0.0, 1)),
+            ({"teacher_decoding": "beam"}, Decoding(0.0, 5)),
+            ({"teacher_decoding": "beam", "teacher_beams": 2}, Decoding(0.0, 2)),
+            ({"teacher_beams": 2}, Decoding(1.0, 1)),
+        ],
+    )
+    def test_a_decoding_is_chosen_by_name(self, given, decoding):
+        assert TeacherDecodingOptions(**given).teacher_target_decoding == decoding
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"teacher_decoding": "nucleus"},
+            {"teacher_beams": 1},
+            {"teacher_beams": 101},
+            {"teacher_temperature": -1},
+        ],
+    )
+    def test_all_else_is_refused(self, wrong):
+        with pytest.raises(ValidationError, match=next(iter(wrong))):
+            TeacherDecodingOptions(**wrong)
 
 
 class TestMethod:

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kdzoo.errors import RunError
 from kdzoo.methods.sequences import ScoredTokens, Sequences
 from kdzoo.methods.source import Kind, Source
 
@@ -61,6 +62,39 @@ def test_scored_tokens_know_the_kind_of_their_row_and_can_be_cut():
         [Source.TEACHER, Source.STUDENT],
         2,
     )
+
+
+class TestSources:
+    MIXED = Sequences.of([[1, 2, 3], [4]], Source.TEACHER).beside(Sequences.of([[5, 6], []], Source.STUDENT))
+
+    def test_the_tokens_of_each_are_counted(self):
+        counts = self.MIXED.source_counts
+        assert {source: counts[source].item() for source in Source} == {
+            Source.GROUND_TRUTH: 0,
+            Source.IMPERFECT: 0,
+            Source.STUDENT: 2,
+            Source.TEACHER: 4,
+        }
+        assert counts.dtype == torch.int64
+        assert Sequences.of([], Source.STUDENT).source_counts.tolist() == [0] * len(Source)
+
+    def test_a_token_knows_the_share_of_its_own(self):
+        scored = self.MIXED.scored
+        shares = [4 / 6 if source == Source.TEACHER else 2 / 6 for source in scored.sources]
+        assert scored.source_shares.tolist() == pytest.approx(shares)
+        assert scored.source_shares.dtype == torch.float32
+        part = scored[3:5]
+        assert part.source_shares.tolist() == pytest.approx(shares[3:5])
+
+    def test_the_share_is_that_of_all_that_was_counted(self):
+        elsewhere = Sequences.of([[7] * 6], Source.STUDENT).source_counts
+        scored = dataclasses.replace(self.MIXED.scored, source_counts=self.MIXED.source_counts + elsewhere)
+        assert sorted(set(scored.source_shares.tolist())) == pytest.approx([4 / 12, 8 / 12])
+
+    def test_what_nobody_has_counted_is_not_known(self):
+        scored = ScoredTokens(torch.tensor([1]), torch.tensor([Source.TEACHER]))
+        with pytest.raises(RunError, match="keeps_target_lengths"):
+            scored.source_shares  # noqa: B018
 
 
 def test_rewriting_keeps_the_lengths_and_names_the_kind():

@@ -14,7 +14,7 @@ OF_TEACHER = [[8], [9, 9, 9], [3], []]
 OF_TEACHER_WITH_END = [[*row, 2] for row in OF_TEACHER]
 
 
-@pytest.mark.parametrize("mix", ["request", "both"])
+@pytest.mark.parametrize("mix", ["batch", "request", "both"])
 @pytest.mark.parametrize("divergence", ["tvd", "kl", "rkl", "js"])
 def test_it_keeps_the_rules(divergence, mix):
     check_method("fdistill", {"divergence": divergence, "mix": mix})
@@ -35,8 +35,33 @@ class TestSequences:
         assert hooks("fdistill", divergence=divergence).options.needs_teacher_target
 
     @pytest.mark.parametrize("divergence", ["tvd", "js"])
-    def test_half_of_the_examples_are_each_kind(self, hooks, make_step, divergence):
+    def test_half_of_the_batches_are_each_kind(self, hooks, make_step, divergence):
         fdistill = hooks("fdistill", divergence=divergence)
+        online = 0
+        for number in range(400):
+            rows = fdistill.rows(step := make_step(TARGETS, teacher_targets=OF_TEACHER, step=number))
+            (source,) = set(step.training_sequence.sources.tolist())  # chosen per batch
+            assert source == Source.STUDENT or rows == OF_TEACHER_WITH_END
+            online += source == Source.STUDENT
+        assert abs(online / 400 - 0.5) < 5 * (0.25 / 400) ** 0.5
+
+    def test_a_batch_of_the_student_s_is_generated_after_the_decision(self, hooks, make_step):
+        fdistill = hooks("fdistill", temperature=0.7)
+        steps = [
+            (make_step(TARGETS, teacher_targets=OF_TEACHER, step=n), make_step(TARGETS, step=n))
+            for n in range(8)
+        ]
+        for step, other in steps:
+            online = other.generator.per_batch() < 0.5
+            assert (set(fdistill.sequences(step).sources.tolist()) == {Source.STUDENT}) == online
+            if online:
+                assert torch.equal(
+                    step.training_sequence.tokens, other.student.generate(temperature=0.7).tokens
+                )
+
+    @pytest.mark.parametrize("divergence", ["tvd", "js"])
+    def test_half_of_the_examples_are_each_kind(self, hooks, make_step, divergence):
+        fdistill = hooks("fdistill", divergence=divergence, mix="request")
         steps = [make_step(TARGETS, teacher_targets=OF_TEACHER, step=number) for number in range(100)]
         sources = torch.stack([fdistill.sequences(step).sources for step in steps])
         online = (sources == Source.STUDENT).float()
@@ -46,7 +71,7 @@ class TestSequences:
 
     def test_a_row_is_the_teacher_s_or_what_the_student_generates_for_it(self, hooks, make_step):
         step = make_step(TARGETS, teacher_targets=OF_TEACHER, step=1)
-        fdistill = hooks("fdistill", temperature=0.01)
+        fdistill = hooks("fdistill", mix="request", temperature=0.01)
         rows, sources = fdistill.rows(step), step.training_sequence.sources.tolist()
         assert set(sources) == {Source.STUDENT, Source.TEACHER}
         other = make_step(TARGETS, teacher_targets=OF_TEACHER, step=1)
@@ -73,7 +98,7 @@ class TestSequences:
             "generate",
             lambda **settings: asked.append(settings["rows"]) or generate(**settings),
         )
-        sources = hooks("fdistill").sequences(step).sources
+        sources = hooks("fdistill", mix="request").sequences(step).sources
         (rows,) = asked
         assert torch.equal(rows, sources == Source.STUDENT)
 
@@ -92,6 +117,29 @@ class TestDivergence:
     def test_one_formula_for_all_tokens(self, hooks, logits, name, expected):
         given = hooks("fdistill", divergence=name).divergence(*logits, self.tokens)
         assert torch.equal(given, expected(*logits))
+
+    @pytest.mark.parametrize("divergence", ["tvd", "js"])
+    def test_both_weighs_the_sources_alike_whatever_their_lengths(self, hooks, logits, divergence):
+        """The core's mean over all tokens is then the mean of the two sources' means."""
+        sources = torch.tensor([Source.TEACHER, *[Source.STUDENT] * 5])
+        counts = torch.zeros(len(Source), dtype=torch.long)
+        counts[Source.TEACHER], counts[Source.STUDENT] = 1, 5
+        given, one_by_one = (
+            hooks("fdistill", divergence=divergence, mix=mix).divergence(
+                *logits, ScoredTokens(torch.arange(6), sources, counts)
+            )
+            for mix in ("both", "request")
+        )
+        expected = (one_by_one[0] + one_by_one[1:].mean()) / 2
+        torch.testing.assert_close(given.mean(), expected)
+
+    @pytest.mark.parametrize("divergence", ["kl", "rkl"])
+    def test_one_source_has_all_the_weight(self, hooks, logits, divergence):
+        both, batch = (
+            hooks("fdistill", divergence=divergence, mix=mix).divergence(*logits, self.tokens)
+            for mix in ("both", "batch")
+        )
+        assert torch.equal(both, batch)
 
     def test_js_takes_each_half_of_the_jsd_on_its_own_kind(self, hooks, logits):
         given = hooks("fdistill", divergence="js").divergence(*logits, self.tokens)

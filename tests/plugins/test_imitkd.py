@@ -11,9 +11,10 @@ from kdzoo.testing import check_method
 TARGETS = [[3, 4, 5, 6], [7], [], [8, 9]]
 
 
+@pytest.mark.parametrize("mix", ["request", "batch"])
 @pytest.mark.parametrize("schedule", ["constant", "exponential", "linear"])
-def test_it_keeps_the_rules(schedule):
-    check_method("imitkd", {"schedule": schedule})
+def test_it_keeps_the_rules(schedule, mix):
+    check_method("imitkd", {"schedule": schedule, "mix": mix})
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,30 @@ def test_each_example_is_chosen_by_itself(hooks, make_step, probability):
     # 400 draws: five standard deviations, and none at the ends
     assert abs(truths - probability) <= 5 * (probability * (1 - probability) / 400) ** 0.5
     assert set(sources.tolist()) <= {Source.GROUND_TRUTH, Source.STUDENT}
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
+def test_or_a_batch_is_chosen_as_one(hooks, make_step, probability):
+    imitkd = hooks("imitkd", constant=probability, mix="batch")
+    truths = 0
+    for number in range(300):
+        step, other = (make_step(TARGETS, step=number) for _ in range(2))
+        (source,) = set(imitkd.sequences(step).sources.tolist())
+        truths += source == Source.GROUND_TRUTH
+        if source == Source.GROUND_TRUTH:
+            assert step.training_sequence is step.target
+        else:
+            other.generator.per_batch()  # the decision comes first
+            assert torch.equal(step.training_sequence.tokens, other.student.generate().tokens)
+    assert abs(truths / 300 - probability) <= 5 * (probability * (1 - probability) / 300) ** 0.5
+
+
+def test_a_batch_s_choice_follows_the_schedule_too(hooks, make_step):
+    imitkd = hooks("imitkd", schedule="linear", mix="batch")
+    for number in range(20):
+        first, last = (make_step(TARGETS, step=number, progress=p) for p in (0.0, 1.0))
+        assert set(imitkd.sequences(first).sources.tolist()) == {Source.GROUND_TRUTH}
+        assert set(imitkd.sequences(last).sources.tolist()) == {Source.STUDENT}
 
 
 def test_a_row_is_its_ground_truth_or_what_the_student_generates_for_it(hooks, make_step):
@@ -86,7 +111,9 @@ def test_it_has_no_auxiliary_loss_and_no_need_of_the_teacher_s_generations(hooks
     assert not hooks("imitkd").options.needs_teacher_target
 
 
-@pytest.mark.parametrize("options", [{"constant": 1.1}, {"base": 1}, {"schedule": "cosine"}, {"b": 0.5}])
+@pytest.mark.parametrize(
+    "options", [{"constant": 1.1}, {"base": 1}, {"schedule": "cosine"}, {"b": 0.5}, {"mix": "both"}]
+)
 def test_options_out_of_range_are_errors(hooks, options):
     with pytest.raises(ValidationError):
         hooks("imitkd", **options)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from kdzoo.recipe import Recipe
-from kdzoo.recipe.places import place_of
+from kdzoo.recipe.places import place_in_set, place_of, place_of_metrics, place_of_set
 
 RECIPE = """\
 [data]
@@ -60,3 +60,42 @@ def test_a_stage_s_own_counts_before_that_of_all(
 def test_a_limit_of_all_evaluations_is_theirs(load: Callable[..., Recipe]) -> None:
     recipe = load(RECIPE.replace("batch_size = 5", "input_limit = 100"))
     assert place_of(recipe, recipe.stages[2], "input_limit") == ("evaluation", "input_limit")
+
+
+SETS = RECIPE.replace(
+    "[tokenizer]",
+    """[datasets.more]
+kind = "embedded"
+[evaluation_sets.a]
+data = "more"
+seed = 3
+[evaluation_sets.b]
+metrics = ["ts"]
+[tokenizer]""",
+)
+
+
+def test_what_a_set_reads_is_its_own_or_its_dataset_s(load: Callable[..., Recipe]) -> None:
+    recipe = load(SETS)
+    assert place_in_set(recipe, "a", "seed") == ("evaluation_sets", "a", "seed")
+    assert place_in_set(recipe, "a", "questions") == ("datasets", "more", "questions")
+    assert place_in_set(recipe, "b", "questions") == ("data", "questions")
+    assert place_in_set(load(RECIPE), "embedded", "questions") == ("data", "questions")
+
+
+def test_a_setting_of_a_set_is_the_stage_s_the_set_s_or_evaluation_s(load: Callable[..., Recipe]) -> None:
+    recipe = load(SETS)
+    index, stage = next((i, s) for i, s in enumerate(recipe.stages) if s.role is None)
+    assert place_of_set(recipe, stage, "a", "metrics") == ("evaluation", "metrics")
+    assert place_of_set(recipe, stage, "b", "metrics") == ("evaluation_sets", "b", "metrics")
+    own = load(SETS, f"{stage.name}.metrics=['ex']")
+    said = own.stages[index]
+    assert said.role is None
+    assert place_of_set(own, said, "b", "metrics") == ("stage", index, "evaluation", "metrics")
+
+
+def test_metrics_of_a_set_that_no_stage_chooses(load: Callable[..., Recipe]) -> None:
+    recipe = load(SETS)
+    assert place_of_metrics(recipe, "a") == ("evaluation", "metrics")
+    assert place_of_metrics(recipe, "b") == ("evaluation_sets", "b", "metrics")
+    assert place_of_metrics(load(RECIPE), "embedded") == ("evaluation", "metrics")

@@ -21,7 +21,7 @@ Problems = Callable[..., list[str]]
 CASES = r"""
 [data]|kind = "embedded"
 [misc]|kind = "embedded"
-r.toml: data: is missing; add a [data] table; for example kind = "embedded"|r.toml:1: misc: unknown key; there are: name, seed, threads, data, tokenizer, teacher, student, training, evaluation, stage
+r.toml: data: is missing; add a [data] table; for example kind = "embedded"|r.toml:1: misc: unknown key; there are: name, seed, student_seed, threads, data, datasets, evaluation_sets, tokenizer, teacher, student, training, evaluation, stage, extends, sweep
 
 kind = "embedded"
 seed = 1
@@ -146,6 +146,22 @@ r.toml:11: student.from_scratch: must be a table, not "llama"
 hidden_size = 32 }
 hidden_size = 32 }|revision = "a"
 r.toml:12: student.revision: belongs to path; a model from scratch has no revision
+
+hidden_size = 32 }
+hidden_size = 32 }|gguf_file = "a.gguf"
+r.toml:12: student.gguf_file: belongs to path; a model from scratch has no file
+
+hidden_size = 32 }
+hidden_size = 32 }|keep_layers = 2
+r.toml:12: student.keep_layers: belongs to path; a model from scratch has no layers to leave out
+
+hidden_size = 32 }
+hidden_size = 32 }|keep_layers = 0
+r.toml:12: student.keep_layers: must be at least 1, not 0
+
+hidden_size = 32 }
+hidden_size = 32 }|keep_layers = "half"
+r.toml:12: student.keep_layers: must be a whole number or a list, not "half"
 
 hidden_size = 32 }
 hidden_size = 32 }|lora = { alpha = 3 }

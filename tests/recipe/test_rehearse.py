@@ -145,6 +145,51 @@ def test_scores_while_training_are_few_and_by_what_fits(load: Load, tmp_path: Pa
     assert scoring_of(rehearsed(load(BIG)), small.stages[0]) is None
 
 
+SETS = """\
+[datasets.text]
+kind = "jsonl"
+train = "t.jsonl"
+evaluation = "e.jsonl"
+[evaluation_sets.dev]
+[evaluation_sets.text]
+data = "text"
+[teacher]
+"""
+
+
+def test_scores_while_training_stay_on_their_sets_and_off_where_they_were_off(
+    load: Load, tmp_path: Path
+) -> None:
+    scored = 'epochs = 4\nevaluate_every = 500\nevaluate_set = "text"\nevaluate_metric = "rouge_l"\nkeep_best = true'
+    text = BIG.replace("[teacher]\n", SETS, 1).replace("epochs = 4", scored)
+    text = text.replace('kind = "finetune"', 'kind = "finetune"\ntraining = { evaluate_every = 0 }')
+    text = text.replace(
+        "batch_size = 8, output", 'evaluate_set = "dev", evaluate_metric = "ts", batch_size = 8, output'
+    )
+    for files, metric in ((("t.jsonl", "e.jsonl"), "rouge_l"), ((), "ex")):
+        for name in files:
+            (tmp_path / name).write_text('{"prompt": "p", "target": "t"}\n')
+        small = rehearsed(load(text))
+        finetune, kid, fkd = (scoring_of(small, s) for s in small.stages[:3] if s.role is not None)
+        assert finetune is None
+        assert kid is not None
+        assert fkd is not None
+        assert (kid.set, kid.metric, fkd.set, fkd.metric) == ("dev", "ts", "text", metric)
+        assert fkd.data.kind == ("jsonl" if files else "embedded")
+        (tmp_path / "again.toml").write_text(resolved_toml(small))
+        assert load_recipe(tmp_path / "again.toml") == small
+        for name in files:
+            (tmp_path / name).unlink()
+
+
+def test_data_that_only_a_training_is_scored_on_are_replaced_too(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"prompt": "p", "target": "t"}\n')
+    text = BIG.replace('"spider"\npath = "nowhere"', '"jsonl"\ntrain = "t.jsonl"\nevaluation = "e.jsonl"')
+    text = text[: text.index("[evaluation]")] + '[[stage]]\nkind = "finetune"\n'
+    assert rehearsed(load(text)).data.kind == "jsonl"
+    assert rehearsed(load(text, "training.evaluate_every=5")).data.kind == "embedded"
+
+
 def test_an_evaluation_is_short(big: Recipe) -> None:
     evaluation = big.evaluation_of(big.stages[-1])
     assert (evaluation.max_examples, evaluation.input_limit, evaluation.output_limit) == (8, 512, 48)
@@ -155,6 +200,8 @@ def test_data_that_are_not_there_are_replaced_and_others_cut(load: Load, big: Re
     assert isinstance(big.data, EmbeddedData)
     assert big.data.questions <= 100
     (tmp_path / "nowhere").mkdir()
+    for name in ("train.json", "dev.json"):
+        (tmp_path / "nowhere" / name).touch()
     there = rehearsed(load(BIG)).data
     assert there.kind == "spider"
     assert (there.max_train, there.max_evaluation) == (64, 8)

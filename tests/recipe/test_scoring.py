@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdzoo.recipe import Recipe, Scoring, TrainingStage, scoring_of
+from kdzoo.recipe import Recipe, Scoring, TrainingStage, scored_sets_of, scoring_of
 from kdzoo.recipe.scoring import is_scored_after
 from kdzoo.recipe.tables import Training, interval_in_epochs
 
@@ -59,9 +59,93 @@ class TestWhatIsScored:
         assert (scoring(recipe).every, scoring(recipe).keep_best) == ("0.5 epochs", True)
 
 
-INTERVAL = 'must be a whole number of steps, at least 1, or text like "0.5 epochs"'
+SETS = """\
+[datasets.text]
+kind = "jsonl"
+train = "t"
+evaluation = "e"
+[evaluation_sets.dev]
+[evaluation_sets.few]
+metrics = ["exaccerr", "ts"]
+max_examples = 7
+[evaluation_sets.text]
+data = "text"
+"""
+
+
+class TestSeveralSets:
+    @pytest.fixture
+    def several(self, right: str) -> str:
+        return right.replace("[tokenizer]", f"{SETS}[tokenizer]")
+
+    def test_the_first_counts_unless_another_is_named(self, load: Load, several: str) -> None:
+        recipe = load(several, EVERY)
+        assert scoring(recipe).set == "dev"
+        assert scoring(recipe).data == recipe.scored_set("dev").data
+
+    def test_a_set_has_its_own_data_metrics_and_questions(self, load: Load, several: str) -> None:
+        recipe = load(several, EVERY, "kid.evaluate_set=few", "finetune.evaluate_set=text")
+        few, text = scoring(recipe), scoring(recipe, "finetune")
+        assert (few.set, few.metric, few.examples) == ("few", "ts", 7)
+        assert (text.set, text.metric, text.data.kind) == ("text", "exact_match", "jsonl")
+
+    def test_a_metric_must_fit_the_stage_s_own_set(self, problems: Problems, several: str) -> None:
+        assert problems(several, EVERY, "kid.evaluate_set=text", "training.evaluate_metric=ex") == [
+            '--set training.evaluate_metric=ex: "ex" does not fit data of kind "jsonl", which has exact_match, rouge_l'
+        ]
+
+    def test_a_name_that_is_none_s_is_told_with_the_nearest(self, problems: Problems, several: str) -> None:
+        text = several.replace("epochs = 2", 'epochs = 2\nevaluate_set = "txet"')
+        line = text[: text.index("evaluate_set")].count("\n") + 1
+        assert problems(text) == [
+            f'r.toml:{line}: training.evaluate_set: there is no evaluation set "txet"; did you mean "text"?'
+        ]
+
+    def test_a_set_without_questions_is_told_where_it_is_asked(
+        self, problems: Problems, load: Load, several: str
+    ) -> None:
+        text = several.replace('evaluation = "e"\n', "") + 'sets = ["dev"]\n'
+        assert problems(text, EVERY, "kid.evaluate_set=text") == [
+            "--set training.evaluate_every=200: there are no questions to score it on: datasets.text.evaluation names "
+            "nothing"
+        ]
+        load(text, "kid.evaluate_set=text")
+
+    def test_sets_that_are_read(self, load: Load, several: str) -> None:
+        recipe = load(several, "kid.evaluate_every=2", "kid.evaluate_set=text")
+        assert [[one.name for one in scored_sets_of(recipe, stage)] for stage in recipe.stages] == [
+            [],
+            ["text"],
+            ["dev", "few", "text"],
+        ]
+
+
+class TestSwitchedOff:
+    """TOML has no null: 0 takes back what [training] asks for."""
+
+    def test_by_a_stage(self, load: Load, right: str) -> None:
+        recipe = load(right, EVERY, "finetune.evaluate_every=0")
+        assert scoring_of(recipe, stages_of(recipe)["finetune"]) is None
+        assert scoring(recipe).every == 200
+
+    def test_the_best_of_all_stages_is_then_not_asked_of_it(
+        self, load: Load, problems: Problems, right: str
+    ) -> None:
+        best, off = "training.keep_best=true", "finetune.evaluate_every=0"
+        assert scoring(load(right, EVERY, best, off)).keep_best
+        (line,) = problems(right, EVERY, off, "finetune.keep_best=true")
+        assert "finetune.keep_best=true: the best is chosen by scores, and there are none" in line
+
+    def test_by_all_is_as_unset(self, load: Load, problems: Problems, right: str) -> None:
+        off = "training.evaluate_every=0"
+        recipe = load(right, off)
+        assert [scoring_of(recipe, stage) for stage in stages_of(recipe).values()] == [None, None]
+        (line,) = problems(right, off, "training.keep_best=true")
+        assert "the best is chosen by scores, and there are none" in line
+
+
+INTERVAL = 'must be a whole number of steps, 0 for not at all, or text like "0.5 epochs"'
 REFUSED = {
-    ("training.evaluate_every=0",): f"{INTERVAL}, not 0",
     ("training.evaluate_every=-3",): f"{INTERVAL}, not -3",
     ("training.evaluate_every=1.5",): f"{INTERVAL}, not 1.5",
     ("training.evaluate_every=true",): f"{INTERVAL}, not true",
@@ -72,9 +156,9 @@ REFUSED = {
     ("training.evaluate_examples=0",): "must be at least 1, not 0",
     ("training.evaluate_metric=x",): 'must be "ex", "exaccerr", "exact_match", "rouge_l" or "ts", not "x"',
     (EVERY, "training.evaluate_set=embeded"): (
-        'no evaluation set is called "embeded"; did you mean "embedded"?'
+        'there is no evaluation set "embeded"; did you mean "embedded"?'
     ),
-    (EVERY, "kid.evaluate_set=dk"): 'no evaluation set is called "dk"',
+    (EVERY, "kid.evaluate_set=dk"): 'there is no evaluation set "dk"',
     (EVERY, "training.evaluate_metric=rouge_l"): (
         '"rouge_l" does not fit data of kind "embedded", which has ex, ts'
     ),
@@ -102,7 +186,7 @@ def test_what_cannot_be_scored_is_told_with_its_key(
 def test_with_file_and_line_where_it_stands_in_a_file(problems: Problems, right: str) -> None:
     text = right.replace("epochs = 2", 'epochs = 2\nevaluate_every = 5\nevaluate_set = "dk"')
     assert problems(text) == [
-        'r.toml:16: training.evaluate_set: no evaluation set is called "dk"; there are: embedded'
+        'r.toml:16: training.evaluate_set: there is no evaluation set "dk"; there are: embedded'
     ]
 
 

@@ -48,7 +48,8 @@ def test_a_value_that_toml_does_not_have() -> None:
         toml_value([None])
 
 
-PATHS = st.from_regex(r"[A-Za-z][A-Za-z0-9 ü'\".-]{0,8}(/[a-z]{1,3})?", fullmatch=True)
+# A resolved recipe has whole paths; a model's may be a hub name.
+PATHS = st.from_regex(r"/[A-Za-z][A-Za-z0-9 ü'\".-]{0,8}(/[a-z]{1,3})?", fullmatch=True)
 LORA = st.fixed_dictionaries(
     {"rank": st.integers(1, 99)},
     optional={
@@ -65,10 +66,11 @@ SCRATCH = st.fixed_dictionaries(
         "attention": st.sampled_from(["sdpa", "eager"]),
     },
 )
+MODELS = PATHS | st.sampled_from(["gpt2", "org/m-1.5"])
 PRETRAINED = st.one_of(
-    st.fixed_dictionaries({"path": PATHS}, optional={"revision": PATHS}),
+    st.fixed_dictionaries({"path": MODELS}, optional={"revision": PATHS}),
     st.fixed_dictionaries(
-        {"path": PATHS, "lora": LORA}, optional={"revision": PATHS, "dtype": st.just("bfloat16")}
+        {"path": MODELS, "lora": LORA}, optional={"revision": PATHS, "dtype": st.just("bfloat16")}
     ),
 )
 TRAINING = {
@@ -94,7 +96,9 @@ EXAMPLES = {"max_train": st.integers(1, 9), "max_evaluation": st.integers(1, 9)}
 DATA = st.one_of(
     st.builds(lambda n: EmbeddedData(kind="embedded", questions=n), st.integers(50, 99)),
     st.builds(
-        lambda p, f: SpiderData(kind="spider", path=p, train=f), PATHS, st.none() | st.lists(TEXT).map(tuple)
+        lambda p, f: SpiderData(kind="spider", path=p, train=f),
+        PATHS,
+        st.none() | st.lists(TEXT, min_size=1).map(tuple),
     ),
     st.builds(lambda p, e: BirdData(kind="bird", path=p, evidence=e), PATHS, st.booleans()),
     st.builds(lambda t, e: JsonlData(kind="jsonl", train=t, evaluation=e), PATHS, PATHS),
@@ -112,15 +116,46 @@ def stages(draw: Any) -> list[dict[str, Any]]:
     return found
 
 
+METRICS = {"embedded": ["ex", "ts"], "spider": ["ts", "exaccerr"], "bird": ["ex"], "jsonl": ["rouge_l"]}
+OWN_KEYS = {
+    "spider": {"evaluation": PATHS, "details": st.booleans(), "databases": st.lists(PATHS, max_size=2)},
+    "bird": {"evidence": st.booleans(), "max_evaluation": st.integers(1, 9)},
+    "jsonl": {"evaluation": PATHS},
+    "embedded": {"test_questions": st.integers(10, 20)},
+}
+NAMES = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,5}", fullmatch=True)
+
+
+@st.composite
+def evaluation_sets(draw: Any, data: Any, datasets: dict[str, Any]) -> dict[str, Any]:
+    found = {}
+    for name in draw(st.lists(NAMES, max_size=3, unique_by=str.lower)):
+        of = draw(st.sampled_from([None, *datasets]))
+        kind = (data if of is None else datasets[of]).kind
+        own = draw(st.fixed_dictionaries({}, optional=OWN_KEYS[kind]))
+        metrics = draw(st.just([]) | st.just(METRICS[kind]))
+        found[name] = {
+            "data": of,
+            "metrics": metrics,
+            "max_examples": draw(st.none() | st.integers(1, 9)),
+            **own,
+        }
+    return found
+
+
 @st.composite
 def recipes(draw: Any) -> Recipe:
     pretrained = draw(st.booleans())
     models = PRETRAINED if pretrained else SCRATCH
     trained = {"train": {"vocab_size": draw(st.integers(300, 999))}}
+    data = draw(DATA)
+    datasets = draw(st.dictionaries(NAMES, DATA, max_size=2))
     return Recipe(
         name="x",
         seed=draw(st.integers(0, 2**31 - 1)),
-        data=draw(DATA),
+        data=data,
+        datasets=datasets,
+        evaluation_sets=draw(evaluation_sets(data, datasets)),
         tokenizer=draw(st.sampled_from([None, {"path": "org/t"}])) if pretrained else trained,
         teacher=draw(models),
         student=draw(models),

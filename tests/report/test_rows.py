@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from kdzoo.recipe import Recipe, load_recipe
+from kdzoo.recipe import EvaluationSet, Recipe, load_recipe
 from kdzoo.report.rows import model_rows
-from kdzoo.report.table import ModelRow
+from kdzoo.report.table import ModelRow, heading
 
 HEAD = """\
 [data]
@@ -48,7 +48,12 @@ def trained(seconds: float) -> dict[str, Any]:
 
 
 def scored(**scores: dict[str, float | None]) -> dict[str, Any]:
-    return {"models": {model: {"parameters": 7, "scores": found} for model, found in scores.items()}}
+    return {
+        "models": {
+            model: {"parameters": 7, "sets": {"embedded": {"scores": found}}}
+            for model, found in scores.items()
+        }
+    }
 
 
 def test_each_model_has_its_scores_and_the_time_of_the_stage_that_trained_it(recipe: Any) -> None:
@@ -146,3 +151,22 @@ class TestBaseline:
 
 def test_nothing_evaluated_gives_no_row(recipe: Any) -> None:
     assert model_rows(recipe(KID), {"kid": trained(1.0)}) == []
+
+
+def test_scores_on_several_sets_are_columns_of_their_own(recipe: Any) -> None:
+    stages = recipe(KID, evaluate("first", "kid"), evaluate("second", "kid"))
+    sets = {"dev": EvaluationSet(), "dk": EvaluationSet()}
+    several = stages.model_copy(update={"evaluation_sets": sets})
+
+    def on(**scores: dict[str, float]) -> dict[str, Any]:
+        return {"models": {"kid": {"parameters": 7, "sets": {n: {"scores": s} for n, s in scores.items()}}}}
+
+    results = {"kid": trained(5.0), "first": on(dev={"ex": 0.5}), "second": on(dk={"ex": 0.25, "ts": 0.0})}
+    assert model_rows(several, results) == [
+        ModelRow("kid", 7, {"dev ex": 0.5, "dk ex": 0.25, "dk ts": 0.0}, 5.0)
+    ]
+    assert [heading(column) for column in ("dev ex", "dk ts", "dk exaccerr")] == [
+        "dev EX",
+        "dk TS",
+        "dk ExAccErr",
+    ]

@@ -19,6 +19,7 @@ from kdzoo.engine.prompts.encoding import prompt_ids
 from kdzoo.errors import UserError
 from kdzoo.recipe import load_recipe
 from kdzoo.report.progress import Reporter
+from kdzoo.runs import context as context_module
 from kdzoo.runs.context import ModelRef, RunContext
 from kdzoo.runs.run_directory import RunDirectory
 
@@ -73,6 +74,22 @@ class TestModelsFromScratch:
         assert not equal(first, context("seed=1").model_to_use(ModelRef("student")))
         # a teacher of the same size must not start as its own student
         assert not equal(first, context().model_to_use(ModelRef("teacher")))
+
+    def test_the_student_s_may_depend_on_a_seed_of_its_own(self, context: Make) -> None:
+        plain, student, both = context(), context("student_seed=1"), context("seed=1")
+        for role, same in (("student", both), ("teacher", plain)):
+            made = student.model_to_use(ModelRef(role))
+            assert equal(made, same.model_to_use(ModelRef(role)))
+            assert not equal(made, (plain if role == "student" else both).model_to_use(ModelRef(role)))
+
+    def test_so_may_its_adapter(self, context: Make) -> None:
+        lora = ("student.lora={rank=2}", "teacher.lora={rank=2}")
+        for role, same in (("student", "seed=1"), ("teacher", "seed=0")):
+            ours, theirs = (
+                context(*lora, seed).model_to_train(ModelRef(role), Path(f"{role}-{seed}"))
+                for seed in ("student_seed=1", same)
+            )
+            assert equal(ours, theirs)
 
     def test_they_know_the_tokenizer_s_tokens(self, context: Make) -> None:
         made = context()
@@ -179,3 +196,40 @@ class TestTokenizer:
         assert context().prompt_tokens("count 1:") == 1 + len(
             tokenizer.encode("count 1:", add_special_tokens=False)
         )
+
+
+class TestData:
+    SETS = (
+        'datasets.more={kind="jsonl", train="more.jsonl"}',
+        'evaluation_sets.a.data="more"',
+        'evaluation_sets.a.evaluation="train.jsonl"',
+        "evaluation_sets.b.max_examples=1",
+        'sft.data="more"',
+    )
+
+    def test_each_part_is_read_once(self, context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+        read: list[Any] = []
+        load = context_module.load_data
+
+        def load_data(data: Any, cache: Path) -> Any:
+            read.append((data.train, data.evaluation))
+            return load(data, cache=cache)
+
+        monkeypatch.setattr(context_module, "load_data", load_data)
+        made = context(*self.SETS)
+        Path("more.jsonl").write_text(json.dumps({"prompt": "zzz", "target": "yyy"}) + "\n")
+        for _ in range(2):
+            for data in (*made.recipe.training_data, *(one.data for one in made.recipe.sets_of())):
+                made.splits(data)
+        # both sets come to the same file
+        more, held_out = (str(Path(name).absolute()) for name in ("more.jsonl", "train.jsonl"))
+        assert read == [(more, None), (None, held_out)]
+
+    def test_a_tokenizer_is_trained_on_what_stages_train_on(self, context: Make) -> None:
+        lines = [json.dumps({"prompt": "qqqq" * 9, "target": "qqqq"}) + "\n"] * 3
+        tokens = {}
+        for name, overrides in (("one", ()), ("other", self.SETS)):
+            made = context(*overrides)
+            Path("more.jsonl").write_text("".join(lines))
+            tokens[name] = set(made.trained_tokenizer.get_vocab())
+        assert "qqqq" in tokens["other"] - tokens["one"]

@@ -67,6 +67,7 @@ ALL = {"finetune", "sft", "kid", "more", "evaluate"}
 TRAINED = ALL
 SHAPING = {
     "seed=1": ALL,
+    "student_seed=1": ALL - {"finetune"},
     "data.seed=1": ALL,
     "data.questions=100": ALL,
     "tokenizer.train.vocab_size=501": ALL,
@@ -100,6 +101,7 @@ NOT_SHAPING = {
     "training.evaluate_examples=7": set[str](),
     "training.evaluate_metric=ts": set[str](),
     "training.evaluate_set=embedded": set[str](),
+    "training.evaluate_every=0": set[str](),
     "evaluation.batch_size=3": set[str](),
     "evaluation.exaccerr_samples=3": set[str](),
     "student.attention=eager": set[str](),
@@ -208,6 +210,21 @@ class TestSettings:
         prints = fingerprints.of_stages(recipe(text=twice))
         assert prints["sft2"] == prints["sft"]
         assert len(set(prints.values())) == len(ALL)
+
+    def test_the_student_s_seed_is_the_recipe_s_unless_given(self, recipe: Callable[..., Recipe]) -> None:
+        of = fingerprints.of_stages
+        assert changed(of(recipe()), of(recipe("student_seed=0"))) == set()
+        # what trains no student and compares no models with samples has the recipe's
+        assert changed(of(recipe("student_seed=0")), of(recipe("student_seed=0", "seed=1"))) == ALL - {"sft"}
+        untrained = RECIPE.replace('[[stage]]\nkind = "finetune"\n\n', "").replace(
+            '"teacher", "kid"', '"kid"'
+        )
+        kid = changed(
+            of(recipe("student_seed=0", text=untrained)),
+            of(recipe("student_seed=0", "seed=1", text=untrained)),
+        )
+        assert "kid" in kid  # its teacher's random weights are the recipe's seed's
+        assert "sft" not in kid
 
 
 class TestRuns:
@@ -387,12 +404,17 @@ class TestData:
         for name in ("train.json", "dev.json", "tables.json", "database/pets/pets.sqlite"):
             self.later(tmp_path / name)
         before = self.prints(recipe, data)
-        for override in ("data.evaluation=spider_dk.json", "data.max_evaluation=5", "data.held_out=0.2"):
+        for override in ("data.evaluation=spider_dk.json", "data.max_evaluation=5"):
             assert changed(before, self.prints(recipe, data, override)) == {"evaluate"}
+        # nothing is held out of the official split
+        assert changed(before, self.prints(recipe, data, "data.held_out=0.2")) == set()
         for override in ("data.values=false", "data.max_train=5", "data.split=question"):
             assert changed(before, self.prints(recipe, data, override)) == ALL
-        # another file of questions, a test suite beside a database
-        for name in ("spider_dk.json", "database/pets/suite-1.sqlite", "dev.json"):
+        # a file of questions that no set reads
+        self.later(tmp_path / "spider_dk.json", "other")
+        assert changed(before, self.prints(recipe, data)) == set()
+        # a test suite beside a database
+        for name in ("database/pets/suite-1.sqlite", "dev.json"):
             self.later(tmp_path / name, "other")
             after = self.prints(recipe, data)
             assert changed(before, after) == {"evaluate"}
@@ -433,3 +455,67 @@ class TestData:
                 after = self.prints(recipe, data)
                 assert changed(before, after) == stages, name
                 before = after
+
+
+class TestEvaluationSets:
+    """Training depends on its own dataset's training part alone, an evaluation on the sets that it scores."""
+
+    def text(self, folder: Path) -> str:
+        head = f'''\
+[data]
+kind = "jsonl"
+train = "{folder}/train"
+evaluation = "{folder}/evaluation"
+[datasets.other]
+kind = "jsonl"
+train = "{folder}/other"
+[evaluation_sets.a]
+[evaluation_sets.b]
+evaluation = "{folder}/b"
+'''
+        models = RECIPE[RECIPE.index("[tokenizer]") : RECIPE.index("[training]")]
+        models = models.replace("train = { vocab_size = 500 }", f'path = "{folder}/tokenizer"')
+        return head + models + SETTINGS + STAGES.replace('name = "more"', 'name = "more"\ndata = "other"')
+
+    @pytest.fixture
+    def prints(self, recipe: Callable[..., Recipe], tmp_path: Path) -> Callable[..., dict[str, str]]:
+        for name in ("train", "evaluation", "other", "b"):
+            (tmp_path / name).touch()
+        return lambda *overrides: fingerprints.of_stages(recipe(*overrides, text=self.text(tmp_path)))
+
+    @pytest.mark.parametrize(
+        ("override", "stages"),
+        [
+            ("evaluation_sets.b.evaluation=other", {"evaluate"}),
+            ("evaluation_sets.b.max_examples=3", {"evaluate"}),
+            ("evaluation_sets.b.metrics=['rouge_l']", {"evaluate"}),
+            ("evaluation_sets.c.max_examples=3", {"evaluate"}),
+            ("evaluate.sets=['a']", {"evaluate"}),
+            ("evaluate.sets=['b', 'a']", {"evaluate"}),
+            ("evaluate.sets=['a', 'b']", set()),
+            ("datasets.other.train=elsewhere", {"more"}),
+            ("datasets.another.kind=embedded", set()),
+            ("data.train=elsewhere", {"finetune", "sft", "kid", "more", "evaluate"}),
+            ("more.data=other", set()),
+        ],
+    )
+    def test_settings(self, prints: Callable[..., dict[str, str]], override: str, stages: set[str]) -> None:
+        assert changed(prints(), prints(override)) == stages
+
+    @pytest.mark.parametrize(
+        ("file", "stages"),
+        [("b", {"evaluate"}), ("evaluation", {"evaluate"}), ("other", {"more"}), ("train", ALL)],
+    )
+    def test_files(
+        self, prints: Callable[..., dict[str, str]], tmp_path: Path, file: str, stages: set[str]
+    ) -> None:
+        before = prints()
+        (tmp_path / file).write_text("more")
+        assert changed(before, prints()) == stages
+
+    def test_a_tokenizer_that_is_trained_depends_on_all_that_is_trained_on(
+        self, recipe: Callable[..., Recipe], tmp_path: Path
+    ) -> None:
+        text = self.text(tmp_path).replace(f'path = "{tmp_path}/tokenizer"', "train = { vocab_size = 500 }")
+        before = fingerprints.of_stages(recipe(text=text))
+        assert changed(before, fingerprints.of_stages(recipe("datasets.other.train=x", text=text))) == ALL

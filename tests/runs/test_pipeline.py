@@ -100,7 +100,10 @@ class TestWhatARunLeaves:
         for model, result in scores.items():
             own = [line for line in lines if line["model"] == model]
             assert len(own) == 10
-            assert result["scores"]["ex"] == sum(line["ex"] for line in own) / 10
+            assert list(result["sets"]) == ["embedded"] == list({line["set"] for line in own})
+            on_set = result["sets"]["embedded"]
+            assert on_set["examples"] == 10
+            assert on_set["scores"]["ex"] == sum(line["ex"] for line in own) / 10
             assert {"question", "prompt", "gold", "prediction", "ex", "error"} <= own[0].keys()
 
     def test_a_table_of_the_models(self, finished):

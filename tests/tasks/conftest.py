@@ -1,33 +1,21 @@
 """Real data where it lies, and small databases and datasets made on the spot."""
 
 import json
-import os
 import shutil
 import sqlite3
-from pathlib import Path
 
 import pytest
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-ROOT = Path(os.environ.get("KDZOO_DATA", REPOSITORY / ".." / "shared" / "data"))
+from real_data import bird_folder, spider_folder
 
 
 @pytest.fixture(scope="session")
 def spider():
-    """The real Spider data."""
-    path = ROOT / "spider"
-    if not path.is_dir():
-        pytest.skip(f"the Spider data is not at {path}; KDZOO_DATA names the folder that holds spider/")
-    return path
+    return spider_folder()
 
 
 @pytest.fixture(scope="session")
 def bird():
-    """BIRD's real mini dev set, without contents."""
-    path = ROOT / "bird_mini_dev"
-    if not path.is_dir():
-        pytest.skip(f"BIRD's mini dev set is not at {path}; KDZOO_DATA names the folder that holds it")
-    return path
+    return bird_folder()
 
 
 @pytest.fixture

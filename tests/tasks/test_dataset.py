@@ -1,5 +1,6 @@
 """What a dataset says of itself where it leaves it to the defaults."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,14 +51,44 @@ def test_what_is_not_there_or_is_something_else_is_missing(describe, table, wron
 
 
 def test_all_files_that_the_table_names_shape_the_examples(describe, table):
-    for inputs in (describe().shaping(table), describe().shaping_training(table)):
-        assert sorted(Path(file).name for file in inputs.files) == ["one.txt", "three.txt", "two.txt"]
-        assert inputs.unread == frozenset()
+    inputs = describe().shaping(table)
+    assert sorted(Path(file).name for file in inputs.files) == ["one.txt", "three.txt", "two.txt"]
+    assert inputs.unread == frozenset()
 
 
 def test_or_those_that_it_says(describe, table):
     own = Inputs([Path("x")], unread=frozenset({"file"}))
-    assert describe(inputs=lambda config: own).shaping_training(table) == own
-    dataset = describe(training_inputs=lambda config: own)
-    assert dataset.shaping_training(table) == own
-    assert len(list(dataset.shaping(table).files)) == 3
+    assert describe(inputs=lambda config: own).shaping(table) == own
+
+
+class TestSeveralPaths:
+    def test_each_must_be_there(self, describe, table):
+        class Tables(Table):
+            files: tuple[str, ...] = ()
+
+        config = Tables(kind="d", folder=table.folder, files=(table.file, "absent"))
+        dataset = replace(describe(), config=Tables, file_keys=("files",))
+        assert list(dataset.missing(config)) == [("files", "absent")]
+        assert str(table.file) in {str(file) for file in dataset.shaping(config).files}
+
+    def test_files_inside_a_folder_are_looked_for_where_the_folder_is_there(self, describe, table):
+        def inside(config):
+            return [("file", Path(config.folder) / name) for name in ("one.txt", "none.txt")]
+
+        dataset = describe(files_inside=inside)
+        assert list(dataset.missing(table)) == [("file", f"{table.folder}/none.txt")]
+        gone = table.model_copy(update={"folder": "nowhere"})
+        assert list(dataset.missing(gone)) == [("folder", "nowhere")]
+
+
+class TestOnePart:
+    def test_is_all_unless_the_dataset_says_what_belongs_to_it(self, describe, table):
+        assert describe().part_of(table, "train") is table
+
+    def test_is_what_the_dataset_leaves_of_its_table(self, describe, table):
+        def part(config, name):
+            return None if name == "train" else config.model_copy(update={"file": None})
+
+        dataset = describe(part=part)
+        assert dataset.part_of(table, "train") is None
+        assert dataset.part_of(table, "evaluation").file is None

@@ -90,14 +90,31 @@ def test_code_that_a_dataset_shares_with_others_counts(tmp_path, monkeypatch):
         ("ex", {"time_limit"}),
         ("ts", {"time_limit"}),
         ("exact_match", set()),
-        ("exaccerr", {"exaccerr_samples", "exaccerr_prefix"}),
+        (
+            "exaccerr",
+            {
+                "exaccerr_samples",
+                "exaccerr_prefix",
+                "exaccerr_average",
+                "exaccerr_first_token",
+                "exaccerr_length",
+            },
+        ),
     ],
 )
 def test_settings_of_a_metric_count_and_no_others(name, counting):
     def of(**settings):
         return fingerprint_of_metric(name, Evaluation(input_limit=64, output_limit=64, **settings))
 
-    changes = {"time_limit": 3.0, "exaccerr_samples": 2, "exaccerr_prefix": "gold", "batch_size": 3}
+    changes = {
+        "time_limit": 3.0,
+        "exaccerr_samples": 2,
+        "exaccerr_prefix": "gold",
+        "exaccerr_average": "unfinished",
+        "exaccerr_first_token": False,
+        "exaccerr_length": 16,
+        "batch_size": 3,
+    }
     assert {key for key, value in changes.items() if of(**{key: value}) != of()} == counting
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from broken_methods import breaks, failures, module
+from broken_methods import breaks, described, failures, module
 
-from kdzoo import divergences
+from kdzoo import Options, ScoredTokens, Sequences, divergences
+from kdzoo.testing import check_method
 
 
 class TestDivergence:
@@ -102,3 +103,33 @@ class TestDivergence:
             return (q - p.detach()).relu().sum(-1) + (p.detach() - q).clamp_min(-0.0).sum(-1) + 1e-3 * q[:, 0]
 
         self.check(sharp, "divergence_is_smallest_at_the_teacher", "has a gradient where the student agrees")
+
+
+class TestShares:
+    """A token's share is known to the core where the sequences are made before they are counted, and nowhere else."""
+
+    class Options(Options):
+        kept: bool = False
+
+        @property
+        def keeps_target_lengths(self) -> bool:
+            return self.kept
+
+    def method(self) -> Any:
+        def make_training_sequence(step: Any, options: Any) -> Sequences:
+            assert options.kept in (True, False)
+            return step.target
+
+        def divergence(
+            student_logits: torch.Tensor, teacher_logits: torch.Tensor, tokens: ScoredTokens
+        ) -> torch.Tensor:
+            return divergences.forward_kl(student_logits, teacher_logits) / tokens.source_shares
+
+        return module(make_training_sequence, divergence, method=described(options=self.Options))
+
+    def test_it_may_be_used(self) -> None:
+        check_method(self.method())
+
+    def test_it_may_not_where_lengths_are_promised(self) -> None:
+        found = failures(self.method(), options={"kept": True})
+        assert "tokens.source_shares is not known" in found["divergence_gives_a_tensor"]

@@ -10,7 +10,7 @@ import torch
 from broken_methods import breaks, described, divergence, module
 from pydantic import Field
 
-from kdzoo import Options, Sequences, divergences
+from kdzoo import Options, Sequences, TeacherDecodingOptions, divergences
 from kdzoo.testing import check_method
 
 
@@ -114,3 +114,21 @@ class TestUseOfOptions:
             return step.teacher_target if step._teacher_target is not None else step.target
 
         check_method(module(make_training_sequence, divergence, method=described(options=Generated)))
+
+    def test_how_a_teacher_decodes_counts_where_it_may_be_asked_to(self) -> None:
+        class Mixed(TeacherDecodingOptions):
+            share: float = Field(0.0, ge=0, le=1)
+            from_teacher: bool = False
+
+            @property
+            def needs_teacher_target(self) -> bool:
+                return self.share > 0 and self.from_teacher
+
+        def make_training_sequence(step: Any, options: Mixed) -> Sequences:
+            return step.teacher_target if options.needs_teacher_target else step.target
+
+        check_method(module(make_training_sequence, divergence, method=described(options=Mixed)))
+
+    def test_and_nowhere_else(self) -> None:
+        with pytest.raises(AssertionError, match="no hook reads the options teacher_decoding, teacher_temp"):
+            check_method(module(divergence, method=described(options=TeacherDecodingOptions)))

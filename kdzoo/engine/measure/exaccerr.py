@@ -1,172 +1,113 @@
 """ExAccErr, the excess accumulated error: how much a student errs because it continues from its own tokens.
 
-Arora et al. 2022, "Why Exposure Bias Matters", with a teacher as the oracle as in Gu et al. 2023 (MiniLLM). For the
-teacher p, the student q and a prompt x, the error of step t after the prefix y_<t is KL_t = KL(p(.|x, y_<t) ‖
-q(.|x, y_<t)), over the whole vocabulary and in nats. Then
+Arora et al. 2022, "Why Exposure Bias Matters" (arXiv 2204.01171), with a teacher as the oracle as in Gu et al. 2023
+(MiniLLM, arXiv 2306.08543). For the errors KL_t of `kdzoo.engine.measure.step_errors`,
 
     R(l)        = sum over t <= l of E[KL_t], prefixes sampled from the student,
     eps(l)      = 1/l times the sum over t <= l of E[KL_t], prefixes from the oracle (the teacher, or the gold target),
     ExAccErr(l) = 100 (R(l) - l eps(l)) / (l eps(l)), in percent.
 
-Expectations are means over prompts and sampled sequences. The first step is the one that predicts the first token
-after the prompt; a sequence's end is a step like any other, and none comes after it.
+What E[KL_t] is where sequences have ended before step t is a convention: see `Average`. So is whether the step that
+predicts the first token counts, at which no prefix differs. docs/exaccerr.md says which figures follow which.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from peft import PeftModel
 from torch import Tensor
-from transformers import PreTrainedModel
 
-from kdzoo.engine.losses.scored_hidden_states import CHUNK_ELEMENTS, map_tokens
-from kdzoo.engine.models.decoder_and_head import shared_vocabulary, vocabulary_of
-from kdzoo.engine.prompts.batches import EncodedExample, make_batch
-from kdzoo.engine.prompts.conditioned_model import ModelOnPrompts, condition
-from kdzoo.engine.prompts.prefix_groups import order_by_prefix
-from kdzoo.engine.prompts.probe.choice import Sharing, choose_way
-from kdzoo.engine.prompts.sampling import SamplingLimits
-from kdzoo.engine.prompts.way import PrefixCached
-from kdzoo.methods.divergences import forward_kl
-from kdzoo.methods.randomness import StepGenerator
-from kdzoo.methods.sequences import Sequences, Source
+from kdzoo.engine.measure.step_errors import PromptErrors, StepErrors
 
-OraclePrefix = Literal["teacher", "gold"]
+Average = Literal["all", "unfinished"]
+"""What E[KL_t] averages over.
 
-# A model that cannot share its prompts gives the logits of all their positions at once: so many at the most.
-_ORDINARY_ELEMENTS = 8 * CHUNK_ELEMENTS
-
-
-@dataclass(frozen=True)
-class PromptErrors:
-    """Errors in nats after one prompt: each the mean over its sequences of the sum over t <= l of KL_t."""
-
-    index: int
-    after_student: float
-    after_oracle: float
+"all": all sequences; one that has ended adds nothing. A student whose texts are longer errs at more steps.
+"unfinished": the sequences that have a step t, those of all prompts together; undefined where there is none.
+"""
 
 
 @dataclass(frozen=True)
 class ExAccErr:
-    """The measures of this module's head, over ``prompts`` prompts.
+    """The measures of this module's head at one ``length`` l, over ``prompts`` prompts.
 
     ``accumulated`` is R(l) in nats, ``per_step`` is eps(l) in nats per step, ``excess`` is R(l) - l eps(l) in nats.
-    ``percent`` is ExAccErr(l); None where l eps(l) is 0, which no excess can be measured by. ``standard_error`` is
-    that of ``percent``: of a ratio of two means, to first order (the delta method), the prompts drawn independently;
-    None for fewer than two.
+    ``percent`` is ExAccErr(l); None where l eps(l) is 0, which no excess can be measured by. All are None where no
+    sequence is left to average over. ``standard_error`` is that of ``percent``: of a ratio of means, to first order
+    (the delta method), the prompts drawn independently; None for fewer than two.
     """
 
-    accumulated: float
-    per_step: float
-    excess: float
+    length: int
+    accumulated: float | None
+    per_step: float | None
+    excess: float | None
     percent: float | None
     standard_error: float | None
     prompts: int
 
-    @staticmethod
-    def of(errors: Sequence[PromptErrors], limit: int) -> ExAccErr:
-        """Put together the errors after all prompts; ``limit`` is l."""
-        # in a fixed order, so that the result is the same whatever order the batches came in
-        ordered = sorted(errors, key=lambda error: error.index)
-        count = len(ordered)
-        own = math.fsum(error.after_student for error in ordered) / max(1, count)
-        oracle = math.fsum(error.after_oracle for error in ordered) / max(1, count)
-        percent = standard_error = None
-        if oracle > 0:
-            percent = 100 * (own - oracle) / oracle
-            if count > 1:
-                residuals = (e.after_student - own / oracle * e.after_oracle for e in ordered)
-                variance = math.fsum(r * r for r in residuals) / (count * (count - 1))
-                standard_error = 100 * math.sqrt(variance) / oracle
-        return ExAccErr(own, oracle / limit, own - oracle, percent, standard_error, count)
 
+def curve(
+    errors: Sequence[PromptErrors], limit: int, *, average: Average = "all", first_token: bool = True
+) -> list[ExAccErr]:
+    """Put together the errors after all prompts: ExAccErr at every l from 1 to the ``limit`` of steps.
 
-def measure_errors(
-    student: PreTrainedModel | PeftModel,
-    teacher: PreTrainedModel | PeftModel,
-    examples: Sequence[EncodedExample],
-    limits: SamplingLimits,
-    *,
-    prefix: OraclePrefix,
-    samples: int,
-    batch_size: int,
-    seed: int = 0,
-    sharing: Sharing = "on",
-) -> Iterator[PromptErrors]:
-    """Measure the errors after every prompt, in the order that shares most; ``limits.output`` is l.
-
-    From each prompt ``samples`` sequences are sampled at temperature 1 from the student and, unless the oracle's
-    prefixes are the examples' targets (their first l tokens), from the teacher. Both models are put in eval mode and
-    must be on one device. Logits are cut to the vocabulary that the two share, for sampling as for the KL.
-
-    The numbers depend on the seed and the examples' indices alone, not on batches or their order. Student and
-    teacher draw their sequences with the same random numbers: neither expectation changes, and where the models
-    agree the noise of the two does too, and cancels in the excess.
+    Without the ``first_token`` l counts from the step of the second one, so that there is one l less.
     """
-    student.eval()
-    teacher.eval()
-    limits = replace(limits, vocabulary=shared_vocabulary(student, teacher))
-    rows = [replace(example, target=example.target[: limits.output]) for example in examples]
-    prompt = max((len(row.prompt) for row in rows), default=0)
-    student_way, teacher_way = (
-        choose_way(
-            model,
-            role,
-            prompt=prompt,
-            output=limits.output,
-            sharing=sharing,
-        )
-        for model, role in ((student, "student"), (teacher, "teacher"))
+    # in a fixed order, so that the result is the same whatever order the batches came in
+    ordered = sorted(errors, key=lambda error: error.index)
+    start = 0 if first_token else 1
+    own, oracle = (
+        _accumulated([getattr(error, of) for error in ordered], start, limit, average)
+        for of in ("after_student", "after_oracle")
     )
-    shares = [isinstance(way, PrefixCached) for way in (student_way, teacher_way)]
-    if not all(shares):
-        elements = (prompt + limits.output) * max(vocabulary_of(student), vocabulary_of(teacher))
-        batch_size = min(batch_size, max(1, _ORDINARY_ELEMENTS // elements))
-    order = order_by_prefix([row.prompt for row in rows])
-    for start in range(0, len(order), batch_size):
-        batch = make_batch(
-            [rows[i] for i in order[start : start + batch_size]],
-            share_beginnings=any(shares),
-        ).to(next(student.parameters()).device)
-        # a source for each model: the k-th sequences of both are drawn with the same numbers
-        own, others = (StepGenerator(seed, 0, batch.examples) for _ in range(2))
-        errors = _batch_errors(
-            condition(student, batch, limits, own, source=Source.STUDENT, way=student_way),
-            condition(teacher, batch, limits, others, source=Source.TEACHER, way=teacher_way),
-            batch.target if prefix == "gold" else None,
-            samples,
-        )
-        for index, (after_student, after_oracle) in zip(batch.examples, errors.tolist(), strict=True):
-            yield PromptErrors(index, after_student, after_oracle)
+    return [_at(length, own, oracle, len(ordered)) for length in range(1, limit - start + 1)]
 
 
-def _batch_errors(
-    student: ModelOnPrompts, teacher: ModelOnPrompts, gold: Sequences | None, samples: int
-) -> Tensor:
-    """Float64 [B, 2]: the errors after the student's and the oracle's prefixes, one sequence per prompt at a time."""
-    with torch.no_grad():
-        own = [_summed_kl(student, teacher, student.generate()) for _ in range(samples)]
-        if gold is not None:
-            oracle = [_summed_kl(student, teacher, gold)]
-        else:
-            oracle = [_summed_kl(student, teacher, teacher.generate()) for _ in range(samples)]
-    return torch.stack([torch.stack(own).mean(0), torch.stack(oracle).mean(0)], dim=1)
+@dataclass(frozen=True, eq=False)
+class _Accumulated:
+    """The sum of E[KL_t] over the first l steps, for each l; NaN where it is undefined.
+
+    ``by_prompt`` float64 [P, L] are numbers of the prompts whose means these are, and which vary as much: the prompts'
+    own where a mean over prompts is taken, and the ratio's linear part (to first order) where it is a ratio of means.
+    """
+
+    values: list[float]
+    by_prompt: Tensor
 
 
-def _summed_kl(student: ModelOnPrompts, teacher: ModelOnPrompts, sequences: Sequences) -> Tensor:
-    """Float64 [B] on the CPU: the sum of KL_t over the steps of each sequence."""
-    of_student, of_teacher = student.eval_states(sequences), teacher.eval_states(sequences)
+def _accumulated(errors: Sequence[StepErrors], start: int, limit: int, average: Average) -> _Accumulated:
+    if not errors:
+        return _Accumulated([0.0] * (limit - start), torch.zeros(0, limit - start))
+    sums = torch.stack([error.sums for error in errors])[:, start:]
+    if average == "all":
+        by_prompt = (sums / torch.tensor([[error.sequences] for error in errors])).cumsum(1)
+        return _Accumulated(_means(by_prompt), by_prompt)
+    going = torch.stack([error.going for error in errors])[:, start:]
+    mean_going = torch.tensor(_means(going), dtype=torch.float64)
+    # 0 / 0 where none is left: from there on there is no sum
+    means = torch.tensor(_means(sums), dtype=torch.float64) / mean_going
+    by_prompt = (means + (sums - means * going) / mean_going).cumsum(1)
+    return _Accumulated(means.cumsum(0).tolist(), by_prompt)
 
-    known = slice(student.limits.vocabulary)
 
-    def kl(logits: Tensor, part: slice) -> Tensor:
-        return forward_kl(logits[:, known], of_teacher.logits(part)[:, known])
+def _means(by_prompt: Tensor) -> list[float]:
+    """The means over the prompts of float64 [P, L], rounded once each."""
+    return [math.fsum(column) / len(column) for column in by_prompt.T.tolist()]
 
-    mask = sequences.mask.cpu()
-    steps = map_tokens(of_student, kl).cpu().double()
-    return steps.new_zeros(mask.shape).masked_scatter(mask, steps).sum(1)
+
+def _at(length: int, own: _Accumulated, oracle: _Accumulated, prompts: int) -> ExAccErr:
+    r, l_eps = own.values[length - 1], oracle.values[length - 1]
+    if math.isnan(r) or math.isnan(l_eps):
+        return ExAccErr(length, None, None, None, None, None, prompts)
+    percent = standard_error = None
+    if l_eps > 0:
+        percent = 100 * (r - l_eps) / l_eps
+        if prompts > 1:
+            residuals = own.by_prompt[:, length - 1] - r / l_eps * oracle.by_prompt[:, length - 1]
+            variance = math.fsum((residuals * residuals).tolist()) / (prompts * (prompts - 1))
+            standard_error = 100 * math.sqrt(variance) / l_eps
+    return ExAccErr(length, r, l_eps / length, r - l_eps, percent, standard_error, prompts)

@@ -21,6 +21,7 @@ from transformers.utils import GENERATION_CONFIG_NAME
 from kdzoo.engine.models.adapter_folder import base_of, is_adapter
 from kdzoo.engine.models.adapters import check_adapter, load_adapter, merge
 from kdzoo.engine.models.end_tokens import ending_at
+from kdzoo.engine.models.gguf import forget_packing, in_gguf
 from kdzoo.engine.models.load_errors import told_as
 from kdzoo.errors import UserError
 from kdzoo.spelling import hint
@@ -70,7 +71,7 @@ def build_model(
     return model
 
 
-def load_config(path: str, revision: str | None) -> PretrainedConfig:
+def load_config(path: str, revision: str | None, gguf_file: str | None = None) -> PretrainedConfig:
     """Load a model's configuration alone; an adapter's is that of its base.
 
     Raises:
@@ -81,15 +82,21 @@ def load_config(path: str, revision: str | None) -> PretrainedConfig:
         base = base_of(Path(path))
         return load_config(base.path, base.revision)
     with told_as(f"the model {path!r} cannot be loaded"):
-        config = AutoConfig.from_pretrained(path, revision=revision)
+        config = AutoConfig.from_pretrained(path, revision=revision, **in_gguf(gguf_file))
     assert isinstance(config, PretrainedConfig)
     return config
 
 
 def load_pretrained(
-    path: str, revision: str | None, dtype: str, attention: str | None = None
+    path: str,
+    revision: str | None,
+    dtype: str,
+    attention: str | None = None,
+    gguf_file: str | None = None,
 ) -> PreTrainedModel:
-    """Load a model in Hugging Face format. A folder that holds an adapter gives its base with the adapter merged in.
+    """Load a model in Hugging Face format, or the one in its folder's ``gguf_file``, unpacked to ``dtype``.
+
+    A folder that holds an adapter gives its base with the adapter merged in.
 
     Raises:
         UserError: it cannot be found or loaded, or some of its weights are missing or of another size.
@@ -109,8 +116,11 @@ def load_pretrained(
             attn_implementation=attention,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are told below
+            **in_gguf(gguf_file),
         )
     _check_loaded(path, report)
+    if gguf_file is not None:
+        forget_packing(loaded)
     assert isinstance(loaded, PreTrainedModel)
     return loaded
 

@@ -10,6 +10,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, proce
 from transformers import AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from kdzoo.engine.models.adapter_folder import base_of, is_adapter
+from kdzoo.engine.models.gguf import in_gguf
 from kdzoo.engine.models.load_errors import told_as
 from kdzoo.errors import UserError
 
@@ -78,8 +79,12 @@ def as_read_beside(
     return tokenizer
 
 
-def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenizerBase:
-    """Load a tokenizer from a local folder or by its hub name. An adapter without one has that of its base.
+def load_tokenizer(
+    path: str, revision: str | None = None, gguf_file: str | None = None
+) -> PreTrainedTokenizerBase:
+    """Load a tokenizer from a local folder or by its hub name, or the one in its folder's ``gguf_file``.
+
+    An adapter without one has that of its base.
 
     It follows its own rule of what stands before a text, and puts nothing after it, so that what it gives can be
     continued. It takes what spells a special token for text. Both are saved with it.
@@ -92,7 +97,9 @@ def load_tokenizer(path: str, revision: str | None = None) -> PreTrainedTokenize
         base = base_of(folder)
         return load_tokenizer(base.path, base.revision)
     with told_as(f"the tokenizer of {path!r} cannot be loaded"):
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path, revision=revision)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            path, revision=revision, **in_gguf(gguf_file)
+        )
     if tokenizer.eos_token_id is None:
         raise UserError(f"the tokenizer of {path!r} has no end-of-sequence token")
     _read_plain_text(tokenizer)

@@ -71,13 +71,13 @@ class FullForward:
 
     def _predicting(self, prompts: Sequence[Tensor], sequences: Sequence[Tensor]) -> Tensor:
         """Logits [N, V] of what predicts the tokens of one sequence (int64 [T_r], T_r > 0) after each prompt."""
-        sequence, scored = _side_by_side(sequences, padding_side="right")
+        sequence, scored = side_by_side(sequences, padding_side="right")
         logits = self._last_logits(prompts, sequence, scored)
         return logits[:, :-1][scored]
 
     def _last_logits(self, prompts: Sequence[Tensor], sequence: Tensor, scored: Tensor) -> Tensor:
         """Logits [R, T + 1, V] from the prompt's last token on; ``sequence`` [R, T], ``scored``: where it has tokens."""
-        prompt, prompt_mask = _side_by_side(prompts, padding_side="left")
+        prompt, prompt_mask = side_by_side(prompts, padding_side="left")
         tokens, mask = torch.cat([prompt, sequence], dim=1), torch.cat([prompt_mask, scored], dim=1)
         padded = {}
         if not bool(mask.all()):
@@ -108,7 +108,7 @@ class FullForward:
 
     def _continue(self, part: Sequence[int], temperature: float, uniform: Tensor | None) -> Tensor:
         """Int64 [rows, T]: what the model generates after the prompts of some rows, anything behind a first end."""
-        prompt, mask = _side_by_side([self._prompts[row] for row in part], padding_side="left")
+        prompt, mask = side_by_side([self._prompts[row] for row in part], padding_side="left")
 
         def choose(step: int, logits: Tensor) -> Tensor:
             return self._next(logits, temperature, None if uniform is None else uniform[:, step])
@@ -120,7 +120,7 @@ class FullForward:
             eos_token_id=list(self._limits.end_ids),
             pad_token_id=self._limits.end_ids[0],
         )
-        with _nothing_preset(self._model) as model:
+        with nothing_preset(self._model) as model:
             output: Tensor = model.generate(
                 input_ids=prompt,
                 attention_mask=mask.long(),
@@ -149,7 +149,7 @@ class FullForward:
         return next_tokens(logits[:, : self._limits.vocabulary], temperature, uniform)
 
 
-def _side_by_side(rows: Sequence[Tensor], *, padding_side: str) -> tuple[Tensor, Tensor]:
+def side_by_side(rows: Sequence[Tensor], *, padding_side: str) -> tuple[Tensor, Tensor]:
     """Int64 [R, T] padded with zeros, and bool [R, T]: True where a token stands."""
     tokens, mask = (
         torch.nn.utils.rnn.pad_sequence(list(some), batch_first=True, padding_side=padding_side)
@@ -159,7 +159,7 @@ def _side_by_side(rows: Sequence[Tensor], *, padding_side: str) -> tuple[Tensor,
 
 
 @contextmanager
-def _nothing_preset(model: PreTrainedModel | PeftModel) -> Iterator[PreTrainedModel]:
+def nothing_preset(model: PreTrainedModel | PeftModel) -> Iterator[PreTrainedModel]:
     """The model without its generation config, which would fill in whatever we leave open.
 
     A checkpoint may name a repetition penalty, forced or suppressed tokens or a least length there: none of them is

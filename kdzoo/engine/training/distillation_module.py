@@ -123,15 +123,16 @@ class DistillationModule(nn.Module):
         return condition(teacher, batch, self.limits, generator, source=Source.TEACHER, way=self._teacher_way)
 
 
-def count_tokens(training_sequences: list[Sequences], targets: list[Sequences]) -> TokenCounts:
-    """Count the scored tokens and the ground truth's, over all processes; at least 1 each."""
-    counts = torch.stack(
-        [
-            torch.stack([sequences.lengths.sum() for sequences in training_sequences]).sum(),
-            torch.stack([sequences.lengths.sum() for sequences in targets]).sum(),
-        ]
-    )
+def count_tokens(training_sequences: list[Sequences] | None, targets: list[Sequences]) -> TokenCounts:
+    """Count the scored tokens and the ground truth's, over all processes; at least 1 each.
+
+    ``training_sequences`` are None where they are still to be made, in the targets' lengths.
+    """
+    sequences = targets if training_sequences is None else training_sequences
+    scored, target = (torch.stack([one.lengths.sum() for one in some]).sum() for some in (sequences, targets))
+    by_source = torch.stack([one.source_counts for one in sequences]).sum(0)
+    counts = torch.cat([torch.stack([scored, target]), by_source])
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.all_reduce(counts)
-    counts = counts.clamp_min(1)
-    return TokenCounts(counts[0], counts[1])
+    scored, target = counts[:2].clamp_min(1)
+    return TokenCounts(scored, target, None if training_sequences is None else counts[2:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import pluggy
@@ -103,10 +103,14 @@ class TrainingStep:
 
 @dataclass(frozen=True)
 class TokenCounts:
-    """How many tokens the losses are divided by: of one whole optimizer step, over all parts and processes."""
+    """How many tokens the losses are divided by: of one whole optimizer step, over all parts and processes.
+
+    ``by_source``: the scored ones of each source; None where they were counted before their sequences were made.
+    """
 
     scored: Tensor
     target: Tensor
+    by_source: Tensor | None = None
 
 
 class Loss(NamedTuple):
@@ -158,7 +162,9 @@ def loss_of(
         step.student.score_together(step.training_sequence, step.target)
     target_share = step.target.lengths.sum() / counts.target
     nothing = torch.zeros((), device=step.target.lengths.device)
-    divergence = _divergence(method, step, observation) / counts.scored if method.has_divergence else nothing
+    divergence = (
+        _divergence(method, step, counts, observation) / counts.scored if method.has_divergence else nothing
+    )
     given: Tensor | None = method.hooks.aux_loss(step=step, options=method.options)
     if given is not None and given.numel() != 1:
         raise RunError(f"aux_loss of method {method.name!r} must give one number, not {list(given.shape)}")
@@ -166,9 +172,11 @@ def loss_of(
     return Loss(divergence + auxiliary, divergence.detach(), auxiliary.detach())
 
 
-def _divergence(method: ChosenMethod, step: TrainingStep, observation: Observation | None) -> Tensor:
+def _divergence(
+    method: ChosenMethod, step: TrainingStep, counts: TokenCounts, observation: Observation | None
+) -> Tensor:
     sequences = step.training_sequence
-    tokens = sequences.scored
+    tokens = replace(sequences.scored, source_counts=counts.by_source)
     student = step.student.scored_states(sequences)
     with torch.no_grad():
         teacher = step.teacher.eval_states(sequences)

@@ -96,7 +96,10 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         counts = None
         if batches and (len(batches) > 1 or lengths_are_known):
             targets = [batch.target for batch in batches]
-            counts = count_tokens([batch.training_sequence or batch.target for batch in batches], targets)
+            made = [batch.training_sequence for batch in batches if batch.training_sequence is not None]
+            if not self._module.method.makes_sequences:
+                made = targets
+            counts = count_tokens(made or None, targets)
         return [{"batch": batch, "moment": moment, "counts": counts} for batch in batches], None
 
     def _is_logged(self, step: int) -> bool:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from kdzoo.errors import RunError
 from kdzoo.files import why_not_writable
-from kdzoo.recipe import missing_data
 from kdzoo.recipe.problems import Problems
 from kdzoo.runs.checks.data import check_data
 from kdzoo.runs.checks.lengths import check_lengths
@@ -24,7 +23,7 @@ def check(context: RunContext, finished: Mapping[str, Path], tables: Collection[
 
     ``finished`` are the folders of the other stages by their names. ``tables`` are those of "tokenizer", "teacher"
     and "student" whose files may be looked for. Weights are opened and compared with the model that they are for, and
-    not read. Nothing is written but the data's cache.
+    not read. Data that are not there are passed over. Nothing is written but the data's cache.
 
     Raises:
         UserError: something cannot be found, or does not fit the rest; a line for each that is the recipe's.
@@ -42,14 +41,13 @@ def check(context: RunContext, finished: Mapping[str, Path], tables: Collection[
     check_loggers(recipe, to_do, problems)
     problems.raise_if_any()
     check_trained(recipe, to_do, finished)
-    if missing_data(recipe) is None:
-        check_data(recipe, to_do, context.splits, problems, notices)
+    check_data(recipe, to_do, context.splits, problems, notices)
+    problems.raise_if_any()
+    # a rehearsal has other limits and tokens than its recipe
+    tokenizer = None if recipe.is_rehearsal else known_tokenizer(context, tables)
+    if tokenizer is not None:
+        check_lengths(recipe, to_do, context.splits, tokenizer, problems, notices)
         problems.raise_if_any()
-        # a rehearsal has other limits and tokens than its recipe
-        tokenizer = None if recipe.is_rehearsal else known_tokenizer(context, tables)
-        if tokenizer is not None:
-            check_lengths(recipe, to_do, context.splits, tokenizer, problems, notices)
-            problems.raise_if_any()
     return notices.texts
 
 

@@ -11,14 +11,15 @@ from kdzoo.recipe import Recipe, Stage
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.places import place_of
 from kdzoo.recipe.problems import Problems
-from kdzoo.tasks.example import Example, Splits
+from kdzoo.runs.checks.data import Read, scored_examples, training_examples
+from kdzoo.tasks.example import Example
 from kdzoo.tasks.fitting import surely_fits
 
 
 def check_lengths(
     recipe: Recipe,
     to_do: Sequence[Stage],
-    splits: Splits,
+    read: Read,
     tokenizer: PreTrainedTokenizerBase,
     problems: Problems,
     notices: Problems,
@@ -28,14 +29,15 @@ def check_lengths(
     for stage in to_do:
         of_input, of_output = (place_of(recipe, stage, name) for name in ("input_limit", "output_limit"))
         if stage.role is None:
-            evaluation = recipe.evaluation_of(stage)
-            examples = splits.evaluation[: evaluation.max_examples]
-            _tell_of_prompts("evaluation", examples, lengths, evaluation.input_limit, of_input, notices)
-            _tell_of_gold(examples, lengths, evaluation.output_limit, of_output, notices)
-        else:
+            for scored, examples in scored_examples(recipe, stage, read):
+                evaluation = scored.evaluation
+                what = f"{scored.name} evaluation" if recipe.evaluation_sets else "evaluation"
+                _tell_of_prompts(what, examples, lengths, evaluation.input_limit, of_input, notices)
+                _tell_of_gold(what, examples, lengths, evaluation.output_limit, of_output, notices)
+        elif (trained := training_examples(recipe, stage, read)) is not None:
             training = recipe.training_of(stage)
-            _tell_of_prompts("training", splits.train, lengths, training.input_limit, of_input, notices)
-            _check_targets(splits.train, lengths, training.output_limit, of_output, problems, notices)
+            _tell_of_prompts("training", trained, lengths, training.input_limit, of_input, notices)
+            _check_targets(trained, lengths, training.output_limit, of_output, problems, notices)
 
 
 class _Lengths:
@@ -76,13 +78,13 @@ def _tell_of_prompts(
 
 
 def _tell_of_gold(
-    examples: Sequence[Example], lengths: _Lengths, limit: int, key: Key, notices: Problems
+    what: str, examples: Sequence[Example], lengths: _Lengths, limit: int, key: Key, notices: Problems
 ) -> None:
     longer = lengths.targets_over(limit, examples)
     if longer:
         notices.add(
             key,
-            f"{len(longer)} of {len(examples)} evaluation targets are longer than {limit} tokens, where predictions "
+            f"{len(longer)} of {len(examples)} {what} targets are longer than {limit} tokens, where predictions "
             f"end; the longest has {max(longer)}",
         )
 

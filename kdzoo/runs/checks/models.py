@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedTokenizerBase
 
+from kdzoo.engine.models.kept_layers import cut_config
 from kdzoo.engine.models.loading import add_lora, count_parameters, load_config, make_config
 from kdzoo.engine.models.tokenizers import load_tokenizer, special_ids, train_tokenizer
 from kdzoo.errors import UserError
@@ -72,12 +73,17 @@ def _config(
         return _config_from_scratch(role, model.from_scratch, vocabulary, special, problems)
     assert model.path is not None
     try:
-        return load_config(model.path, model.revision)
+        whole = load_config(model.path, model.revision, model.gguf_file)
     except UserError as error:
         hint = ""
         if not Path(model.path).is_dir():
             hint = ". There is no folder of that name here either; --rehearse runs the recipe without it"
         problems.add((role, "path"), f"{str(error).removesuffix('.')}{hint}")
+        return None
+    try:
+        return whole if model.keep_layers is None else cut_config(whole, model.keep_layers)
+    except UserError as error:
+        problems.add((role, "keep_layers"), str(error).removeprefix("keep_layers: "))
         return None
 
 
@@ -113,7 +119,9 @@ def _vocabulary(recipe: Recipe, tables: Collection[str]) -> tuple[int, dict[str,
         return source.train.vocab_size, special_ids(train_tokenizer((), vocabulary=0))
     assert source.path is not None
     try:
-        tokenizer = load_tokenizer(source.path) if source.table in tables else None
+        tokenizer = (
+            load_tokenizer(source.path, source.revision, source.gguf_file) if source.table in tables else None
+        )
     except UserError:
         tokenizer = None  # told where tokenizers are checked
     return (_ANY_VOCABULARY, {}) if tokenizer is None else (len(tokenizer), special_ids(tokenizer))
@@ -155,7 +163,7 @@ def _builds(config: PretrainedConfig) -> bool:
 def _check_weights(role: str, model: ModelConfig, problems: Problems, notices: Problems) -> None:
     assert model.path is not None
     try:
-        unused = open_weights(model.path, model.revision)
+        unused = open_weights(model.path, model.revision, model.gguf_file)
     except UserError as error:
         problems.add((role, "path"), str(error))
         return

@@ -8,7 +8,7 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from kdzoo.engine.models.tokenizers import check_same_vocabulary, load_tokenizer
 from kdzoo.errors import UserError
-from kdzoo.recipe import Recipe, missing_data
+from kdzoo.recipe import ModelConfig, Recipe, is_there
 from kdzoo.recipe.problems import Problems
 from kdzoo.runs.context import RunContext
 
@@ -24,9 +24,9 @@ def check_tokenizers(
     if named is not None and named.train is not None:
         return
     own: dict[str, PreTrainedTokenizerBase] = {}
-    for role, path, revision in _pretrained(recipe, configs):
+    for role, path, model in _pretrained(recipe, configs):
         try:
-            own[role] = load_tokenizer(path, revision)
+            own[role] = load_tokenizer(path, model.revision, model.gguf_file)
         except UserError as error:
             if named is None:  # otherwise that may be why a tokenizer is named
                 problems.add((role, "path"), str(error))
@@ -66,15 +66,15 @@ def known_tokenizer(context: RunContext, tables: Collection[str]) -> PreTrainedT
     """
     source = context.recipe.tokenizer_source
     if source.train is not None:
-        return None if missing_data(context.recipe) is not None else context.trained_tokenizer
+        return context.trained_tokenizer if all(map(is_there, context.recipe.training_data)) else None
     return context.tokenizer if source.table in tables else None
 
 
-def _pretrained(recipe: Recipe, roles: Collection[str]) -> list[tuple[str, str, str | None]]:
-    """Role, path and revision of each model that is not from scratch."""
+def _pretrained(recipe: Recipe, roles: Collection[str]) -> list[tuple[str, str, ModelConfig]]:
+    """Role, path and table of each model that is not from scratch."""
     models = (("teacher", recipe.teacher), ("student", recipe.student))
     return [
-        (role, model.path, model.revision)
+        (role, model.path, model)
         for role, model in models
         if role in roles and model is not None and model.path is not None
     ]

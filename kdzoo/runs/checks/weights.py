@@ -21,7 +21,7 @@ _WHOLE = ("model.safetensors", "pytorch_model.bin")
 _INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 
 
-def open_weights(path: str, revision: str | None) -> list[str]:
+def open_weights(path: str, revision: str | None, gguf_file: str | None = None) -> list[str]:
     """Open every file of a model's weights, an adapter's and those of its base, as loading them would.
 
     Sizes of files are compared with what their headers say, names and shapes with the model that the configuration
@@ -31,6 +31,8 @@ def open_weights(path: str, revision: str | None) -> list[str]:
     Raises:
         UserError: a file is missing or broken, or weights of the model are missing or have another shape.
     """
+    if gguf_file is not None:
+        return []  # its configuration was read from it, and unpacking takes the numbers
     _, unused = _opened(path, revision)
     return unused
 

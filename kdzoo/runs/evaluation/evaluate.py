@@ -16,7 +16,7 @@ from kdzoo.engine.prompts.encoding import Text, decode, encode_prompts
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.files import write_json, write_text
 from kdzoo.methods.sequences import Source
-from kdzoo.recipe import EvaluateStage, Evaluation
+from kdzoo.recipe import EvaluateStage, Evaluation, ScoredSet
 from kdzoo.runs.context import ModelRef, RunContext
 from kdzoo.runs.evaluation.measuring import Measuring
 from kdzoo.runs.threads import threads_for
@@ -32,62 +32,102 @@ def run(
     *,
     teacher: ModelRef,
 ) -> dict[str, Any]:
-    """Write ``predictions.jsonl`` (one line per model and question) and ``scores.json``; give the scores.
+    """Write ``predictions.jsonl`` (one line per model, set and question) and ``scores.json``; give the scores.
 
     Each line has the prompt as the model got it, shortened where it was too long: the tokenizer that is saved with the
-    model turns it into the same tokens. What one model has said is kept, so that an interrupted stage continues with the
-    next. ``teacher`` is the one that students are compared with, by the metrics that do so.
+    model turns it into the same tokens. What one model has said on one set is kept, so that an interrupted stage
+    continues with the next. ``teacher`` is the one that students are compared with, by the metrics that do so.
     """
-    evaluation = context.recipe.evaluation_of(stage)
-    measuring = Measuring(context, evaluation, teacher)
-    results: dict[str, Any] = {}
-    lines: list[str] = []
+    sets = context.recipe.sets_of(stage)
+    measuring = Measuring(context, teacher)
     for name, ref in models.items():
-        part = folder / f"predictions-{name}.jsonl"
-        numbers = folder / f"scores-{name}.json"
-        if not is_evaluated(folder, name):
-            content, scores = _evaluate(context, f"{stage.name}: {name}", name, ref, evaluation, measuring)
-            write_text(part, content)
-            write_json(numbers, scores)
-        lines.append(part.read_text(encoding="utf-8"))
-        results[name] = json.loads(numbers.read_text(encoding="utf-8"))
+        left = [scored for scored in sets if not is_evaluated(folder, name, scored.name)]
+        if left:
+            _evaluate(context, stage, folder, name, ref, left, measuring)
+    results, lines = _joined(folder, list(models), [scored.name for scored in sets])
     write_text(folder / "predictions.jsonl", "".join(lines))
     write_json(folder / "scores.json", results)
     for name in models:
-        (folder / f"predictions-{name}.jsonl").unlink()
-        (folder / f"scores-{name}.json").unlink()
+        for scored in sets:
+            for part in _parts(folder, name, scored.name):
+                part.unlink()
     return {"models": results}
 
 
-def is_evaluated(folder: Path, model: str) -> bool:
-    """Whether an earlier start of the stage in ``folder`` has finished with a model."""
-    return (folder / f"scores-{model}.json").is_file()
+def is_evaluated(folder: Path, model: str, scored: str) -> bool:
+    """Whether an earlier start of the stage in ``folder`` has finished with a model on an evaluation set."""
+    _, scores = _parts(folder, model, scored)
+    return scores.is_file()
+
+
+def _parts(folder: Path, model: str, scored: str) -> tuple[Path, Path]:
+    """Where a model's predictions and scores on one set are kept until all are there. No name has a dot."""
+    return folder / f"predictions-{model}.{scored}.jsonl", folder / f"scores-{model}.{scored}.json"
+
+
+def _joined(folder: Path, models: list[str], sets: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """The scores of all models on all sets, and the lines of their predictions."""
+    results: dict[str, Any] = {}
+    lines: list[str] = []
+    for model in models:
+        of_model: dict[str, Any] = {"parameters": 0, "sets": {}}
+        for scored in sets:
+            predictions, scores = _parts(folder, model, scored)
+            lines.append(predictions.read_text(encoding="utf-8"))
+            of_set = json.loads(scores.read_text(encoding="utf-8"))
+            of_model["parameters"] = of_set.pop("parameters")
+            of_model["sets"][scored] = of_set
+        results[model] = of_model
+    return results, lines
 
 
 def _evaluate(
     context: RunContext,
+    stage: EvaluateStage,
+    folder: Path,
+    name: str,
+    ref: ModelRef,
+    sets: list[ScoredSet],
+    measuring: Measuring,
+) -> None:
+    """Load a model and write what it says and scores on each set."""
+    model = context.model_to_use(ref)
+    parameters = count_parameters(model)
+    for scored in sets:
+        on_set = f" on {scored.name}" if context.recipe.evaluation_sets else ""
+        title = f"{stage.name}: {name}{on_set}"
+        with threads_for(model, context.recipe.threads):
+            content, results = _evaluate_on(context, title, name, ref, model, scored, measuring)
+        predictions, scores = _parts(folder, name, scored.name)
+        write_text(predictions, content)
+        write_json(scores, {"parameters": parameters, **results})
+
+
+def _evaluate_on(
+    context: RunContext,
     title: str,
     name: str,
     ref: ModelRef,
-    evaluation: Evaluation,
+    model: Any,
+    scored_set: ScoredSet,
     measuring: Measuring,
 ) -> tuple[str, dict[str, Any]]:
-    examples = context.splits.evaluation[: evaluation.max_examples]
+    """Give a model's lines and scores on one set: it answers once, and all metrics judge the same answers."""
+    evaluation = scored_set.evaluation
+    examples = context.splits(scored_set.data).evaluation[: evaluation.max_examples]
     prompts, texts = _encode(context, examples, evaluation)
-    model = context.model_to_use(ref)
-    with threads_for(model, context.recipe.threads):
-        begin = time.monotonic()
-        predictions = _predict(context, title, model, prompts, evaluation)
-        seconds = time.monotonic() - begin
-        scored = measuring.measure(title, ref, model, examples, prompts, predictions)
+    begin = time.monotonic()
+    predictions = _predict(context, title, model, prompts, evaluation)
+    seconds = time.monotonic() - begin
+    scored = measuring.measure(title, ref, model, scored_set, examples, prompts, predictions)
     scores: dict[str, Any] = {
-        "parameters": count_parameters(model),
         "examples": len(examples),
         "generation_seconds": seconds,
         "scores": scored.scores,
         "details": scored.details,
     }
-    return "".join(_lines(name, examples, texts, predictions, scored.lines)), scores
+    lines = _lines({"model": name, "set": scored_set.name}, examples, texts, predictions, scored.lines)
+    return "".join(lines), scores
 
 
 def _encode(
@@ -116,7 +156,7 @@ def _predict(
 
 
 def _lines(
-    name: str,
+    names: dict[str, str],
     examples: list[Example],
     prompts: list[str],
     predictions: list[str],
@@ -125,7 +165,7 @@ def _lines(
     lines = []
     for example, prompt, prediction, verdict in zip(examples, prompts, predictions, verdicts, strict=True):
         line = {
-            "model": name,
+            **names,
             "id": example.id,
             "database": example.group,
             "question": example.question,

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 from kdzoo.tasks.metric import Answers, Measured, Metric, Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kdzoo.engine.measure.exaccerr import ExAccErr
 
 
 def measure(answers: Answers) -> Measured:
-    """Give a student's ExAccErr in percent (None where it is undefined), and what it is made of."""
-    from kdzoo.engine.measure.exaccerr import ExAccErr, measure_errors
+    """Give a student's ExAccErr in percent (None where it is undefined), what it is made of, and it over the length."""
+    from kdzoo.engine.measure.exaccerr import curve
+    from kdzoo.engine.measure.step_errors import measure_errors
     from kdzoo.engine.prompts.encoding import encode_target
     from kdzoo.engine.prompts.sampling import SamplingLimits
 
@@ -36,23 +39,40 @@ def measure(answers: Answers) -> Measured:
         batch_size=settings.batch_size,
         seed=models.seed,
     )
-    result = ExAccErr.of(list(answers.track("ExAccErr", errors, len(prompts))), limits.output)
-    return Measured(result.percent, details=_details(result, settings))
+    by_length = curve(
+        list(answers.track("ExAccErr", errors, len(prompts))),
+        limits.output,
+        average=settings.exaccerr_average,
+        first_token=settings.exaccerr_first_token,
+    )
+    longest = len(by_length)
+    result = by_length[min(settings.exaccerr_length or longest, longest) - 1]
+    return Measured(result.percent, details=_details(result, by_length, settings))
 
 
-def _details(result: ExAccErr, settings: Settings) -> dict[str, Any]:
-    """R and excess in nats, eps in nats per step, the standard error in percent."""
+def _details(result: ExAccErr, by_length: Sequence[ExAccErr], settings: Settings) -> dict[str, Any]:
+    """R and excess in nats, eps in nats per step, ExAccErr at every l with its standard errors in percent."""
     details: dict[str, Any] = {
         "R": result.accumulated,
         "eps": result.per_step,
         "excess": result.excess,
         "standard_error": result.standard_error,
-        "l": settings.output_limit,
+        "l": result.length,
         "prompts": result.prompts,
         "samples": settings.exaccerr_samples,
         "prefix": settings.exaccerr_prefix,
+        "average": settings.exaccerr_average,
+        "first_token": settings.exaccerr_first_token,
+        "curve": [at.percent for at in by_length],
+        "standard_errors": [at.standard_error for at in by_length],
     }
-    if result.percent is None:
+    if result.accumulated is None:
+        longest = sum(at.accumulated is not None for at in by_length)
+        advice = f"; the longest that is defined is exaccerr_length = {longest}" if longest else ""
+        details["undefined"] = (
+            f"no sequence of one of the two has as many steps as l = {result.length} to average over{advice}"
+        )
+    elif result.percent is None:
         details["undefined"] = "l * eps is 0: student and teacher agree after every oracle prefix"
     return details
 
@@ -62,7 +82,13 @@ EXACCERR = Metric(
     summary="excess accumulated error (Arora et al. 2022): the error that comes from the student's own prefixes",
     measure=measure,
     compares_with_teacher=True,
-    settings=("exaccerr_samples", "exaccerr_prefix"),
+    settings=(
+        "exaccerr_samples",
+        "exaccerr_prefix",
+        "exaccerr_average",
+        "exaccerr_first_token",
+        "exaccerr_length",
+    ),
     heading="ExAccErr",
     text_of=lambda percent: f"{percent:.1f}%",
 )

@@ -11,7 +11,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from kdzoo.engine.prompts.batches import EncodedExample
-from kdzoo.recipe import Evaluation
+from kdzoo.recipe import ScoredSet
 from kdzoo.runs.context import ModelRef, RunContext
 from kdzoo.tasks import registry
 from kdzoo.tasks.example import Example
@@ -35,9 +35,8 @@ class Scored:
 class Measuring:
     """Measures models one after the other. The teacher is loaded when it is first compared with, and then kept."""
 
-    def __init__(self, context: RunContext, evaluation: Evaluation, teacher: ModelRef) -> None:
+    def __init__(self, context: RunContext, teacher: ModelRef) -> None:
         self._context = context
-        self._evaluation = evaluation
         self._teacher_ref = teacher
 
     @cached_property
@@ -49,26 +48,27 @@ class Measuring:
         title: str,
         ref: ModelRef,
         model: PreTrainedModel | PeftModel,
+        scored_set: ScoredSet,
         examples: Sequence[Example],
         prompts: Sequence[EncodedExample],
         predictions: Sequence[str],
     ) -> Scored:
-        """Measure one model by every metric; those that compare with the teacher come last, and measure students only.
+        """Measure one model by a set's metrics; those that compare with the teacher come last, and measure students only.
 
         Raises:
             UserError: a metric compares with the teacher, and the recipe has none.
             RunError: a metric can say nothing of the predictions.
         """
         scored = Scored(lines=[{} for _ in examples])
-        metrics = [registry.metrics.find(name) for name in self._evaluation.metrics]
+        metrics = [registry.metrics.find(name) for name in scored_set.evaluation.metrics]
         for metric in sorted(metrics, key=lambda metric: metric.compares_with_teacher):
             if metric.compares_with_teacher and ref.role != "student":
                 continue
             answers = Answers(
-                self._context.splits,
+                self._context.splits(scored_set.data),
                 examples,
                 predictions,
-                self._evaluation,
+                scored_set.evaluation,
                 say=self._context.reporter.say,
                 track=lambda what, items, count: self._track(f"{title}, {what}", items, count),
                 models=self._compared(model, prompts) if metric.compares_with_teacher else None,

@@ -28,7 +28,6 @@ from kdzoo.recipe.scoring import is_scored_after
 from kdzoo.runs.context import RunContext
 from kdzoo.runs.training.best import BestWeights, best_of
 from kdzoo.tasks import registry
-from kdzoo.tasks.example import Splits
 from kdzoo.tasks.fitting import fit
 from kdzoo.tasks.metric import Answers, Measured
 
@@ -36,11 +35,6 @@ METRICS, SAMPLES = "metrics.jsonl", "samples.jsonl"
 _SAMPLES = 3
 
 Item = TypeVar("Item")
-
-
-def splits_of(context: RunContext, scoring: Scoring) -> Splits:
-    """The examples of the set that a stage is scored on."""
-    return context.splits
 
 
 @dataclass(frozen=True)
@@ -77,7 +71,7 @@ class StageScorer:
         self._scored = scored
         self._interval = scoring.interval(steps_per_epoch)
         self._metric = registry.metrics.find(scoring.metric)
-        self._splits = splits_of(context, scoring)
+        self._splits = context.splits(scoring.data)
         self._examples = self._splits.evaluation[: scoring.examples]
         settings, tokenizer = scoring.evaluation, context.tokenizer
         fitting = fit(self._examples, settings.input_limit, context.prompt_tokens, training=False)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kdzoo.engine.measure.beam_search import search_all
 from kdzoo.engine.measure.generation import generate_all
 from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.engine.prompts.sampling import SamplingLimits
+from kdzoo.methods.method import Decoding
 from kdzoo.methods.sequences import Source
 from kdzoo.recipe import Training
 from kdzoo.runs.context import RunContext
@@ -38,6 +41,7 @@ def teacher_targets(
     examples: list[EncodedExample],
     limits: SamplingLimits,
     training: Training,
+    decoding: Decoding,
     clock: Clock,
 ) -> dict[int, list[int]]:
     """Let the teacher generate one target per prompt, or continue where an interrupted start stopped.
@@ -49,19 +53,36 @@ def teacher_targets(
     context.reporter.start(f"{name}: teacher generates", len(examples), len(done))
     with (folder / _FILE).open("a", encoding="utf-8") as file:
         file.write("\n")
-        for index, ids in generate_all(
-            teacher,
-            missing,
-            limits,
-            source=Source.TEACHER,
-            batch_size=training.batch_size * 2,
-            temperature=1.0,
-            seed=context.recipe.seed,
-            sharing=training.sharing,
-        ):
+        seed = context.recipe.seed_of("student")
+        for index, ids in _generated(teacher, missing, limits, training, decoding, seed):
             done[index] = ids
             file.write(json.dumps([index, ids]) + "\n")
             context.reporter.advance(len(done))
             clock.keep()
     context.reporter.stop()
     return done
+
+
+def _generated(
+    teacher: Any,
+    examples: list[EncodedExample],
+    limits: SamplingLimits,
+    training: Training,
+    decoding: Decoding,
+    seed: int,
+) -> Iterator[tuple[int, list[int]]]:
+    batch_size = training.batch_size * 2
+    if decoding.beams > 1:
+        return search_all(
+            teacher, examples, limits, role="teacher", beams=decoding.beams, batch_size=batch_size
+        )
+    return generate_all(
+        teacher,
+        examples,
+        limits,
+        source=Source.TEACHER,
+        batch_size=batch_size,
+        temperature=decoding.temperature,
+        seed=seed,
+        sharing=training.sharing,
+    )

@@ -60,7 +60,7 @@ def run(
     student = context.model_to_train(models[stage.role], folder)
     teacher_model = context.model_to_use(models["teacher"]) if stage.uses_teacher else None
     limits = SamplingLimits(training.output_limit, context.end_ids(student, teacher_model))
-    encoded = encode_training_examples(context, training)
+    encoded = encode_training_examples(context, stage)
     if not encoded.examples:
         raise RunError(
             f"stage {name!r}: no example is left to train on; output_limit is {training.output_limit}"
@@ -82,10 +82,11 @@ def run(
                     f"stage {name!r}: its method needs a teacher's generations, and there is no teacher"
                 )
             readable = replace(limits, vocabulary=shared_vocabulary(student, teacher_model))
+            decoding = noted.teacher_target_decoding
             preparing = Clock(folder / "preparing_seconds")
             try:
                 generated = teacher_targets(
-                    context, name, folder, teacher_model, examples, readable, training, preparing
+                    context, name, folder, teacher_model, examples, readable, training, decoding, preparing
                 )
             finally:
                 preparing_seconds = preparing.stop()
@@ -96,7 +97,7 @@ def run(
             chosen,
             tokenizer,
             limits,
-            seed=context.recipe.seed,
+            seed=context.recipe.seed_of(stage.role),
             sharing=training.sharing,
             prompt_limit=max(len(example.prompt) for example in examples),
         )
@@ -167,7 +168,7 @@ def _train(
     earlier = last_complete_checkpoint(folder / CHECKPOINTS)
     done = 0 if earlier is None else earlier.step
     reporter.start(name, total, done)
-    arguments = trainer_arguments(training, context.recipe.seed, total, folder / CHECKPOINTS)
+    arguments = trainer_arguments(training, module.seed, total, folder / CHECKPOINTS)
     group_size = None if training.group_by == "none" else training.group_size
     try:
         with context.interruption.deferred() as stops:
@@ -199,8 +200,10 @@ def choose_method(name: str, options: Options) -> ChosenMethod:
     )
 
 
-def encode_training_examples(context: RunContext, training: Training) -> Encoded:
-    """Shorten the training prompts to the input limit and encode them with their targets."""
-    fitting = fit(context.splits.train, training.input_limit, context.prompt_tokens, training=True)
+def encode_training_examples(context: RunContext, stage: TrainingStage) -> Encoded:
+    """Shorten the prompts that a stage trains on to the input limit and encode them with their targets."""
+    training = context.recipe.training_of(stage)
+    examples = context.splits(context.recipe.training_data_of(stage)).train
+    fitting = fit(examples, training.input_limit, context.prompt_tokens, training=True)
     texts = [Text(e.prompt, e.target, e.group) for e in fitting]
     return encode_for_training(texts, context.tokenizer, training.input_limit, training.output_limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 from kdzoo.errors import RunError
 from kdzoo.tasks import registry
@@ -13,7 +14,7 @@ from kdzoo.tasks.sql.judge import Item, Verdict
 from kdzoo.tasks.sql.limits import ExecutionMetric
 from kdzoo.tasks.sql.outlook import Outlook
 from kdzoo.tasks.sql.scores import summary
-from kdzoo.tasks.sql.suite import suite_of
+from kdzoo.tasks.sql.suite import databases_in, suite_of
 
 
 def by_execution(metric: ExecutionMetric, answers: Answers) -> Measured:
@@ -25,9 +26,9 @@ def by_execution(metric: ExecutionMetric, answers: Answers) -> Measured:
         RunError: no gold query runs, so that nothing can be said of the predictions.
     """
     items = [
-        Item(example.target, prediction, example.database)
+        Item(example.target, prediction, database)
         for example, prediction in zip(answers.examples, answers.predictions, strict=True)
-        if example.database is not None
+        if (database := _judged_on(metric, example)) is not None
     ]
     rule: ExecutionMetric = "bird-ex" if answers.splits.sql_rule == "bird" else metric
 
@@ -68,12 +69,54 @@ def _error(verdict: Verdict) -> str | None:
     return verdict.reason if verdict.gold_error is None else f"gold query: {verdict.gold_error}"
 
 
-def _suites_of_one(examples: Sequence[Example]) -> Iterator[str]:
-    databases = {example.database for example in examples if example.database is not None}
-    alone = sum(len(suite_of(database)) == 1 for database in databases)
-    if alone:
+def _judged_on(metric: ExecutionMetric, example: Example) -> Path | None:
+    """The database that a query runs on, or whose folder is the test suite that it is judged on."""
+    if metric != "ts" or example.test_suite is None or example.database is None:
+        return example.database
+    return example.test_suite / example.database.name
+
+
+def _suites(examples: Sequence[Example]) -> dict[Path, list[Path]]:
+    """The files of each database's suite."""
+    judged_on = (_judged_on("ts", example) for example in examples)
+    databases = {database for database in judged_on if database is not None}
+    return {database: suite_of(database) for database in sorted(databases)}
+
+
+def _lost_suites(examples: Sequence[Example]) -> Iterator[str]:
+    named = {example.test_suite for example in examples if example.test_suite is not None}
+    lost = sorted(folder for folder in named if not databases_in(folder))
+    if lost:
+        folder = lost[0].parent
+        lacks = (
+            "no suite" if len(lost) == len(named) else f"no suite for {len(lost)} of {len(named)} databases"
+        )
         yield (
-            f'{alone} of {len(databases)} databases have no other beside them, so that "ts" judges as "ex" does; '
+            f"test_suites: {folder} holds {lacks}: {lost[0].name}/*.sqlite, for example; kdzoo data fuzz DATABASES "
+            f"--questions FILE --out {folder} makes them"
+        )
+
+
+def _is_ex(examples: Sequence[Example]) -> Iterator[str]:
+    suites = _suites(examples)
+    if not suites or any(len(files) > 1 for files in suites.values()):
+        return
+    if any(example.test_suite is not None for example in examples):
+        what = "no suite in test_suites holds more than one database; kdzoo data fuzz may find others with more questions, "
+        advice = '--mutants or --candidates; or leave "ts" out'
+    else:
+        has = "the only database has" if len(suites) == 1 else f"each of the {len(suites)} databases has"
+        what = f"{has} one file only; make test suites by kdzoo data fuzz DATABASES --questions FILE --out FOLDER "
+        advice = 'and name them by test_suites = "FOLDER", or leave "ts" out'
+    yield f'"ts" would be a second "ex": {what}{advice}'
+
+
+def _some_suites_of_one(examples: Sequence[Example]) -> Iterator[str]:
+    suites = _suites(examples)
+    alone = sum(len(files) == 1 for files in suites.values())
+    if 0 < alone < len(suites):
+        yield (
+            f'{alone} of {len(suites)} databases have no other beside them, so that "ts" judges as "ex" does; '
             "kdzoo data fuzz makes a test suite"
         )
 
@@ -92,5 +135,7 @@ TS = Metric(
     summary="test-suite accuracy: it does so on every database of the suite (Zhong et al. 2020)",
     measure=partial(by_execution, "ts"),
     settings=_SETTINGS,
-    notices=_suites_of_one,
+    notices=_some_suites_of_one,
+    problems=_lost_suites,
+    meaningless=_is_ex,
 )

@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from kdzoo.files import NotJSONError, parse_json, read_text
-from kdzoo.tasks.dataset import DataConfig, Dataset, Inputs, OnError
+from kdzoo.tasks.dataset import DataConfig, Dataset, OnError, Part
 from kdzoo.tasks.entries import WrongEntries, is_unicode
 from kdzoo.tasks.example import Example, Splits
 
@@ -16,23 +18,23 @@ class JsonlData(DataConfig):
     """Any task of prompts and targets, one JSON object a line."""
 
     kind: Literal["jsonl"]
-    train: str
-    evaluation: str
+    train: str | None = Field(None, description="the file that is trained on")
+    evaluation: str | None = Field(None, description="the file that is evaluated on")
     on_error: OnError = "raise"
 
 
 def load_jsonl(config: JsonlData, cache: Path) -> Splits:
-    """Read the training and the evaluation file. Nothing is cached.
+    """Read the training and the evaluation file, those that are named. Nothing is cached.
 
     Raises:
         UserError: a file cannot be read, or a line is wrong and must not be skipped.
     """
     problems = WrongEntries(config.on_error)
-    return Splits(
-        train=read_jsonl(Path(config.train).expanduser(), problems),
-        evaluation=read_jsonl(Path(config.evaluation).expanduser(), problems),
-        report=problems.report,
+    train, evaluation = (
+        [] if named is None else read_jsonl(Path(named).expanduser(), problems)
+        for named in (config.train, config.evaluation)
     )
+    return Splits(train, evaluation, report=problems.report)
 
 
 def read_jsonl(file: Path, problems: WrongEntries) -> list[Example]:
@@ -74,8 +76,9 @@ def _example(line: str, name: str, where: str, problems: WrongEntries) -> Exampl
     return Example(name, entry["prompt"], entry["target"], group=None if group is None else str(group))
 
 
-def _training_inputs(config: JsonlData) -> Inputs:
-    return Inputs([Path(config.train).expanduser()], unread=frozenset({"evaluation"}))
+def _part(config: JsonlData, part: Part) -> JsonlData | None:
+    other = {"train": "evaluation", "evaluation": "train"}[part]
+    return None if getattr(config, part) is None else config.model_copy(update={other: None})
 
 
 JSONL = Dataset(
@@ -86,6 +89,6 @@ JSONL = Dataset(
     metrics=("exact_match", "rouge_l", "exaccerr"),
     default_metrics=("exact_match", "rouge_l"),
     file_keys=("train", "evaluation"),
-    training_inputs=_training_inputs,
+    part=_part,
     code=("kdzoo.tasks.entries",),
 )

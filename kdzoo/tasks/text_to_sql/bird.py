@@ -6,14 +6,14 @@ with database_description/TABLE.csv in each database's folder.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from kdzoo.tasks.dataset import Dataset, Inputs
+from kdzoo.tasks.dataset import Dataset, Inputs, Part
 from kdzoo.tasks.entries import WrongEntries
 from kdzoo.tasks.example import Example, Splits
 from kdzoo.tasks.text_to_sql.bird_descriptions import read_descriptions
@@ -21,7 +21,7 @@ from kdzoo.tasks.text_to_sql.database_files import DatabaseFiles, read_column_na
 from kdzoo.tasks.text_to_sql.prompt import PromptStyle
 from kdzoo.tasks.text_to_sql.questions import BIRD_KEYS, Question, read_questions
 from kdzoo.tasks.text_to_sql.sampling import sample
-from kdzoo.tasks.text_to_sql.sql_data import LITTLE, SHARED_CODE, SqlData, databases_below, shaping_files
+from kdzoo.tasks.text_to_sql.sql_data import LITTLE, SHARED_CODE, SqlData, databases_below
 from kdzoo.tasks.text_to_sql.sql_examples import make_examples
 
 
@@ -29,8 +29,10 @@ class BirdData(SqlData):
     """BIRD in its official layout."""
 
     kind: Literal["bird"]
-    train: tuple[str, ...] = Field(("train/train.json",), description="none: the data is for evaluation only")
-    evaluation: str = "dev/dev.json"
+    train: tuple[str, ...] = Field(
+        ("train/train.json",), description="files in path; none: the data is for evaluation only"
+    )
+    evaluation: str | None = Field("dev/dev.json", description="a file in path")
     evidence: bool = Field(True, description="with external knowledge (w/ EK) or without (w/o EK)")
 
 
@@ -54,7 +56,7 @@ def load_bird(config: BirdData, cache: Path) -> Splits:
 
     return Splits(
         train=examples(config.train, config.max_train),
-        evaluation=examples((config.evaluation,), config.max_evaluation),
+        evaluation=examples([] if config.evaluation is None else [config.evaluation], config.max_evaluation),
         sql_rule="bird",
         report=problems.report,
     )
@@ -85,16 +87,24 @@ def read_comments(
     return comments
 
 
-def _inputs(config: BirdData) -> Inputs:
-    return Inputs(shaping_files(config))
+def _part(config: BirdData, part: Part) -> BirdData | None:
+    if part == "evaluation":
+        return config.model_copy(update={"train": (), "max_train": None})
+    return config.model_copy(update={"evaluation": None, "max_evaluation": None}) if config.train else None
 
 
-def _training_inputs(config: BirdData) -> Inputs:
+def _files_inside(config: BirdData) -> Iterator[tuple[str, Path]]:
     folder = Path(config.path).expanduser()
-    files = [folder / name for name in config.train]
+    yield from (("train", folder / name) for name in config.train)
+    if config.evaluation is not None:
+        yield "evaluation", folder / config.evaluation
+
+
+def _inputs(config: BirdData) -> Inputs:
+    files = [file for _, file in _files_inside(config)]
     for beside in sorted({file.parent for file in files}):
         files += [*beside.glob("*tables*.json"), *databases_below(beside), *beside.rglob("*.csv")]
-    return Inputs(files, unread=frozenset({"evaluation", "max_evaluation"}))
+    return Inputs(files)
 
 
 BIRD = Dataset(
@@ -102,10 +112,11 @@ BIRD = Dataset(
     summary="BIRD (Li et al. 2023), from files in the official layout",
     config=BirdData,
     load=load_bird,
+    part=_part,
+    files_inside=_files_inside,
     metrics=("ex", "exaccerr"),
     folder_keys=("path",),
     inputs=_inputs,
-    training_inputs=_training_inputs,
     code=SHARED_CODE,
     little=LITTLE,
 )

@@ -27,6 +27,9 @@ from kdzoo.tasks.text_to_sql.sql_data import SHARED_CODE
 # The databases are small and always the same: their names are all that a model needs to be told.
 _COMPACT = PromptStyle(details=False, values=False, keys=False, matches=False)
 
+# The databases of a test suite, the domain's own among them.
+_SUITE = 5
+
 # Some wording is drawn again and again; this many draws for one new question mean that there are no more.
 _PATIENCE = 200
 
@@ -66,8 +69,7 @@ def build(config: EmbeddedData, cache: Path) -> Splits:
     folder = cache / f"embedded-{config.seed}-{_version()}"
     files = {domain.name: folder / domain.name / f"{domain.name}.sqlite" for domain in chosen}
     for domain in chosen:
-        if not files[domain.name].is_file():
-            write_database(domain, config.seed, files[domain.name])
+        _write_databases(domain, config.seed, files[domain.name])
     train, test = _questions(config, chosen, files)
     beginnings = {name: schema_text(read_schema(file), _COMPACT) for name, file in files.items()}
     return Splits(
@@ -75,6 +77,14 @@ def build(config: EmbeddedData, cache: Path) -> Splits:
         evaluation=list(_examples("test", test, beginnings, files)),
         sql_rule="spider",
     )
+
+
+def _write_databases(domain: Domain, seed: int, file: Path) -> None:
+    """Write a domain's database, and beside it those of its test suite: the same tables with other rows."""
+    for number in range(_SUITE):
+        path = file if number == 0 else file.with_stem(f"{file.stem}_{number}")
+        if not path.is_file():
+            write_database(domain, seed if number == 0 else f"{seed}:{number}", path)
 
 
 def _questions(

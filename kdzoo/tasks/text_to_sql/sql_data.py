@@ -11,19 +11,21 @@ from kdzoo.tasks.dataset import DataConfig, OnError
 # The largest samples of a rehearsal.
 LITTLE = {"max_train": 64, "max_evaluation": 8}
 
-# Beside the package that the datasets stand in: what entries are left out, how a database is read, how hard a query is.
+# Beside the package that the datasets stand in: what entries are left out, how a database is read, how hard a query is,
+# where a test suite lies.
 SHARED_CODE = (
     "kdzoo.tasks.entries",
     "kdzoo.tasks.sql.schema",
     "kdzoo.tasks.sql.journals",
     "kdzoo.tasks.sql.hardness",
+    "kdzoo.tasks.sql.suite",
 )
 
 
 class SqlData(DataConfig):
     """Where a dataset of SQL questions lies, and which parts its prompts have."""
 
-    path: str
+    path: str = Field(description="the folder that holds questions and databases")
     details: bool = Field(
         True, description="show types, primary keys and comments of the columns in the prompt"
     )
@@ -33,14 +35,13 @@ class SqlData(DataConfig):
     max_evaluation: int | None = Field(
         None, ge=1, description="a seeded sample of so many evaluation questions"
     )
-    on_error: OnError = "raise"
-    seed: int = 0
+    on_error: OnError = Field("raise", description="skip: leave wrong entries out, and count them")
+    seed: int = Field(0, description="of the samples, and of the questions that are held out")
 
 
-def shaping_files(config: SqlData) -> list[Path]:
-    """What shapes the examples of a dataset on disk: questions, databases, descriptions."""
-    folder = Path(config.path).expanduser()
-    return [file for pattern in ("*.json", "*.sqlite", "*.csv") for file in folder.rglob(pattern)]
+def shaping_files(folder: Path) -> list[Path]:
+    """All files in a folder of databases that say what they hold: the databases, test suites too, and descriptions."""
+    return [file for pattern in ("*.sqlite*", "*.csv") for file in folder.rglob(pattern)]
 
 
 def databases_below(folder: Path) -> list[Path]:

@@ -9,6 +9,7 @@ from kdzoo.engine.prompts.batches import make_batch
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.training.distillation_module import DistillationModule, count_tokens
 from kdzoo.methods import registry
+from kdzoo.methods.sequences import Sequences, Source
 from kdzoo.runs.training.train import choose_method
 
 
@@ -17,6 +18,41 @@ def test_counts_are_of_all_parts():
     parts = [make_batch(examples[i : i + 2], share_beginnings=False).target for i in (0, 2)]
     counts = count_tokens(parts, parts)
     assert counts.scored == counts.target == sum(len(e.target) for e in examples)
+
+
+def test_sources_are_counted_over_all_parts_where_the_sequences_are_made():
+    target, other = (
+        Sequences.of([[3, 4, 2], [2]], source) for source in (Source.GROUND_TRUTH, Source.STUDENT)
+    )
+    counts = count_tokens([target, target.beside(other), other], [target] * 3)
+    assert (counts.scored, counts.target) == (16, 12)
+    assert counts.by_source[Source.GROUND_TRUTH] == counts.by_source[Source.STUDENT] == 8
+    assert counts.by_source.sum() == 16
+    before = count_tokens(None, [target] * 3)
+    assert (before.scored, before.target, before.by_source) == (12, 12, None)
+
+
+def test_there_is_something_to_divide_by_where_nothing_is_scored():
+    nothing = Sequences.of([[]], Source.STUDENT)
+    counts = count_tokens([nothing], [nothing])
+    assert counts.scored == counts.target == 1
+
+
+def _count_in_a_process(rank, file, results):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
+    mine = Sequences.of([[3] * (2 + 3 * rank)], (Source.TEACHER, Source.STUDENT)[rank])
+    counts = count_tokens([mine], [Sequences.of([[3]], Source.GROUND_TRUTH)])
+    results.put((int(counts.scored), int(counts.target), counts.by_source.tolist()))
+    torch.distributed.destroy_process_group()
+
+
+def test_counts_are_of_all_processes(tmp_path):
+    context = torch.multiprocessing.get_context("spawn")
+    results = context.SimpleQueue()
+    torch.multiprocessing.spawn(_count_in_a_process, (tmp_path / "meeting", results), nprocs=2)
+    by_source = [0] * len(Source)
+    by_source[Source.TEACHER], by_source[Source.STUDENT] = 2, 5
+    assert [results.get() for _ in range(2)] == [(7, 2, by_source)] * 2
 
 
 def test_a_teacher_is_not_trained_and_not_saved(make_module):
@@ -66,3 +102,29 @@ def test_the_teacher_is_never_given_a_token_that_only_the_student_has(make_model
         batch = make_batch(make_examples(16)[start : start + 8], share_beginnings=sharing == "on")
         assert module.with_training_sequence(batch, BEGINNING).training_sequence.tokens.max() < VOCABULARY
         assert torch.isfinite(module(batch, BEGINNING).total)
+
+
+@pytest.mark.parametrize("sharing", ["on", "off"])
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("gkd", {}), ("imitkd", {"constant": 0.0}), ("fdistill", {"divergence": "rkl"})],
+    ids=["gkd", "imitkd", "fdistill"],
+)
+def test_at_temperature_0_the_student_says_what_generate_says(make_module, method, options, sharing):
+    module = make_module(method, sharing, temperature=0, **options)
+    batch = make_batch(make_examples(6), share_beginnings=module.shares_beginnings)
+    sequences = module.with_training_sequence(batch, BEGINNING).training_sequence
+    for row, prompt in enumerate(batch.prompts):
+        tokens = torch.tensor([prompt])
+        found = module.student.generate(
+            input_ids=tokens,
+            attention_mask=torch.ones_like(tokens),
+            max_new_tokens=6,
+            do_sample=False,
+            eos_token_id=2,
+            pad_token_id=0,
+        )
+        length = int(sequences.lengths[row])
+        assert sequences.tokens[row, :length].tolist() == found[0, len(prompt) :].tolist()
+    assert set(sequences.sources.tolist()) == {Source.STUDENT}
+    assert torch.isfinite(module(batch, BEGINNING).total)

@@ -7,11 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 from tiny_training import BEGINNING, METHODS, NAMES, make_examples, step_of
+from transformers import TrainingArguments
 
 import kdzoo
-from kdzoo.engine.prompts.batches import make_batch
+from kdzoo.engine.prompts.batches import EncodedExamples, make_batch
+from kdzoo.engine.training.trainer import KDTrainer
 from kdzoo.errors import RunError
 from kdzoo.methods import registry
+from kdzoo.methods.sequences import Source
 
 
 @pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
@@ -69,6 +72,30 @@ def test_the_loss_is_the_mean_over_scored_tokens_of_the_divergence_plus_the_mean
     assert loss.item() == pytest.approx((divergence + nll) / tokens, rel=1e-5)
 
 
+def test_both_sources_weigh_alike_whatever_their_lengths(make_module):
+    """f-distill's original: the mean of the two sources' means, by hand from ordinary forward passes in float64."""
+    module = make_module("fdistill", mix="both")
+    (teacher,) = module._teacher
+    batch = make_batch(make_examples(6), share_beginnings=True)
+    loss = module(batch, BEGINNING).total
+    sequences = module.with_training_sequence(batch, BEGINNING).training_sequence
+    student, teacher = module.student.double(), teacher.double()
+    distances = {Source.TEACHER: [], Source.STUDENT: []}
+    for row, (length, source) in enumerate(
+        zip(sequences.lengths.tolist(), sequences.sources.tolist(), strict=True)
+    ):
+        prompt, tokens = batch.prompts[row // 2], sequences.tokens[row, :length].tolist()
+        with torch.no_grad():
+            q, p = (
+                model(torch.tensor([prompt + tokens])).logits[0, len(prompt) - 1 : -1].softmax(-1)
+                for model in (student, teacher)
+            )
+        distances[source] += (p - q).abs().sum(-1).div(2).tolist()
+    assert len(distances[Source.TEACHER]) != len(distances[Source.STUDENT])
+    means = [sum(some) / len(some) for some in distances.values()]
+    assert loss.item() == pytest.approx(sum(means) / 2, rel=1e-5)
+
+
 def with_hooks(module, **hooks):
     """The module with hooks of our own over those of its method."""
     plugin = types.ModuleType("changed")
@@ -102,6 +129,31 @@ def test_the_way_to_a_divergence_is_short(make_module):
         "per_token",
     ]
     assert len({frame.filename for frame in frames}) == 3
+
+
+@pytest.mark.parametrize("method", ["kid", "rkd"])
+def test_a_method_knows_its_tokens_sources_by_number_unless_they_were_counted_before(
+    make_module, method, tmp_path
+):
+    """Counted before the sequences are made, they could be of any source; the ground truth's are what they are."""
+    seen = []
+
+    def divergence(student_logits, teacher_logits, tokens):
+        seen.append(tokens.source_shares)
+        return kdzoo.divergences.reverse_kl(student_logits, teacher_logits)
+
+    module = with_hooks(make_module(method), divergence=divergence)
+    arguments = TrainingArguments(
+        str(tmp_path), max_steps=1, save_strategy="no", report_to="none", use_cpu=True, disable_tqdm=True
+    )
+    arguments.remove_unused_columns = False
+    trainer = KDTrainer(module, EncodedExamples(make_examples(4)), arguments)
+    if method == "kid":
+        with pytest.raises(RunError, match=r"tokens\.source_shares is not known"):
+            trainer.train()
+    else:
+        trainer.train()
+        assert set(torch.cat(seen).tolist()) == {1.0}
 
 
 def test_lengths_that_a_method_has_promised_must_be_kept(make_module):

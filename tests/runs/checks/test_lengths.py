@@ -100,7 +100,7 @@ class TestPrompts:
         splits = Splits([shortens, replace(shortens, prompt="from")], [], sql_rule="spider")
         problems, notices = Problems.of(recipe), Problems.of(recipe)
         tokenizer = load_tokenizer(str(check.folder / "student"))
-        check_lengths(recipe, recipe.stages, splits, tokenizer, problems, notices)
+        check_lengths(recipe, recipe.stages, lambda data: splits, tokenizer, problems, notices)
         (line,) = notices.texts
         assert line.endswith("1 of 2 training prompts are longer than 8 tokens and are shortened")
         assert problems.texts == []

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kdzoo.engine.models import gguf
 from kdzoo.engine.models.tokenizers import load_tokenizer
 from kdzoo.runs.checks import count_from_scratch
 
@@ -44,6 +45,18 @@ class TestPretrained:
         message = check.refused("kid")
         assert message.startswith("./r.toml:6: teacher.path: the model './teacher' cannot be loaded")
         assert "rehearse" not in message
+
+    def test_layers_that_it_does_not_have(self, check: Check) -> None:
+        assert check("kid", overrides=("student.keep_layers=1",)) == []
+        message = check.refused("kid", overrides=("student.keep_layers=[0, 7]",))
+        assert message == (
+            "--set student.keep_layers=[0, 7]: there is no layer 7; the model has layers 0 to 1"
+        )
+
+    def test_a_file_in_gguf_that_is_not_there_or_cannot_be_read(self, check: Check, monkeypatch: Any) -> None:
+        monkeypatch.setattr(gguf, "find_spec", lambda _: None)
+        message = check.refused("kid", overrides=("student.gguf_file=m.gguf",))
+        assert message.startswith("./r.toml:8: student.path: reading a GGUF file needs the package gguf")
 
     @pytest.mark.parametrize(
         "content",

@@ -99,7 +99,13 @@ def run(recipe, out):
 
 
 def scores_of(path):
-    return json.loads((path / "evaluate" / "scores.json").read_text())
+    """What each model scored on the only set, beside its parameters."""
+    scores = json.loads((path / "evaluate" / "scores.json").read_text())
+    flat = {}
+    for model, result in scores.items():
+        (on_set,) = result.pop("sets").values()
+        flat[model] = {**result, **on_set}
+    return flat
 
 
 def load_model(folder):
@@ -113,7 +119,7 @@ def load_model(folder):
 
 
 class ByHand:
-    """R(l) and l eps(l) of two saved models, one forward pass for each token."""
+    """The errors of two saved models, one forward pass for each token."""
 
     def __init__(self, student, teacher):
         self.models = {"student": load_model(student), "teacher": load_model(teacher)}
@@ -123,12 +129,13 @@ class ByHand:
         with torch.no_grad():
             return self.models[role](input_ids=torch.tensor([tokens])).logits[0, -1].softmax(-1).tolist()
 
-    def error(self, prompt, sequence):
-        total = 0.0
+    def errors(self, prompt, sequence):
+        """The KL at each step that predicts one of the sequence's tokens."""
+        kls = []
         for t in range(len(sequence)):
             p, q = (self.distribution(role, prompt + sequence[:t]) for role in ("teacher", "student"))
-            total += sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
-        return total
+            kls.append(sum(a * math.log(a / b) for a, b in zip(p, q, strict=True)))
+        return kls
 
     def sample(self, role, prompt, uniform):
         tokens = []
@@ -140,20 +147,33 @@ class ByHand:
         return tokens
 
     def measure(self, texts, *, seed, limit, samples, gold=False):
-        """The means of both errors over (prompt, target) pairs."""
+        """The errors after all student's and all oracle's sequences, a list for each, of (prompt, target) pairs."""
         own, oracle = [], []
         for index, (text, target) in enumerate(texts):
             encode = self.tokenizer.encode
             prompt = [self.tokenizer.bos_token_id, *encode(text, add_special_tokens=False)]
             source = StepGenerator(seed, 0, [index])
             numbers = [source.per_row(limit)[0] for _ in range(samples)]
-            own += [self.error(prompt, self.sample("student", prompt, u)) for u in numbers]
+            own += [self.errors(prompt, self.sample("student", prompt, u)) for u in numbers]
             if gold:
                 ids = [*encode(target, add_special_tokens=False), self.tokenizer.eos_token_id]
-                oracle.append(self.error(prompt, ids[:limit]))
+                oracle.append(self.errors(prompt, ids[:limit]))
             else:
-                oracle += [self.error(prompt, self.sample("teacher", prompt, u)) for u in numbers]
-        return sum(own) / len(own), sum(oracle) / len(oracle)
+                oracle += [self.errors(prompt, self.sample("teacher", prompt, u)) for u in numbers]
+        return own, oracle
+
+
+def mean_sums(sequences, limit):
+    """The sum of the first l errors, for each l up to the limit, as its mean over all sequences."""
+    return [sum(sum(kls[:length]) for kls in sequences) / len(sequences) for length in range(1, limit + 1)]
+
+
+def sums_of_means(sequences, limit):
+    """The sum over the first l steps of the mean over the sequences that have the step, while there are any."""
+    means = []
+    while len(means) < limit and (going := [kls[len(means)] for kls in sequences if len(kls) > len(means)]):
+        means.append(sum(going) / len(going))
+    return list(accumulate(means))
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +181,19 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     recipe = write_recipe(folder, RECIPE)
     return recipe, *run(load_recipe(recipe), folder / "runs")
+
+
+@pytest.fixture(scope="module")
+def teacher(finished, tmp_path_factory):
+    """The trained teacher's folder, its adapter merged."""
+    _, path, _ = finished
+    folder = tmp_path_factory.mktemp("teacher")
+    adapter = path / "finetune" / "model"
+    base = json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"]
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapter)
+    model.merge_and_unload().save_pretrained(folder)
+    AutoTokenizer.from_pretrained(path / "sft" / "model").save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture
@@ -184,19 +217,28 @@ class TestWhatARunLeaves:
         details = result["details"]["exaccerr"]
         splits = load(load_recipe(recipe).data, cache=path.parent / ".cache")
         texts = [(e.prompt, e.target) for e in splits.evaluation[:5]]
-        r, l_eps = ByHand(path / student / "model", path / "finetune" / "model").measure(
+        own, oracle = ByHand(path / student / "model", path / "finetune" / "model").measure(
             texts, seed=3, limit=12, samples=1
         )
+        all_r, all_l_eps = mean_sums(own, 12), mean_sums(oracle, 12)
+        r, l_eps = all_r[-1], all_l_eps[-1]
         assert details["R"] == pytest.approx(r, rel=1e-4)
         assert 12 * details["eps"] == pytest.approx(l_eps, rel=1e-4)
         assert details["excess"] == pytest.approx(r - l_eps, rel=1e-2, abs=1e-4)
         assert result["scores"]["exaccerr"] == pytest.approx(100 * (r - l_eps) / l_eps, rel=1e-2, abs=1e-2)
-        assert details["standard_error"] > 0
-        assert {key: details[key] for key in ("l", "prompts", "samples", "prefix")} == {
+        percents = [100 * (r / l_eps - 1) for r, l_eps in zip(all_r, all_l_eps, strict=True)]
+        assert details["curve"] == pytest.approx(percents, rel=1e-2, abs=1e-2)
+        assert details["curve"][-1] == result["scores"]["exaccerr"]
+        assert details["standard_errors"][-1] == details["standard_error"] > 0
+        assert len(details["standard_errors"]) == 12
+        conventions = ("l", "prompts", "samples", "prefix", "average", "first_token")
+        assert {key: details[key] for key in conventions} == {
             "l": 12,
             "prompts": 5,
             "samples": 1,
             "prefix": "teacher",
+            "average": "all",
+            "first_token": True,
         }
 
     def test_the_other_metrics_stay_and_the_teacher_is_not_compared_with_itself(self, finished):
@@ -243,27 +285,17 @@ def test_an_interrupted_stage_keeps_the_models_that_are_done(finished, monkeypat
 
 class TestText:
     def test_gold_prefixes_and_several_samples_against_a_teacher_that_no_stage_trained(
-        self, finished, jsonl, tmp_path
+        self, finished, teacher, jsonl, tmp_path
     ):
         _, path, _ = finished
-        student, teacher = path / "sft" / "model", tmp_path / "teacher"
-        model = PeftModel.from_pretrained(
-            AutoModelForCausalLM.from_pretrained(
-                json.loads((path / "finetune/model/adapter_config.json").read_text())[
-                    "base_model_name_or_path"
-                ]
-            ),
-            path / "finetune" / "model",
-        )
-        model.merge_and_unload().save_pretrained(teacher)
-        AutoTokenizer.from_pretrained(student).save_pretrained(teacher)
+        student = path / "sft" / "model"
         out, _ = run(jsonl(student, teacher), tmp_path / "runs")
         scores = scores_of(out)
         texts = [(line["prompt"], line["target"]) for line in LINES]
-        r, l_eps = ByHand(student, teacher).measure(texts, seed=0, limit=6, samples=2, gold=True)
+        own, oracle = ByHand(student, teacher).measure(texts, seed=0, limit=6, samples=2, gold=True)
         details = scores["student"]["details"]["exaccerr"]
-        assert details["R"] == pytest.approx(r, rel=1e-4)
-        assert 6 * details["eps"] == pytest.approx(l_eps, rel=1e-4)
+        assert details["R"] == pytest.approx(mean_sums(own, 6)[-1], rel=1e-4)
+        assert 6 * details["eps"] == pytest.approx(mean_sums(oracle, 6)[-1], rel=1e-4)
         assert (details["samples"], details["prefix"], details["prompts"]) == (2, "gold", 3)
         assert list(scores["student"]["scores"]) == ["exact_match", "exaccerr"]
         assert list(scores["teacher"]["scores"]) == ["exact_match"]
@@ -276,6 +308,66 @@ class TestText:
         assert student["scores"]["exaccerr"] is None
         assert student["details"]["exaccerr"]["R"] == student["details"]["exaccerr"]["eps"] == 0
         assert "l * eps is 0" in student["details"]["exaccerr"]["undefined"]
+        assert "ExAccErr" not in printed[printed.index("parameters") :]
+
+
+class TestConventions:
+    """A short target's prefixes end before the limit, so that the conventions differ."""
+
+    MORE = "exaccerr_samples = 2\n"
+
+    @pytest.fixture
+    def measured(self, finished, teacher, jsonl, tmp_path):
+        _, path, _ = finished
+        folder = path / "sft" / "model"
+
+        def measured(settings):
+            """The score, its details, the errors by hand, and what was printed."""
+            text = JSONL.replace(self.MORE, self.MORE + settings)
+            out, printed = run(jsonl(folder, teacher, text), tmp_path / "runs")
+            texts = [(line["prompt"], line["target"]) for line in LINES]
+            errors = ByHand(folder, teacher).measure(texts, seed=0, limit=6, samples=2, gold=True)
+            student = scores_of(out)["student"]
+            return student["scores"]["exaccerr"], student["details"]["exaccerr"], errors, printed
+
+        return measured
+
+    @pytest.mark.parametrize("average", ["all", "unfinished"])
+    @pytest.mark.parametrize("first_token", [True, False])
+    @pytest.mark.parametrize("length", [3, 40])
+    def test_each_is_what_it_says(self, measured, average, first_token, length):
+        settings = f'exaccerr_average = "{average}"\nexaccerr_first_token = {str(first_token).lower()}\n'
+        settings += f"exaccerr_length = {length}\n"
+        score, details, errors, _ = measured(settings)
+        if not first_token:
+            errors = [[kls[1:] for kls in sequences] for sequences in errors]
+        limit = 6 if first_token else 5
+        accumulated = mean_sums if average == "all" else sums_of_means
+        r, l_eps = (accumulated(sequences, limit) for sequences in errors)
+        percents = [100 * (a / b - 1) for a, b in zip(r, l_eps, strict=False)]
+        percents += [None] * (limit - len(percents))
+        assert len(details["curve"]) == len(details["standard_errors"]) == limit
+        for found, expected in zip(details["curve"], percents, strict=True):
+            assert found == (None if expected is None else pytest.approx(expected, rel=1e-2, abs=1e-2))
+        assert details["l"] == min(length, limit)
+        assert score == details["curve"][details["l"] - 1]
+        assert (details["average"], details["first_token"]) == (average, first_token)
+
+    def test_where_none_goes_on_it_says_how_far_one_may_look(self, measured, monkeypatch, tmp_path):
+        for line, target in zip(LINES, ("a", "b", "x y"), strict=True):
+            monkeypatch.setitem(line, "target", target)
+        (tmp_path / "test.jsonl").write_text("".join(json.dumps(line) + "\n" for line in LINES))
+        settings = 'exaccerr_average = "unfinished"\n'
+        score, details, (_, oracle), printed = measured(settings)
+        longest = max(len(kls) for kls in oracle)
+        assert 1 < longest < 6
+        assert score is None
+        assert [percent is None for percent in details["curve"]] == [n > longest for n in range(1, 7)]
+        assert details["R"] is details["eps"] is details["excess"] is details["standard_error"] is None
+        assert details["undefined"] == (
+            "no sequence of one of the two has as many steps as l = 6 to average over; "
+            f"the longest that is defined is exaccerr_length = {longest}"
+        )
         assert "ExAccErr" not in printed[printed.index("parameters") :]
 
 
@@ -305,6 +397,15 @@ class TestFingerprint:
         recipe = load_recipe(write_recipe(tmp_path, RECIPE), ['evaluate.models=["sft", "teacher"]'])
         assert fingerprints.of_stages(recipe)["evaluate"] != self.of(tmp_path)
 
-    @pytest.mark.parametrize("setting", ["exaccerr_samples=2", "exaccerr_prefix=gold"])
+    @pytest.mark.parametrize(
+        "setting",
+        [
+            "exaccerr_samples=2",
+            "exaccerr_prefix=gold",
+            "exaccerr_average=unfinished",
+            "exaccerr_first_token=false",
+            "exaccerr_length=4",
+        ],
+    )
     def test_it_depends_on_how_prefixes_are_made(self, tmp_path, setting):
         assert self.of(tmp_path) != self.of(tmp_path, f"evaluation.{setting}")

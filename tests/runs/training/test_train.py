@@ -125,6 +125,39 @@ class TestSteps:
             run("sft", "training.output_limit=2")
 
 
+class TestTheStudentSSeed:
+    def test_is_that_of_all_that_trains_it(self, run: Run) -> None:
+        """Its random weights and the order of the examples: the losses are the same to the last bit."""
+        ours, theirs, others = (
+            [line["loss"] for line in metrics(run("sft", seed, out=seed))]
+            for seed in ("student_seed=3", "seed=3", "seed=0")
+        )
+        assert ours == theirs != others
+
+    def test_is_not_the_teacher_s(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        from kdzoo.runs import context
+
+        seeds: list[int] = []
+        build = context.build_model
+
+        def noting(config: Any, seed: int, *rest: Any) -> Any:
+            seeds.append(seed)
+            return build(config, seed, *rest)
+
+        monkeypatch.setattr(context, "build_model", noting)
+        run("fdistill", "seed=2", "student_seed=3")
+        # the number is doubled, and one more for the teacher
+        assert sorted(seeds) == [5, 6]
+
+    def test_decides_on_what_the_teacher_generates_for_it(self, run: Run) -> None:
+        first, second, again = (
+            (run("fdistill", *seeds, out=out) / "teacher_targets.jsonl").read_text()
+            for out, seeds in (("a", ()), ("b", ("student_seed=1",)), ("c", ("student_seed=0",)))
+        )
+        assert first != second
+        assert first == again
+
+
 class TestContinuing:
     def stop_at(self, monkeypatch: pytest.MonkeyPatch, name: str, done: int) -> None:
         """Let Ctrl-C be pressed when the reporter is told of that much."""

@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from kdzoo.tasks.sql.suite import suite_of
+from kdzoo.tasks.sql.suite import databases_in, suite_folder, suite_of
 
 
 def test_every_file_with_sqlite_in_its_name_belongs_to_it_in_order(tmp_path):
@@ -30,3 +30,16 @@ def test_the_journals_of_an_open_database_are_no_databases(tmp_path):
 def test_a_database_that_is_not_there_is_its_own_suite(tmp_path):
     for missing in (tmp_path / "shop.sqlite", tmp_path / "nowhere/shop.sqlite"):
         assert suite_of(missing) == [missing]
+
+
+def test_a_folder_that_holds_none_or_is_none_has_no_databases(tmp_path):
+    (tmp_path / "schema.sql").touch()
+    for folder in (tmp_path, tmp_path / "nowhere", tmp_path / "schema.sql"):
+        assert databases_in(folder) == []
+
+
+def test_a_folder_of_suites_is_laid_out_as_ours_or_as_the_official_one(tmp_path):
+    assert suite_folder(tmp_path, "shop") == tmp_path / "shop"
+    (tmp_path / "database/shop").mkdir(parents=True)
+    assert suite_folder(tmp_path, "shop") == tmp_path / "database/shop"
+    assert suite_folder(tmp_path, "bank") == tmp_path / "bank"

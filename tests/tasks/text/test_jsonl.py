@@ -6,7 +6,7 @@ import pytest
 
 from kdzoo.errors import UserError
 from kdzoo.tasks.load import load
-from kdzoo.tasks.text.jsonl import JsonlData
+from kdzoo.tasks.text.jsonl import JSONL, JsonlData
 
 
 @pytest.fixture
@@ -82,3 +82,19 @@ def test_a_file_that_cannot_be_read_is_named(read, tmp_path):
         path = str(tmp_path / name)
         with pytest.raises(UserError, match=reason):
             load(JsonlData(kind="jsonl", train=path, evaluation=path), cache=tmp_path)
+
+
+def test_one_file_is_read_where_only_one_part_is_wanted(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"prompt": "a", "target": "b"}\n')
+    file = str(tmp_path / "a.jsonl")
+    both = JsonlData(kind="jsonl", train=file, evaluation=str(tmp_path / "none.jsonl"))
+    train = JSONL.part_of(both, "train")
+    assert list(JSONL.missing(train)) == []
+    splits = load(train, cache=tmp_path)
+    assert (len(splits.train), splits.evaluation) == (1, [])
+    assert [key for key, _ in JSONL.missing(JSONL.part_of(both, "evaluation"))] == ["evaluation"]
+
+
+def test_a_part_that_is_not_named_is_none():
+    assert JSONL.part_of(JsonlData(kind="jsonl", train="a"), "evaluation") is None
+    assert JSONL.part_of(JsonlData(kind="jsonl", evaluation="a"), "train") is None

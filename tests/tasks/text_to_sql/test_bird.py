@@ -1,20 +1,17 @@
 """BIRD: its layout, evidence and comments; its mini dev set on databases built under its schemas."""
 
 import json
-import random
 import shutil
 import sqlite3
 
 import pytest
 from click.testing import CliRunner
+from real_data import build_mini_dev
 
 from kdzoo.commands.score import command as score
 from kdzoo.errors import UserError
 from kdzoo.tasks.load import load
-from kdzoo.tasks.sql.fuzz.constants import constants_of
-from kdzoo.tasks.sql.fuzz.random_database import write_random_database
-from kdzoo.tasks.sql.fuzz.schema import read_schema
-from kdzoo.tasks.text_to_sql.bird import BirdData
+from kdzoo.tasks.text_to_sql.bird import BIRD, BirdData
 
 
 class BirdFolder:
@@ -127,45 +124,38 @@ class TestLayout:
             read()
 
 
+class TestOnePart:
+    def test_is_read_without_the_other_s_files(self, folder, tmp_path):
+        config = BirdData(kind="bird", path=str(folder.path))
+        for part, other in (("train", "dev"), ("evaluation", "train")):
+            hidden = folder.path / other
+            hidden.rename(tmp_path / "hidden")
+            narrowed = BIRD.part_of(config, part)
+            assert list(BIRD.missing(narrowed)) == []
+            splits = load(narrowed, cache=tmp_path / "cache")
+            read = {"train": splits.train, "evaluation": splits.evaluation}
+            assert {name: len(examples) for name, examples in read.items()} == {
+                "train": int(part == "train"),
+                "evaluation": int(part == "evaluation"),
+            }
+            (tmp_path / "hidden").rename(hidden)
+
+    def test_there_is_none_to_train_on_if_the_table_says_so(self, folder):
+        assert BIRD.part_of(BirdData(kind="bird", path=str(folder.path), train=()), "train") is None
+
+    def test_what_is_not_there_is_missing_by_its_key(self, folder):
+        config = BirdData(kind="bird", path=str(folder.path), train=("a.json",), evaluation="dev/b.json")
+        assert [key for key, _ in BIRD.missing(config)] == ["train", "evaluation"]
+
+
 class TestMiniDev:
     @pytest.fixture(scope="class")
     def questions(self, bird):
         return json.loads((bird / "mini_dev_sqlite.json").read_text(encoding="utf-8"))
 
     @pytest.fixture(scope="class")
-    def mini_dev(self, bird, questions, tmp_path_factory):
-        """The mini dev set in the official layout; random rows under the official schemas."""
-        root = tmp_path_factory.mktemp("bird")
-        dev = root / "dev"
-        dev.mkdir()
-        shutil.copy(bird / "mini_dev_sqlite.json", dev / "dev.json")
-        shutil.copy(bird / "mini_dev_sqlite_tables.json", dev / "dev_tables.json")
-        for schema in json.loads((bird / "mini_dev_sqlite_tables.json").read_text(encoding="utf-8")):
-            name = schema["db_id"]
-            place = dev / "dev_databases" / name
-            described = bird / "dev_databases" / name / "database_description"
-            shutil.copytree(described, place / "database_description")
-            self.write_schema(schema, root / "empty.sqlite")
-            constants = constants_of(q["SQL"] for q in questions if q["db_id"] == name)
-            write_random_database(
-                place / f"{name}.sqlite", read_schema(root / "empty.sqlite"), constants, random.Random(1)
-            )
-        return root
-
-    @staticmethod
-    def write_schema(schema, path):
-        path.unlink(missing_ok=True)
-        with sqlite3.connect(path) as connection:
-            for number, table in enumerate(schema["table_names_original"]):
-                columns = [
-                    f'"{column}" {kind}'
-                    for (owner, column), kind in zip(
-                        schema["column_names_original"], schema["column_types"], strict=True
-                    )
-                    if owner == number
-                ]
-                connection.execute(f'CREATE TABLE "{table}" ({", ".join(columns)})')
-        connection.close()
+    def mini_dev(self, bird, tmp_path_factory):
+        return build_mini_dev(bird, tmp_path_factory.mktemp("bird"))
 
     @pytest.fixture(scope="class")
     def examples(self, mini_dev):

@@ -13,6 +13,7 @@ from kdzoo.errors import UserError
 from kdzoo.tasks.fingerprint import fingerprint_of_data
 from kdzoo.tasks.load import load
 from kdzoo.tasks.sql import Item, Judge
+from kdzoo.tasks.sql.suite import suite_of
 from kdzoo.tasks.text_to_sql.embedded_benchmark import EmbeddedData
 
 
@@ -102,3 +103,49 @@ def test_more_questions_than_there_are_is_an_error(cache):
 def test_the_fingerprint_follows_the_settings():
     prints = {fingerprint_of_data(EmbeddedData(kind="embedded", seed=seed)) for seed in (0, 0, 1)}
     assert len(prints) == 2
+
+
+class TestTestSuites:
+    def test_have_five_databases_of_one_schema_and_different_rows(self, splits):
+        for database in {e.database for e in splits.evaluation}:
+            suite = suite_of(database)
+            assert len(suite) == 5
+            assert database in suite
+            schemas, contents = set(), set()
+            for file in suite:
+                with sqlite3.connect(file) as connection:
+                    schema = tuple(connection.execute("SELECT sql FROM sqlite_master ORDER BY name"))
+                    tables = [
+                        name
+                        for (name,) in connection.execute(
+                            "SELECT name FROM sqlite_master WHERE type = 'table'"
+                        )
+                    ]
+                    rows = tuple(
+                        row for table in tables for row in connection.execute(f"SELECT * FROM {table}")
+                    )
+                connection.close()
+                schemas.add(schema)
+                contents.add(rows)
+            assert (len(schemas), len(contents)) == (1, 5)
+
+    def test_tell_apart_what_one_database_cannot(self, splits):
+        """A constant that happens to be the answer is right on the database itself and nowhere else."""
+        items = []
+        # Spider's rule counts a query without its DISTINCT
+        for example in (e for e in splits.evaluation if "DISTINCT" not in e.target):
+            connection = sqlite3.connect(example.database)
+            rows = connection.execute(example.target).fetchall()
+            connection.close()
+            if len(rows) == 1 and isinstance(rows[0][0], int) and len(rows[0]) == 1:
+                items.append(Item(example.target, f"SELECT {rows[0][0]}", example.database))
+        assert len(items) > 20
+        with Judge() as judge:
+            right = {metric: sum(v.right for v in judge.judge(items, metric)) for metric in ("ex", "ts")}
+        assert right["ex"] == len(items)
+        assert right["ts"] < 0.2 * len(items)
+
+    def test_gold_queries_are_right_on_them(self, splits):
+        items = [Item(e.target, e.target, e.database) for e in splits.evaluation]
+        with Judge() as judge:
+            assert all(verdict.right for verdict in judge.judge(items, "ts"))

@@ -1,12 +1,15 @@
 """Spider in its official layouts, and its variants as evaluation files."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
 from kdzoo.errors import UserError
+from kdzoo.tasks.fingerprint import fingerprint_of_data
 from kdzoo.tasks.load import load
-from kdzoo.tasks.text_to_sql.spider import SpiderData
+from kdzoo.tasks.text_to_sql.spider import SPIDER, SpiderData
 
 
 @pytest.fixture
@@ -235,3 +238,159 @@ class TestRealSpider:
         asked = {(e.group, e.question.lower()) for e in splits.train}
         assert not any((e.group, e.question.lower()) in asked for e in splits.evaluation)
         assert 0.09 < len(splits.evaluation) / 6738 < 0.11
+
+
+class TestOnePart:
+    """Each part is read without the files of the other."""
+
+    def part(self, folder, name, **settings):
+        return SPIDER.part_of(SpiderData(kind="spider", path=str(folder.path), **settings), name)
+
+    def test_training_needs_no_evaluation_file(self, folder, tmp_path):
+        (folder.path / "dev.json").unlink()
+        config = self.part(folder, "train", test_suites="nowhere")
+        assert list(SPIDER.missing(config)) == []
+        splits = load(config, cache=tmp_path)
+        assert (targets(splits.train), splits.evaluation) == (["singer", "concert"], [])
+
+    def test_evaluation_needs_no_training_file(self, folder, tmp_path):
+        (folder.path / "train_spider.json").unlink()
+        config = self.part(folder, "evaluation")
+        assert list(SPIDER.missing(config)) == []
+        splits = load(config, cache=tmp_path)
+        assert (splits.train, targets(splits.evaluation)) == ([], ["venue"])
+
+    def test_questions_that_are_held_out_of_the_training_files_need_them(self, folder, tmp_path):
+        folder.ask("train_spider.json", *["singer", "concert", "venue"] * 2)
+        by_question = {"split": "question", "held_out": 0.4}
+        both = load(SpiderData(kind="spider", path=str(folder.path), **by_question), cache=tmp_path)
+        assert both.train
+        assert both.evaluation
+        train, evaluation = (
+            load(self.part(folder, name, **by_question), cache=tmp_path) for name in ("train", "evaluation")
+        )
+        assert (targets(train.train), train.evaluation) == (targets(both.train), [])
+        assert (evaluation.train, targets(evaluation.evaluation)) == ([], targets(both.evaluation))
+
+    def test_there_is_none_to_train_on_if_the_table_says_so(self, folder):
+        assert self.part(folder, "train", train=()) is None
+        assert self.part(folder, "evaluation", train=(), split="question") is None
+
+    def test_files_that_are_not_there_are_missing_by_their_keys(self, folder):
+        (folder.path / "train_spider.json").unlink()
+        config = SpiderData(
+            kind="spider", path=str(folder.path), evaluation="none.json", databases=("nowhere",)
+        )
+        assert list(SPIDER.missing(config)) == [("databases", "nowhere")]
+        config = config.model_copy(update={"databases": ()})
+        assert [(key, Path(path).name) for key, path in SPIDER.missing(config)] == [
+            ("train", "train_spider.json"),
+            ("evaluation", "none.json"),
+        ]
+
+
+class TestFurtherDatabasesAndTables:
+    """Spider-DK is officially a folder of its own with databases and a tables file."""
+
+    @pytest.fixture
+    def dk(self, folder, tmp_path, build_database):
+        new = build_database("CREATE TABLE band (Bnm TEXT)", "bands")
+        own = tmp_path / "dk/database"
+        for name in ("bands", "concerts"):
+            (own / name).mkdir(parents=True)
+            shutil.copy(new, own / name / f"{name}.sqlite")
+        self.describe(tmp_path / "dk/tables.json", "bands", "name of the band")
+        self.describe(folder.path / "tables.json", "bands", "what nobody reads")
+        folder.ask(
+            "spider_dk.json", {"db_id": "bands", "question": "?", "query": "SELECT Bnm FROM band"}, "singer"
+        )
+        return tmp_path / "dk"
+
+    def describe(self, file, name, words):
+        entry = {
+            "db_id": name,
+            "table_names_original": ["band"],
+            "column_names_original": [[-1, "*"], [0, "Bnm"]],
+            "column_names": [[-1, "*"], [0, words]],
+        }
+        file.write_text(json.dumps([entry]), encoding="utf-8")
+
+    def test_come_before_the_dataset_s_own(self, dk, read):
+        settings = {"databases": (str(dk / "database"),), "tables": (str(dk / "tables.json"),)}
+        bands, concerts = read(evaluation="spider_dk.json", **settings).evaluation
+        assert "band.bnm ( text | comment : name of the band )" in bands.prompt
+        assert concerts.database == dk / "database/concerts/concerts.sqlite"
+
+    def test_are_merged_with_the_dataset_s_own(self, dk, read):
+        shutil.rmtree(dk / "database/concerts")
+        _, concerts = read(evaluation="spider_dk.json", databases=(str(dk / "database"),)).evaluation
+        assert "table singer" in concerts.prompt
+
+    def test_shape_what_is_read(self, dk, folder):
+        def of():
+            config = SpiderData(
+                kind="spider",
+                path=str(folder.path),
+                databases=(str(dk / "database"),),
+                tables=(str(dk / "tables.json"),),
+            )
+            return [fingerprint_of_data(SPIDER.part_of(config, part)) for part in ("train", "evaluation")]
+
+        before = of()
+        for file in (dk / "tables.json", dk / "database/bands/bands.sqlite"):
+            with file.open("ab") as out:
+                out.write(b" ")
+            after = of()
+            assert all(one != other for one, other in zip(before, after, strict=True))
+            before = after
+
+
+class TestTestSuites:
+    def test_belong_to_the_questions_that_are_evaluated(self, read, tmp_path):
+        splits = read(test_suites=str(tmp_path / "suites"))
+        assert [e.test_suite for e in splits.evaluation] == [tmp_path / "suites/concerts"]
+        assert {e.test_suite for e in splits.train} == {None}
+
+    def test_shape_what_is_evaluated_and_not_what_is_trained(self, folder, tmp_path):
+        config = SpiderData(kind="spider", path=str(folder.path), test_suites=str(tmp_path / "suites"))
+
+        def of(part):
+            return fingerprint_of_data(SPIDER.part_of(config, part))
+
+        before = of("train"), of("evaluation")
+        (tmp_path / "suites/concerts").mkdir(parents=True)
+        (tmp_path / "suites/concerts/concerts_fuzz1.sqlite").touch()
+        assert of("train") == before[0]
+        assert of("evaluation") != before[1]
+
+
+class TestRealVariants:
+    """DK's and Syn's questions on the databases that lie beside them, and on DK's own in a folder of their own."""
+
+    def test_dk_s_own_databases_may_lie_elsewhere(self, spider, tmp_path):
+        own = ("new_concert_singer", "new_orchestra", "new_pets_1")
+        base, dk = tmp_path / "spider", tmp_path / "dk"
+        for folder in (base, dk):
+            (folder / "database").mkdir(parents=True)
+        tables = json.loads((spider / "tables.json").read_text(encoding="utf-8"))
+        for folder, wanted in ((base, False), (dk, True)):
+            entries = [entry for entry in tables if (entry["db_id"] in own) == wanted]
+            (folder / "tables.json").write_text(json.dumps(entries), encoding="utf-8")
+            for database in (spider / "database").iterdir():
+                if (database.name in own) == wanted:
+                    (folder / "database" / database.name).symlink_to(database)
+        config = SpiderData(
+            kind="spider",
+            path=str(base),
+            train=(),
+            evaluation=str(spider / "spider_dk.json"),
+            matching=False,
+        )
+        further = {"databases": (str(dk / "database"),), "tables": (str(dk / "tables.json"),)}
+        apart = load(config.model_copy(update=further), cache=tmp_path).evaluation
+        whole = load(config.model_copy(update={"path": str(spider)}), cache=tmp_path).evaluation
+        assert [e.prompt for e in apart] == [e.prompt for e in whole]
+        assert {e.group for e in apart} >= set(own)
+        assert len(apart) == 535
+        with pytest.raises(UserError, match=r"entry 0: its database 'new_concert_singer' has no file"):
+            load(config, cache=tmp_path)

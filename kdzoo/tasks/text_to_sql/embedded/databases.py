@@ -12,7 +12,7 @@ from kdzoo.tasks.text_to_sql.embedded.domains import Category, Domain, TableSpec
 Row = tuple[int | str, ...]
 
 
-def make_rows(domain: Domain, seed: int) -> tuple[list[Row], list[Row]]:
+def make_rows(domain: Domain, seed: int | str) -> tuple[list[Row], list[Row]]:
     """Make the rows of a domain's parent and child table; the same for the same seed, everywhere.
 
     A child's row is its key, its parent's key, then its label and columns. Some parents have no children.
@@ -28,7 +28,7 @@ def make_rows(domain: Domain, seed: int) -> tuple[list[Row], list[Row]]:
     return parents, children
 
 
-def write_database(domain: Domain, seed: int, path: Path) -> None:
+def write_database(domain: Domain, seed: int | str, path: Path) -> None:
     """Write a domain's SQLite file under a temporary name and rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # two runs may make the same database at the same time
@@ -37,6 +37,8 @@ def write_database(domain: Domain, seed: int, path: Path) -> None:
     parent, child = domain.parent, domain.child
     connection = sqlite3.connect(temporary)
     try:
+        # a file that is not finished is thrown away as a whole
+        connection.execute("PRAGMA journal_mode = OFF")
         with connection:
             connection.execute(
                 f"CREATE TABLE {parent.name} ({parent.key} integer PRIMARY KEY, {_columns(parent)})"
