@@ -138,7 +138,9 @@ def is_averaged(column: Column) -> bool:
 
 def _row(group: ModelGroup, baseline: ModelGroup | None, columns: Sequence[Column], notes: list[str]) -> Row:
     cells = {column: cell for column in columns if (cell := _cell(group, column, notes)) is not None}
-    averaged = [cell.score for column, cell in cells.items() if is_averaged(column) and cell.score is not None]
+    averaged = [
+        cell.score for column, cell in cells.items() if is_averaged(column) and cell.score is not None
+    ]
     average = fmean(averaged) if len(averaged) > 1 else None
     return Row(group.label, group, cells, _cost(group), baseline, average)
 
@@ -156,7 +158,9 @@ def _cell(group: ModelGroup, column: Column, notes: list[str]) -> Cell | None:
     questions, values = found
     counts = {len(member.sets[column.set].answers) for member in measured}
     if len(counts) > 1:
-        notes.append(f"{group.label}: its seeds have answered {column.set} to {len(questions)} questions in common")
+        notes.append(
+            f"{group.label}: its seeds have answered {column.set} to {len(questions)} questions in common"
+        )
     return Cell(fmean(scores), len(scores), statistics.mean_interval(values))
 
 
@@ -209,27 +213,34 @@ def _beside_baselines(rows: list[Row]) -> list[Row]:
     for (place, difference), p in zip(list(found.items()), corrected, strict=True):
         found[place] = replace(difference, corrected=p)
     return [
-        _beside(row, None if row.baseline is None else by_group[id(row.baseline)], _baseline_cost(row, rows), {
-            column: replace(cell, difference=found.get((index, column))) for column, cell in row.cells.items()
-        })
+        _beside(
+            row,
+            None if row.baseline is None else by_group[id(row.baseline)],
+            _baseline_cost(row, rows),
+            {
+                column: replace(cell, difference=found.get((index, column)))
+                for column, cell in row.cells.items()
+            },
+        )
         for index, row in enumerate(rows)
     ]
 
 
 def _beside(row: Row, baseline: Row | None, step: float | None, cells: dict[Column, Cell]) -> Row:
     own = row.cost.step_seconds
-    difference = None
-    if baseline is not None and baseline is not row and None not in (row.average, baseline.average):
-        if _averaged_columns(row) == _averaged_columns(baseline):
-            assert row.average is not None
-            assert baseline.average is not None
-            difference = row.average - baseline.average
     return replace(
         row,
         cells=cells,
-        average_difference=difference,
+        average_difference=None if baseline is None else _average_difference(row, baseline),
         relative_step=own / step if own and step else None,
     )
+
+
+def _average_difference(row: Row, baseline: Row) -> float | None:
+    """How far apart two averages are, where they are of the same scores."""
+    if row is baseline or row.average is None or baseline.average is None:
+        return None
+    return row.average - baseline.average if _averaged_columns(row) == _averaged_columns(baseline) else None
 
 
 def _baseline_cost(row: Row, rows: Iterable[Row]) -> float | None:

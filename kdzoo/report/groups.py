@@ -98,9 +98,7 @@ def settings_of(model: MeasuredModel) -> dict[str, Any]:
     chosen["evaluation"] = limits.model_dump(
         mode="json", include={"max_examples", "input_limit", "output_limit"}
     )
-    return {
-        key: value for key, value in _flat(chosen) if key.rpartition(".")[2] not in _WITHOUT_EFFECT
-    }
+    return {key: value for key, value in _flat(chosen) if key.rpartition(".")[2] not in _WITHOUT_EFFECT}
 
 
 def baseline_of(group: ModelGroup, groups: Iterable[ModelGroup]) -> ModelGroup | None:
@@ -175,7 +173,9 @@ def _name(groups: list[ModelGroup]) -> None:
         alike[group.name].append(group)
     for name, same in alike.items():
         keys = dict.fromkeys(key for group in same for key in group.settings)
-        differing = [key for key in keys if any(g.settings.get(key) != same[0].settings.get(key) for g in same)]
+        differing = [
+            key for key in keys if any(g.settings.get(key) != same[0].settings.get(key) for g in same)
+        ]
         for group in same:
             group.differing = {key: group.settings[key] for key in differing if key in group.settings}
             said = (f"{short_key(key, name)} = {value_text(value)}" for key, value in group.differing.items())

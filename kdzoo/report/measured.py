@@ -170,8 +170,8 @@ def _baseline(run: ReadRun, trained: list[TrainingStage | None]) -> TrainingStag
     """The student that learnt without a teacher: distilled by such a method, else fine-tuned and not a beginning."""
     alone = [s for s in trained if s is not None and s.role == "student" and not s.uses_teacher]
     beginnings = {s.student_from for s in run.recipe.stages if s.role is not None}
-    distilled = [s for s in alone if s.kind == "distill"]
-    finetuned = [s for s in alone if s.kind == "finetune" and s.name not in beginnings]
+    distilled: list[TrainingStage] = [s for s in alone if s.kind == "distill"]
+    finetuned: list[TrainingStage] = [s for s in alone if s.kind == "finetune" and s.name not in beginnings]
     return next(iter(distilled + finetuned), None)
 
 

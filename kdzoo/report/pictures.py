@@ -37,6 +37,7 @@ _SETTINGS: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.color": _INK,
     "grid.alpha": 0.15,
     "lines.linewidth": 1.8,
@@ -78,7 +79,7 @@ class Picture:
 
 def svg(picture: Picture, name: str) -> str:
     """Draw a picture as an ``<svg>`` element, the same for the same picture. ``name`` keeps its ids apart from others'."""
-    with matplotlib.rc_context({**_SETTINGS, "svg.hashsalt": name}):
+    with matplotlib.rc_context(_settings(name)):
         figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
@@ -93,13 +94,18 @@ def svg(picture: Picture, name: str) -> str:
 
 def swatch(row: int) -> str:
     """A row's line and marker, as small as text."""
-    with matplotlib.rc_context({**_SETTINGS, "svg.hashsalt": f"swatch-{row}"}):
+    with matplotlib.rc_context(_settings(f"swatch-{row}")):
         figure = Figure(figsize=(0.5, 0.2))
         FigureCanvasSVG(figure)
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
         axes.plot([0, 1, 2], [0, 0, 0], marker=_marker(row), markevery=[1], **_look(row))
         return _element(figure, "", "")
+
+
+def _settings(name: str) -> Any:
+    """matplotlib's settings for one picture: the salt makes its ids its own, and the same each time."""
+    return {**_SETTINGS, "svg.hashsalt": name}
 
 
 def _draw(axes: Axes, series: Series, picture: Picture) -> None:
@@ -136,12 +142,17 @@ def _element(figure: Figure, title: str, description: str) -> str:
     text = file.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)  # the page has one for all
+    text = re.sub(r" font-family: [^;]*;", "", text)
     text = re.sub(r' id="[a-z0-9.]+(_[a-z0-9]+)*_\d+"', "", text)
+    text = re.sub(r"\s*\n\s*", " ", text)
     text = text.replace(_INK, "currentColor")
     box = re.search(r'viewBox="[^"]*"', text)
     assert box is not None
     if title:
-        words = f"<title>{escape(title)}</title>" + (f"<desc>{escape(description)}</desc>" if description else "")
+        words = f"<title>{escape(title)}</title>" + (
+            f"<desc>{escape(description)}</desc>" if description else ""
+        )
         head = f'<svg role="img" {box[0]} xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
     else:
         words = ""

@@ -40,7 +40,8 @@ def read_lines(file: Path, *, may_be_growing: bool = False) -> Iterator[dict[str
     number = 0
     try:
         with file.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
+            for line in lines:
+                number += 1
                 if may_be_growing and not line.endswith("\n"):
                     return
                 yield _object(line)

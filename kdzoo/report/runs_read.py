@@ -95,7 +95,9 @@ def read_run(folder: Path) -> ReadRun:
         try:
             stages[stage.name] = _finished_stage(folder / stage.name)
         except DamagedError as error:
-            notes.append(f"{error}; the stage counts as unfinished, and running the recipe again makes it anew")
+            notes.append(
+                f"{error}; the stage counts as unfinished, and running the recipe again makes it anew"
+            )
     return ReadRun(folder, recipe, content, str(described.get("status", "unknown")), stages, tuple(notes))
 
 

@@ -115,7 +115,9 @@ def paired_test(scores: Scores, baseline: Scores, seed: int = 0) -> PairedTest:
     """
     if scores.shape[0] == baseline.shape[0] == 1 and is_true_or_false(scores) and is_true_or_false(baseline):
         return PairedTest("McNemar's exact test", mcnemar(scores[0], baseline[0]))
-    return PairedTest("sign-flip permutation test", sign_flip(scores.mean(axis=0) - baseline.mean(axis=0), seed))
+    return PairedTest(
+        "sign-flip permutation test", sign_flip(scores.mean(axis=0) - baseline.mean(axis=0), seed)
+    )
 
 
 def mcnemar(first: Scores, second: Scores) -> float:

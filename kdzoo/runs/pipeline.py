@@ -76,7 +76,9 @@ def _print_results(recipe: Recipe, directory: RunDirectory, reporter: Reporter) 
     reporter.say(f"results: {directory.path}")
     if found.rows:
         page = directory.path / "page.html"
-        reporter.say(f"next: kdzoo compare {shlex.quote(str(directory.path))} --html {shlex.quote(str(page))}")
+        reporter.say(
+            f"next: kdzoo compare {shlex.quote(str(directory.path))} --html {shlex.quote(str(page))}"
+        )
 
 
 def _check(context: RunContext, prints: dict[str, str]) -> None:

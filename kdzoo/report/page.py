@@ -1,0 +1,105 @@
+"""One page of a comparison, for people to show each other: a single file that needs no network and no script."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from kdzoo.errors import RunError
+from kdzoo.files import write_text
+from kdzoo.report.comparison import Comparison
+from kdzoo.report.differing_answers import DifferingAnswers, differing_answers
+from kdzoo.report.figures import pictures
+from kdzoo.report.pictures import Picture, svg, swatch
+from kdzoo.report.plain_words import how_tested, p_values, verdict
+from kdzoo.report.table import column_heading, difference_text, score_text, table_columns
+
+
+def write_page(file: Path, comparison: Comparison) -> None:
+    """Write the page of a comparison, the whole of it or nothing.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    text = page(comparison)
+    try:
+        write_text(file, text)
+    except OSError as error:
+        raise RunError(f"{file}: cannot be written: {error.strerror}") from None
+
+
+def page(comparison: Comparison) -> str:
+    """The page as HTML; the same for the same comparison. All that runs say is text in it, never markup."""
+    notes = list(comparison.notes)
+    drawn = [
+        {"title": picture.title, "svg": svg(picture, f"picture-{number}"), "rows": _rows(picture)}
+        | {"description": picture.description}
+        for number, picture in enumerate(pictures(comparison, notes))
+    ]
+    columns = table_columns(comparison)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("kdzoo", "report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("page.html").render(
+        title="Distilled models compared",
+        columns=columns,
+        rows=comparison.rows,
+        swatches=[swatch(number) for number, _ in enumerate(comparison.rows)],
+        notes=list(dict.fromkeys(notes)),
+        tests=_tests(comparison),
+        how_tested=how_tested(comparison),
+        pictures=drawn,
+        differences=[_questions(found, comparison) for found in differing_answers(comparison)],
+    )
+
+
+def _rows(picture: Picture) -> list[int]:
+    return list(dict.fromkeys(series.row for series in picture.series))
+
+
+def _tests(comparison: Comparison) -> list[dict[str, Any]]:
+    return [
+        {
+            "row": row.label,
+            "number": number,
+            "column": column_heading(column, comparison),
+            "difference": difference_text(column.metric, cell.difference.value),
+            "questions": cell.difference.questions,
+            "p": p_values(cell.difference),
+            "test": cell.difference.test.name,
+            "verdict": verdict(cell.difference),
+        }
+        for number, row in enumerate(comparison.rows)
+        for column, cell in row.cells.items()
+        if cell.difference is not None
+    ]
+
+
+def _questions(found: DifferingAnswers, comparison: Comparison) -> dict[str, Any]:
+    assert found.row.baseline is not None
+    own, baseline = found.row.label, found.row.baseline.label
+    winner, loser = (own, baseline) if found.is_gained else (baseline, own)
+    metric = found.column.metric
+    return {
+        "title": f"{winner} right, {loser} wrong",
+        "column": column_heading(found.column, comparison),
+        "count": found.count,
+        "questions": [
+            {
+                "id": answer.question.id,
+                "text": answer.question.text,
+                "gold": answer.own.gold,
+                "answers": [
+                    (own, answer.own, score_text(metric, answer.own_score)),
+                    (baseline, answer.baseline, score_text(metric, answer.baseline_score)),
+                ],
+            }
+            for answer in found.shown
+        ],
+    }
