@@ -11,7 +11,7 @@ import numpy as np
 from kdzoo.report import statistics
 from kdzoo.report.groups import ModelGroup, baseline_of, grouped
 from kdzoo.report.measured import Column, MeasuredModel, Question, measured_models
-from kdzoo.report.runs_read import Runs
+from kdzoo.report.runs_read import ReadRun, Runs
 from kdzoo.report.statistics import PairedTest, Scores
 from kdzoo.tasks import registry
 
@@ -83,6 +83,7 @@ class Row:
 class Comparison:
     """A table of models. ``notes`` tell what is unfinished, damaged, or not like the rest."""
 
+    runs: list[ReadRun]
     columns: list[Column]
     rows: list[Row]
     notes: list[str] = field(default_factory=list)
@@ -108,7 +109,7 @@ def compare(runs: Runs) -> Comparison:
     groups = grouped(model for run in runs.runs for model in measured_models(run, notes))
     columns = list(dict.fromkeys(column for g in groups for m in g.members for column in m.columns))
     rows = [_row(group, baseline_of(group, groups), columns, notes) for group in groups]
-    return Comparison(columns, _beside_baselines(rows), list(dict.fromkeys(notes)))
+    return Comparison(runs.runs, columns, _beside_baselines(rows), list(dict.fromkeys(notes)))
 
 
 def seeds_of(group: ModelGroup) -> int:

@@ -80,6 +80,7 @@ def _sweep(comparison: Comparison, curve: Curve) -> Iterator[Picture]:
                 [y for _, (y, _) in found],
                 [low for low, _ in known],
                 [high for _, high in known],
+                label=f"{curve.name}{others}",
             )
         ]
         baseline = comparison.row_of(rows[0][1].baseline)
@@ -90,6 +91,7 @@ def _sweep(comparison: Comparison, curve: Curve) -> Iterator[Picture]:
             setting,
             _percent(name),
             series,
+            ticks=sorted({x for x, _ in found}),
             description="The level line is the SFT student's." if len(series) > 1 else "",
         )
 
@@ -113,12 +115,12 @@ def _scores_over_steps(comparison: Comparison, logs: list[list[Lines]]) -> Itera
 def _logged(logs: list[list[Lines]]) -> Iterator[Picture]:
     for key, (title, label) in _LOGGED.items():
         series = [
-            _banded(index, found, 1)
+            Series(index, found.steps, found.mean)
             for index, of_row in enumerate(logs)
             if (found := number_over_steps(of_row, key)) is not None
         ]
         if series:
-            yield Picture(title, "training step", label, series, as_band=True, whole_x=True)
+            yield Picture(title, "training step", label, series, whole_x=True)
 
 
 def _errors_over_length(comparison: Comparison) -> Iterator[Picture]:

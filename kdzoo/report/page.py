@@ -34,11 +34,14 @@ def page(comparison: Comparison) -> str:
     """The page as HTML; the same for the same comparison. All that runs say is text in it, never markup."""
     notes = list(comparison.notes)
     drawn = [
-        {"title": picture.title, "svg": svg(picture, f"picture-{number}"), "rows": _rows(picture)}
-        | {"description": picture.description}
+        {
+            "title": picture.title,
+            "svg": svg(picture, f"picture-{number}"),
+            "legend": _legend(picture, comparison),
+            "description": picture.description,
+        }
         for number, picture in enumerate(pictures(comparison, notes))
     ]
-    columns = table_columns(comparison)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("kdzoo", "report"),
         autoescape=True,
@@ -47,20 +50,22 @@ def page(comparison: Comparison) -> str:
         undefined=jinja2.StrictUndefined,
     )
     return environment.get_template("page.html").render(
-        title="Distilled models compared",
-        columns=columns,
+        title="Models compared: " + ", ".join(dict.fromkeys(run.recipe.name for run in comparison.runs)),
+        columns=sorted(table_columns(comparison), key=lambda column: not column.is_score),
         rows=comparison.rows,
         swatches=[swatch(number) for number, _ in enumerate(comparison.rows)],
         notes=list(dict.fromkeys(notes)),
         tests=_tests(comparison),
         how_tested=how_tested(comparison),
         pictures=drawn,
+        runs=comparison.runs,
         differences=[_questions(found, comparison) for found in differing_answers(comparison)],
     )
 
 
-def _rows(picture: Picture) -> list[int]:
-    return list(dict.fromkeys(series.row for series in picture.series))
+def _legend(picture: Picture, comparison: Comparison) -> dict[int, str]:
+    """What each row that is drawn is called."""
+    return {series.row: series.label or comparison.rows[series.row].label for series in picture.series}
 
 
 def _tests(comparison: Comparison) -> list[dict[str, Any]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -13,13 +14,16 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 # Okabe and Ito's colours, without yellow and black, which are lost on white and on dark pages.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _LINES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)))
 _MARKS = 8  # on a long line
+_STEPS = (1, 2, 2.5, 5, 10)
+_TICKS = 8
+_ORDERS = 20
 
 # Stands for the page's own colour of text until the picture is done.
 _INK = "#010203"
@@ -49,7 +53,8 @@ _SETTINGS: dict[str, Any] = {
 class Series:
     """Points of one row of the table, which gives them its colour, marker and line; ``low`` and ``high`` are intervals.
 
-    ``is_level`` draws a line through the whole picture at its one value.
+    ``label`` is said of them where it is not the row's own. ``is_level`` draws a line through the whole picture at their
+    one value.
     """
 
     row: int
@@ -57,6 +62,7 @@ class Series:
     y: Sequence[float]
     low: Sequence[float] = ()
     high: Sequence[float] = ()
+    label: str = ""
     is_level: bool = False
 
 
@@ -64,7 +70,8 @@ class Series:
 class Picture:
     """What to draw: axes with their units, and what it shows in words for who cannot see it.
 
-    ``has_lines`` joins the points of a series; ``as_band`` draws its intervals as a band, not as bars.
+    ``has_lines`` joins the points of a series; ``as_band`` draws its intervals as a band, not as bars. ``ticks`` are the
+    values that the x axis names, unless it is left to choose; where they span orders of magnitude it is logarithmic.
     """
 
     title: str
@@ -74,7 +81,8 @@ class Picture:
     has_lines: bool = True
     as_band: bool = False
     whole_x: bool = False
-    description: str = field(default="")
+    ticks: Sequence[float] = ()
+    description: str = ""
 
 
 def svg(picture: Picture, name: str) -> str:
@@ -87,8 +95,11 @@ def svg(picture: Picture, name: str) -> str:
             _draw(axes, series, picture)
         axes.set_xlabel(picture.x_label)
         axes.set_ylabel(picture.y_label)
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=picture.whole_x))
-        axes.yaxis.set_major_locator(MaxNLocator(6))
+        axes.yaxis.set_major_locator(MaxNLocator(6, steps=_STEPS))
+        if picture.ticks:
+            _name_ticks(axes, picture.ticks)
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(6, steps=_STEPS, integer=picture.whole_x))
         return _element(figure, picture.title, picture.description)
 
 
@@ -101,6 +112,14 @@ def swatch(row: int) -> str:
         axes.set_axis_off()
         axes.plot([0, 1, 2], [0, 0, 0], marker=_marker(row), markevery=[1], **_look(row))
         return _element(figure, "", "")
+
+
+def _name_ticks(axes: Axes, ticks: Sequence[float]) -> None:
+    if min(ticks) > 0 and max(ticks) / min(ticks) >= _ORDERS:
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_locator(NullLocator())
+    step = math.ceil(len(ticks) / _TICKS)
+    axes.set_xticks(ticks[::step], [f"{tick:g}" for tick in ticks[::step]])
 
 
 def _settings(name: str) -> Any:

@@ -53,7 +53,8 @@ def how_tested(comparison: Comparison) -> str:
     told = f"Scores with 95% intervals over {over}."
     if comparison.tests:
         told += (
-            f" Differences from the SFT student are tested on the same questions; {comparison.tests} "
+            f" Differences from the SFT student are tested on the same questions, for the models as they were "
+            f"trained; {comparison.tests} "
             f"comparison{'s' if comparison.tests > 1 else ''}"
             + (", corrected by Holm's method." if comparison.tests > 1 else ".")
         )

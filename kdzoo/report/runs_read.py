@@ -32,7 +32,8 @@ class FinishedStage:
 class ReadRun:
     """One run. ``content`` is its recipe as TOML has it; ``stages`` are those that are finished, by name.
 
-    ``status`` is run.json's: "finished", "running", "failed" or "interrupted". ``notes`` say what could not be read.
+    ``status`` is run.json's: "finished", "running", "failed" or "interrupted", ``versions`` those of the packages that it ran
+    with. ``notes`` say what could not be read.
     """
 
     folder: Path
@@ -40,6 +41,7 @@ class ReadRun:
     content: Mapping[str, Any]
     status: str
     stages: Mapping[str, FinishedStage]
+    versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -98,7 +100,9 @@ def read_run(folder: Path) -> ReadRun:
             notes.append(
                 f"{error}; the stage counts as unfinished, and running the recipe again makes it anew"
             )
-    return ReadRun(folder, recipe, content, str(described.get("status", "unknown")), stages, tuple(notes))
+    status = str(described.get("status", "unknown"))
+    versions = {str(name): str(of) for name, of in _table(described.get("versions")).items()}
+    return ReadRun(folder, recipe, content, status, stages, versions, tuple(notes))
 
 
 def _finished_stage(folder: Path) -> FinishedStage:

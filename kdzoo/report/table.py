@@ -20,21 +20,16 @@ _NO_BREAK = "\u00a0"
 
 @dataclass(frozen=True)
 class TableColumn:
-    """One column of the table: its heading and what stands in a row. Scores come first, then what they cost."""
+    """One column of the table: its heading, what stands in a row, and whether it is a score."""
 
     heading: str
     text: Callable[[Row], str]
-    of: Column | None = None
-
-
-def table_columns(comparison: Comparison) -> list[TableColumn]:
-    """The columns that have something to say for these models, after their names."""
-    return [column for column in _columns(comparison) if column.heading]
+    is_score: bool = False
 
 
 def comparison_table(comparison: Comparison, title: str | None = None) -> Table:
     """Lay the models out side by side for a terminal."""
-    columns = table_columns(comparison)
+    columns = list(table_columns(comparison))
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.add_column("model")
     for column in columns:
@@ -101,15 +96,16 @@ def memory_text(count: int | None) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
-def _columns(comparison: Comparison) -> Iterator[TableColumn]:
+def table_columns(comparison: Comparison) -> Iterator[TableColumn]:
+    """The columns that have something to say of these models, beside their names."""
     rows = comparison.rows
     if any(seeds_of(row.group) > 1 for row in rows):
         yield TableColumn("seeds", lambda row: str(seeds_of(row.group) or "-"))
     yield TableColumn("parameters", lambda row: "-" if row.parameters is None else f"{row.parameters:,}")
     for column in comparison.columns:
-        yield TableColumn(column_heading(column, comparison), _score(column), of=column)
+        yield TableColumn(column_heading(column, comparison), _score(column), is_score=True)
     if comparison.has_average:
-        yield TableColumn(AVERAGE, _average)
+        yield TableColumn(AVERAGE, _average, is_score=True)
     yield TableColumn("training", lambda row: seconds_text(row.cost.training_seconds))
     if any(row.cost.preparing_seconds for row in rows):
         yield TableColumn("preparing", lambda row: seconds_text(row.cost.preparing_seconds or None))

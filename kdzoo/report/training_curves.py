@@ -14,7 +14,7 @@ from kdzoo.report.measured import Column, MeasuredModel
 from kdzoo.report.run_files import DamagedError, read_lines
 
 # More points than a picture has room for are put together.
-_POINTS = 200
+_POINTS = 80
 
 
 @dataclass(frozen=True)
