@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import fmean
 
 from kdzoo.report.comparison import Comparison, Row, is_averaged, scores_of
 from kdzoo.report.groups import ModelGroup
 from kdzoo.report.measured import Answer, Column, Question
+from kdzoo.report.table import score_text
 
 # So much of a question's score, at least, has one model more than the other: of several seeds, half of them.
 _CLEARLY = 0.5
@@ -17,13 +19,15 @@ SHOWN = 25
 
 @dataclass(frozen=True)
 class DifferingAnswer:
-    """A question, and what both models answered: of each, by a seed that shows the difference most clearly."""
+    """A question, and what both models answered: of each, by a seed that shows the difference most clearly, with the
+    score of all its seeds in words.
+    """
 
     question: Question
     own: Answer
-    own_score: float
+    own_score: str
     baseline: Answer
-    baseline_score: float
+    baseline_score: str
 
 
 @dataclass(frozen=True)
@@ -59,17 +63,31 @@ def _of(row: Row, baseline: ModelGroup, column: Column) -> Iterator[DifferingAns
     for sign in (1, -1):
         found = [(q, x, y) for q, x, y in both if sign * (x - y) >= _CLEARLY]
         shown = [
-            DifferingAnswer(q, _answer(row.group, column, q, sign), x, _answer(baseline, column, q, -sign), y)
-            for q, x, y in found[:SHOWN]
+            DifferingAnswer(
+                question, *_best(row.group, column, question, sign), *_best(baseline, column, question, -sign)
+            )
+            for question, _, _ in found[:SHOWN]
         ]
         yield DifferingAnswers(row, column, sign > 0, len(found), shown)
 
 
-def _answer(group: ModelGroup, column: Column, question: Question, sign: int) -> Answer:
-    """The answer of the first seed whose score is the highest (or lowest) of all."""
+def _best(group: ModelGroup, column: Column, question: Question, sign: int) -> tuple[Answer, str]:
+    """The answer of the first seed whose score is the highest (or lowest) of all, and what all seeds scored."""
     answers = [
         result.answers[question]
         for member in group.members
         if (result := member.sets.get(column.set)) is not None and question in result.answers
     ]
-    return max(answers, key=lambda answer: sign * answer.values[column.metric])
+    scores = [float(answer.values[column.metric]) for answer in answers]
+    return max(answers, key=lambda answer: sign * answer.values[column.metric]), _in_words(
+        column.metric, scores
+    )
+
+
+def _in_words(metric: str, scores: list[float]) -> str:
+    """ "right", "right with 2 of 3 seeds", or a mean score."""
+    if not set(scores) <= {0.0, 1.0}:
+        return score_text(metric, fmean(scores))
+    if len(scores) == 1:
+        return "right" if scores[0] else "wrong"
+    return f"right with {int(sum(scores))} of {len(scores)} seeds"

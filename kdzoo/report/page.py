@@ -14,7 +14,7 @@ from kdzoo.report.differing_answers import DifferingAnswers, differing_answers
 from kdzoo.report.figures import pictures
 from kdzoo.report.pictures import Picture, svg, swatch
 from kdzoo.report.plain_words import how_tested, p_values, verdict
-from kdzoo.report.table import column_heading, difference_text, score_text, table_columns
+from kdzoo.report.table import column_heading, difference_text, table_columns
 
 
 def write_page(file: Path, comparison: Comparison) -> None:
@@ -90,7 +90,6 @@ def _questions(found: DifferingAnswers, comparison: Comparison) -> dict[str, Any
     assert found.row.baseline is not None
     own, baseline = found.row.label, found.row.baseline.label
     winner, loser = (own, baseline) if found.is_gained else (baseline, own)
-    metric = found.column.metric
     return {
         "title": f"{winner} right, {loser} wrong",
         "column": column_heading(found.column, comparison),
@@ -101,8 +100,8 @@ def _questions(found: DifferingAnswers, comparison: Comparison) -> dict[str, Any
                 "text": answer.question.text,
                 "gold": answer.own.gold,
                 "answers": [
-                    (own, answer.own, score_text(metric, answer.own_score)),
-                    (baseline, answer.baseline, score_text(metric, answer.baseline_score)),
+                    (own, answer.own, answer.own_score),
+                    (baseline, answer.baseline, answer.baseline_score),
                 ],
             }
             for answer in found.shown
