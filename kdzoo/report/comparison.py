@@ -74,6 +74,15 @@ class Row:
         return next((m.parameters for m in self.group.members if m.parameters is not None), None)
 
     @property
+    def baseline_label(self) -> str:
+        """What the SFT student is called beside this row: what both have in common is not said again."""
+        if self.baseline is None:
+            return ""
+        differing = self.group.differing
+        is_said = all(differing.get(key) == value for key, value in self.baseline.differing.items())
+        return self.baseline.name if is_said else self.baseline.label
+
+    @property
     def is_evaluated(self) -> bool:
         """Whether any of it is scored yet."""
         return bool(self.cells)

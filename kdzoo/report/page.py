@@ -87,8 +87,7 @@ def _tests(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def _questions(found: DifferingAnswers, comparison: Comparison) -> dict[str, Any]:
-    assert found.row.baseline is not None
-    own, baseline = found.row.label, found.row.baseline.label
+    own, baseline = found.row.label, found.row.baseline_label
     winner, loser = (own, baseline) if found.is_gained else (baseline, own)
     return {
         "title": f"{winner} right, {loser} wrong",

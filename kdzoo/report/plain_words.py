@@ -15,10 +15,9 @@ def said_of_tests(comparison: Comparison) -> Iterator[str]:
     """One sentence for each difference from the SFT student."""
     for row, column, cell in differences(comparison):
         assert cell.difference is not None
-        assert row.baseline is not None
         value = difference_text(column.metric, cell.difference.value)
         yield (
-            f"{row.label} against {row.baseline.label}, {column_heading(column, comparison)}: {value} points on "
+            f"{row.label} against {row.baseline_label}, {column_heading(column, comparison)}: {value} points on "
             f"{cell.difference.questions} questions: {verdict(cell.difference)} ({p_values(cell.difference)}; "
             f"{cell.difference.test.name})"
         )

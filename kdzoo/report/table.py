@@ -105,7 +105,7 @@ def table_columns(comparison: Comparison) -> Iterator[TableColumn]:
     for column in comparison.columns:
         yield TableColumn(column_heading(column, comparison), _score(column), is_score=True)
     if comparison.has_average:
-        yield TableColumn(AVERAGE, _average, is_score=True)
+        yield TableColumn(AVERAGE, average_text, is_score=True)
     yield TableColumn("training", lambda row: seconds_text(row.cost.training_seconds))
     if any(row.cost.preparing_seconds for row in rows):
         yield TableColumn("preparing", lambda row: seconds_text(row.cost.preparing_seconds or None))
@@ -137,7 +137,8 @@ def _score(column: Column) -> Callable[[Row], str]:
     return text
 
 
-def _average(row: Row) -> str:
+def average_text(row: Row) -> str:
+    """A model's average with its difference from the SFT student's."""
     if row.average is None:
         return "-"
     average = f"{100 * row.average:.1f}%"
