@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kdzoo.report.comparison import Comparison
 
 _LEGEND = (
-    "p: teacher, q: student, y: ground truth. The last columns are the cost of a step, in passes over "
+    "p: teacher, q: student, y: ground truth. The columns of numbers are the cost of a step, in passes over "
     "sequences of the target's length: the student's with gradients and without, the teacher's, and the "
     "student's generation, token by token. Reading each prompt once per model comes on top."
 )

@@ -9,7 +9,7 @@ from kdzoo.report.comparison import Comparison, Row, is_averaged
 from kdzoo.report.groups import Curve, curves, short_key, value_text
 from kdzoo.report.measured import Column
 from kdzoo.report.pictures import Picture, Series
-from kdzoo.report.table import AVERAGE, column_heading, heading
+from kdzoo.report.table import AVERAGE, BASELINE, column_heading, heading
 from kdzoo.report.training_curves import (
     Lines,
     OverSteps,
@@ -51,7 +51,7 @@ def _cost(comparison: Comparison) -> Iterator[Picture]:
                 y, interval = point
                 series.append(Series(index, [x], [y], *([[end] for end in interval] if interval else ())))
         if series:
-            unit = "relative to the SFT student" if relative else "seconds"
+            unit = f"relative to {BASELINE}" if relative else "seconds"
             yield Picture(
                 f"{name} against cost",
                 f"median time of a step ({unit})",
@@ -92,7 +92,7 @@ def _sweep(comparison: Comparison, curve: Curve) -> Iterator[Picture]:
             _percent(name),
             series,
             ticks=sorted({x for x, _ in found}),
-            description="The level line is the SFT student's." if len(series) > 1 else "",
+            description=f"The level line is {BASELINE}'s." if len(series) > 1 else "",
         )
 
 

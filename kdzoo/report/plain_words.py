@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kdzoo.report.comparison import Cell, Comparison, Difference, Row
 from kdzoo.report.measured import Column
-from kdzoo.report.table import column_heading, difference_text
+from kdzoo.report.table import BASELINE, column_heading, difference_text
 
 LEVEL = 0.05
 
@@ -52,7 +52,7 @@ def how_tested(comparison: Comparison) -> str:
     told = f"Scores with 95% intervals over {over}."
     if comparison.tests:
         told += (
-            f" Differences from the SFT student are tested on the same questions, for the models as they were "
+            f" Differences from {BASELINE} are tested on the same questions, for the models as they were "
             f"trained; {comparison.tests} "
             f"comparison{'s' if comparison.tests > 1 else ''}"
             + (", corrected by Holm's method." if comparison.tests > 1 else ".")

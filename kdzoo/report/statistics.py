@@ -64,7 +64,9 @@ def mean_interval(scores: Scores) -> tuple[float, float] | None:
     spread = mean * (1 - mean)
     if spread == 0:
         return _wilson(mean, questions, quantile)  # the same answer in each seed: questions alone count
-    count = seeds * questions if variance.value == 0 else min(spread / variance.value, seeds * questions)
+    count = seeds * questions if variance.value == 0 else spread / variance.value
+    if is_true_or_false(scores):
+        count = min(count, seeds * questions)  # answers are at best independent
     return _wilson(mean, count, quantile)
 
 
@@ -132,8 +134,8 @@ def mcnemar(first: Scores, second: Scores) -> float:
 def sign_flip(differences: Scores, seed: int = 0) -> float:
     """The p-value of Fisher's (1935) randomisation test: is the mean of the differences [Q] as if signs were chance?"""
     different = differences[differences != 0]  # a zero has no sign, and adds nothing to any mean
-    if different.size == 0:
-        return 1.0
+    if different.size < 2:
+        return 1.0  # of one difference either sign is as far from zero
     found = stats.permutation_test(
         (different,),
         lambda x, axis: x.sum(axis=axis),

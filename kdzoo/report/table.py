@@ -14,6 +14,7 @@ from kdzoo.report.measured import Column
 from kdzoo.tasks import registry
 
 AVERAGE = "Avg."
+BASELINE = "the SFT student"
 RELATIVE = "relative to SFT"
 _NO_BREAK = "\u00a0"
 
