@@ -169,7 +169,7 @@ def _cell(group: ModelGroup, column: Column, notes: list[str]) -> Cell | None:
     counts = {len(member.sets[column.set].answers) for member in measured}
     if len(counts) > 1:
         notes.append(
-            f"{group.label}: its seeds have answered {column.set} to {len(questions)} questions in common"
+            f"{group.label}: its seeds have answered {len(questions)} questions of {column.set} in common"
         )
     return Cell(fmean(scores), len(scores), statistics.mean_interval(values))
 
