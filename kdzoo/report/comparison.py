@@ -83,9 +83,9 @@ class Row:
         return self.baseline.name if is_said else self.baseline.label
 
     @property
-    def is_evaluated(self) -> bool:
-        """Whether any of it is scored yet."""
-        return bool(self.cells)
+    def name(self) -> str:
+        """What the table calls it."""
+        return self.label if self.cells else f"{self.label} (not evaluated yet)"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from kdzoo.report.table import score_text
 
 # So much of a question's score, at least, has one model more than the other: of several seeds, half of them.
 _CLEARLY = 0.5
+_ROUNDING = 1e-9
 # More questions than these make a page slow.
 SHOWN = 25
 
@@ -61,7 +62,7 @@ def _of(row: Row, baseline: ModelGroup, column: Column) -> Iterator[DifferingAns
         if q in theirs
     ]
     for sign in (1, -1):
-        found = [(q, x, y) for q, x, y in both if sign * (x - y) >= _CLEARLY]
+        found = [(q, x, y) for q, x, y in both if sign * (x - y) >= _CLEARLY - _ROUNDING]
         shown = [
             DifferingAnswer(
                 question, *_best(row.group, column, question, sign), *_best(baseline, column, question, -sign)

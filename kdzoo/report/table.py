@@ -36,7 +36,7 @@ def comparison_table(comparison: Comparison, title: str | None = None) -> Table:
     for column in columns:
         table.add_column(column.heading, justify="right")
     for row in comparison.rows:
-        table.add_row(Text(row.label), *(column.text(row) for column in columns))
+        table.add_row(Text(row.name), *(column.text(row) for column in columns))
     return table
 
 
@@ -131,9 +131,7 @@ def cell_text(column: Column, cell: Cell) -> str:
 def _score(column: Column) -> Callable[[Row], str]:
     def text(row: Row) -> str:
         cell = row.cells.get(column)
-        if cell is None:
-            return "-" if row.is_evaluated else "not evaluated"
-        return cell_text(column, cell)
+        return "-" if cell is None else cell_text(column, cell)
 
     return text
 

@@ -112,7 +112,7 @@ def test_what_is_not_evaluated_yet_says_so(lines: Any) -> None:
     found = lines(
         MadeRun([SFT, EVALUATE], ex(sft=[1, 0])), MadeRun([KID, EVALUATE], unfinished=["kid", "evaluate"])
     )
-    assert found[2] == ["kid", "-", "not evaluated", "-", "-"]
+    assert found[2] == ["kid (not evaluated yet)", "-", "-", "-", "-"]
 
 
 def test_a_title_stands_above_and_is_not_broken_into_lines(lines: Any) -> None:
