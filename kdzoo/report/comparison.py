@@ -185,7 +185,7 @@ def _values(member: MeasuredModel, column: Column) -> dict[Question, float] | No
     if score is None:
         return None
     answers = member.sets[column.set].answers
-    values = {q: float(a.values[column.metric]) for q, a in answers.items() if column.metric in a.values}
+    values = {q: a.values[column.metric] for q, a in answers.items() if column.metric in a.values}
     if not values or not abs(fmean(values.values()) - score) <= _ROUNDING:
         return None
     return values

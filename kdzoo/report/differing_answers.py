@@ -79,7 +79,7 @@ def _best(group: ModelGroup, column: Column, question: Question, sign: int) -> t
         for member in group.members
         if (result := member.sets.get(column.set)) is not None and question in result.answers
     ]
-    scores = [float(answer.values[column.metric]) for answer in answers]
+    scores = [answer.values[column.metric] for answer in answers]
     return max(answers, key=lambda answer: sign * answer.values[column.metric]), _in_words(
         column.metric, scores
     )

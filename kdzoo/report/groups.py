@@ -130,8 +130,12 @@ def short_key(key: str, name: str) -> str:
 
 
 def value_text(value: Any) -> str:
-    """A setting's value as a row says it."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    """A setting's value as a row says it, on one line."""
+    return (
+        value
+        if isinstance(value, str) and value.isprintable()
+        else json.dumps(value, ensure_ascii=False, default=str)
+    )
 
 
 def _stages_behind(model: MeasuredModel, stage: TrainingStage | None) -> Iterator[TrainingStage]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ class Answer:
     gold: str
     prediction: str
     error: str | None
-    values: Mapping[str, Any]
+    values: Mapping[str, float]
 
 
 @dataclass
@@ -106,9 +107,10 @@ def _of_stage(run: ReadRun, stage: EvaluateStage, notes: list[str]) -> Iterator[
         model = MeasuredModel(run, name, used[name].role, trained, training, stage)
         result = _table(results.get(name))
         if result:
-            model.parameters = result.get("parameters")
+            model.parameters = _whole_number(result.get("parameters"))
             for set_name, content in _sets(run, result).items():
-                scores, details = _table(content.get("scores")), _table(content.get("details"))
+                scores = {metric: _number(score) for metric, score in _table(content.get("scores")).items()}
+                details = _table(content.get("details"))
                 model.sets[set_name] = SetResult(scores, details, answers.get((name, set_name), {}))
         yield model
 
@@ -130,14 +132,14 @@ def _answers(
     try:
         for line in read_lines(finished.folder / "predictions.jsonl"):
             of = str(line.get("model")), str(line.get("set", run.recipe.data.kind))
-            words = str(line.get("id")), str(line.get("question") or "")
+            words = _text(line.get("id")), _text(line.get("question"))
             question = Question(*words, alike[*of, *words])
             alike[*of, *words] += 1
             found.setdefault(of, {})[question] = Answer(
-                gold=str(line.pop("gold", "")),
-                prediction=str(line.pop("prediction", "")),
-                error=line.pop("error", None),
-                values={name: value for name, value in line.items() if isinstance(value, bool | int | float)},
+                gold=_text(line.get("gold")),
+                prediction=_text(line.get("prediction")),
+                error=_text(line.get("error")) or None,
+                values={name: float(value) for name, value in line.items() if _number(value) is not None},
             )
     except DamagedError as error:
         notes.append(f"{error}; its scores have no intervals and no tests")
@@ -173,6 +175,19 @@ def _baseline(run: ReadRun, trained: list[TrainingStage | None]) -> TrainingStag
     distilled: list[TrainingStage] = [s for s in alone if s.kind == "distill"]
     finetuned: list[TrainingStage] = [s for s in alone if s.kind == "finetune" and s.name not in beginnings]
     return next(iter(distilled + finetuned), None)
+
+
+def _text(value: Any) -> str:
+    """A text that can be written: halves of characters, which JSON may hold, are replaced."""
+    return "" if value is None else str(value).encode("utf-8", "replace").decode("utf-8")
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _whole_number(value: Any) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def _table(value: Any) -> dict[str, Any]:

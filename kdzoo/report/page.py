@@ -16,6 +16,9 @@ from kdzoo.report.pictures import Picture, svg, swatch
 from kdzoo.report.plain_words import how_tested, p_values, verdict
 from kdzoo.report.table import column_heading, difference_text, table_columns
 
+# More characters of a question or an answer are cut off.
+_LONGEST = 2000
+
 
 def write_page(file: Path, comparison: Comparison) -> None:
     """Write the page of a comparison, the whole of it or nothing.
@@ -50,6 +53,7 @@ def page(comparison: Comparison) -> str:
         undefined=jinja2.StrictUndefined,
     )
     return environment.get_template("page.html").render(
+        longest=_LONGEST,
         title="Models compared: " + ", ".join(dict.fromkeys(run.recipe.name for run in comparison.runs)),
         columns=sorted(table_columns(comparison), key=lambda column: not column.is_score),
         rows=comparison.rows,

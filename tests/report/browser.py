@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+_PATIENCE_SECONDS = 60
 
 
 class Browser:
@@ -93,6 +96,7 @@ class Browser:
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
+            assert select.select([self._read], [], [], _PATIENCE_SECONDS)[0], "Chromium does not answer"
             more = os.read(self._read, 1 << 16)
             assert more, "Chromium has ended"
             self._buffer += more

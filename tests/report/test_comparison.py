@@ -158,7 +158,7 @@ class TestWithoutAnInterval:
 
     def test_what_is_not_evaluated_yet_stands_there(self, compared: Compared) -> None:
         found = compared(MadeRun([SFT, EVALUATE], unfinished=["evaluate"], status="running"))
-        assert not found.rows[0].is_evaluated
+        assert found.rows[0].name == "sft (not evaluated yet)"
         assert "running; not finished: evaluate" in found.notes[0]
 
 

@@ -153,4 +153,10 @@ class TestCurves:
 def test_keys_and_values_are_said_shortly() -> None:
     assert short_key("kid.options.alpha", "kid") == "alpha"
     assert short_key("base.training.epochs", "kid") == "base.training.epochs"
-    assert [value_text(value) for value in ("a", 0.5, True, ["x"])] == ["a", "0.5", "true", '["x"]']
+    assert [value_text(value) for value in ("a", 0.5, True, ["x"], "\x1b[1m\n")] == [
+        "a",
+        "0.5",
+        "true",
+        '["x"]',
+        r'"\u001b[1m\n"',
+    ]

@@ -141,6 +141,28 @@ def test_truncated_predictions_leave_the_score_and_are_told(tmp_path: Path) -> N
     assert "no intervals and no tests" in notes[0]
 
 
+@pytest.mark.parametrize("score", ["x", [], {"a": 1}])
+def test_what_is_no_number_is_no_score(tmp_path: Path, score: Any) -> None:
+    run = MadeRun([SFT, evaluate("end", "sft")], {"sft": ex(1, 0)}).write(tmp_path / "r")
+    file = run / "end" / "stage.json"
+    record = json.loads(file.read_text())
+    record["results"]["models"]["sft"]["parameters"] = "many"
+    record["results"]["models"]["sft"]["sets"]["embedded"]["scores"]["ex"] = score
+    file.write_text(json.dumps(record))
+    (sft,) = measured_models(read_run(run), [])
+    assert sft.sets["embedded"].scores == {"ex": None}
+    assert sft.parameters is None
+
+
+def test_halves_of_characters_are_replaced(tmp_path: Path) -> None:
+    made = MadeRun(
+        [SFT, evaluate("end", "sft")], {"sft": ex(1, 0)}, prediction="a\ud800b", question="\udfffc"
+    )
+    (sft,) = measured_models(read_run(made.write(tmp_path / "r")), [])
+    question, answer = next(iter(sft.sets["embedded"].answers.items()))
+    assert (question.text, answer.prediction) == ("?c", "a?b")
+
+
 class TestBaseline:
     def baseline(self, measure: Measure, stages: Sequence[str], *models: str) -> list[str]:
         found = measure([*stages, evaluate("end", *models)], {model: ex(1, 0) for model in models})

@@ -164,6 +164,11 @@ class TestWhatItSays:
         assert "The first 25 of 40" in text
         assert text.count('<div class="question">') == 25
 
+    def test_a_long_answer_is_cut(self, tmp_path: Path) -> None:
+        answers = {"sft": {"embedded": {"ex": [0.0]}}, "kid": {"embedded": {"ex": [1.0]}}}
+        run = MadeRun([SFT, kid(0.1), EVALUATE], answers, prediction="word " * 10_000).write(tmp_path / "r")
+        assert max(map(len, Elements(page(compare(read_runs([run])))).texts)) < 5000
+
 
 class TestSafety:
     def test_what_models_and_data_say_is_text(self, file: Path) -> None:
