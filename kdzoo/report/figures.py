@@ -19,12 +19,16 @@ from kdzoo.report.training_curves import (
     scored_columns,
 )
 
-# What a step's line may hold beside its loss: what to call it, and its unit.
+# What a step's line may hold: what to call it, its unit, and what to know of it.
 _LOGGED = {
-    "loss": ("Loss while training", "loss (nats per token)"),
-    "agreement": ("Agreement of student and teacher", "same most probable token (share)"),
-    "student_entropy": ("Entropy of the student", "entropy (nats per token)"),
-    "generated_length": ("Length of generated sequences", "length (tokens)"),
+    "loss": (
+        "Loss while training",
+        "loss (nats per token)",
+        "Each method's own loss, its divergence and its auxiliary loss together: compare their course, not their height.",
+    ),
+    "agreement": ("Agreement of student and teacher", "same most probable token (share)", ""),
+    "student_entropy": ("Entropy of the student", "entropy (nats per token)", ""),
+    "generated_length": ("Length of generated sequences", "length (tokens)", ""),
 }
 
 
@@ -113,14 +117,14 @@ def _scores_over_steps(comparison: Comparison, logs: list[list[Lines]]) -> Itera
 
 
 def _logged(logs: list[list[Lines]]) -> Iterator[Picture]:
-    for key, (title, label) in _LOGGED.items():
+    for key, (title, label, description) in _LOGGED.items():
         series = [
             Series(index, found.steps, found.mean)
             for index, of_row in enumerate(logs)
             if (found := number_over_steps(of_row, key)) is not None
         ]
         if series:
-            yield Picture(title, "training step", label, series, whole_x=True)
+            yield Picture(title, "training step", label, series, whole_x=True, description=description)
 
 
 def _errors_over_length(comparison: Comparison) -> Iterator[Picture]:
