@@ -116,7 +116,8 @@ def compare(runs: Runs) -> Comparison:
     """Put the models of runs side by side."""
     notes = list(runs.notes)
     groups = grouped(model for run in runs.runs for model in measured_models(run, notes))
-    columns = list(dict.fromkeys(column for g in groups for m in g.members for column in m.columns))
+    members = [member for group in groups for member in group.members]
+    columns = list(dict.fromkeys(c for m in members for c in m.columns if _score(m, c) is not None))
     rows = [_row(group, baseline_of(group, groups), columns, notes) for group in groups]
     return Comparison(runs.runs, columns, _beside_baselines(rows), list(dict.fromkeys(notes)))
 

@@ -152,9 +152,14 @@ class TestWithoutAnInterval:
         assert scores_of(sft.group, EX) is None
 
     def test_an_undefined_score(self, compared: Compared) -> None:
+        details = {"sft": {"exaccerr": {"score": None}}, "kid": {"exaccerr": {"score": 3.0}}}
+        found = compared(MadeRun([SFT, KID, EVALUATE], ex(sft=[1, 0], kid=[1, 0]), details=details))
+        assert row(found, "sft").cells[Column("embedded", "exaccerr")].score is None
+
+    def test_what_is_undefined_of_all_models_has_no_column(self, compared: Compared) -> None:
         details = {"sft": {"exaccerr": {"score": None}}}
-        (sft,) = compared(MadeRun([SFT, EVALUATE], ex(sft=[1, 0]), details=details)).rows
-        assert sft.cells[Column("embedded", "exaccerr")].score is None
+        found = compared(MadeRun([SFT, EVALUATE], ex(sft=[1, 0]), details=details))
+        assert found.columns == [EX]
 
     def test_what_is_not_evaluated_yet_stands_there(self, compared: Compared) -> None:
         found = compared(MadeRun([SFT, EVALUATE], unfinished=["evaluate"], status="running"))
