@@ -1,8 +1,8 @@
 """The metric exaccerr in whole runs: the numbers of scores.json, worked out again from the models that a run left."""
 
 import json
-import re
 import math
+import re
 from bisect import bisect_right
 from io import StringIO
 from itertools import accumulate
