@@ -113,10 +113,9 @@ class TestWhatARunLeaves:
         heading, *rows = next(lines[n : n + 4] for n, line in enumerate(lines) if line[0] == "model")
         assert [row[0] for row in rows] == ["teacher", "sft", "kid"]
         table = [dict(zip(heading, row, strict=True)) for row in rows]
-        right = [
-            json.loads((path / "evaluate/scores.json").read_text())[row["model"]]["scores"]["ex"]
-            for row in table
-        ]
+        scores = json.loads((path / "evaluate/scores.json").read_text())
+        scores = scores.get("models", scores)
+        right = [scores[row["model"]]["sets"]["embedded"]["scores"]["ex"] for row in table]
         for row, score in zip(table, right, strict=True):
             low, high = binomtest(round(10 * score), 10).proportion_ci(method="wilson")
             assert row["EX"] == f"{100 * score:.1f}% [{100 * low:.1f},\u00a0{100 * high:.1f}]"
