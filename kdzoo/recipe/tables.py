@@ -84,7 +84,13 @@ class LoraConfig(Table):
 LayerCount = Annotated[int, Field(ge=1)]
 LayerNumbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
 # Keys that say how a model is read, and what they name.
-_OF_PATH = {"revision": "revision", "gguf_file": "file", "keep_layers": "layers to leave out"}
+_OF_PATH = {
+    "revision": "revision",
+    "gguf_file": "file",
+    "keep_layers": "layers to leave out",
+    "device_map": "weights to place",
+    "quantization": "weights to quantise",
+}
 
 
 class ModelConfig(Table):
@@ -110,6 +116,13 @@ class ModelConfig(Table):
     dtype: Literal["float32", "bfloat16"] = "float32"
     attention: Literal["sdpa", "eager", "flash_attention_2"] | None = None
     gradient_checkpointing: bool = False
+    device_map: Literal["auto"] | None = Field(
+        None, description="spread the weights over the GPUs there are; for a teacher that one cannot hold"
+    )
+    quantization: Literal["4bit", "8bit"] | None = Field(
+        None,
+        description="keep the linear layers in so many bits; for a teacher, needs a GPU and the package bitsandbytes",
+    )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> ModelConfig:
@@ -123,6 +136,12 @@ class ModelConfig(Table):
             for key, what in _OF_PATH.items():
                 if getattr(self, key) is not None:
                     raise conflict(f"belongs to path; a model from scratch has no {what}", key)
+        for key in ("device_map", "quantization"):
+            for other in ("gguf_file", "keep_layers"):
+                if getattr(self, key) is not None and getattr(self, other) is not None:
+                    raise conflict(
+                        f"goes with a whole model in Hugging Face format, without {other}", key, other
+                    )
         return self
 
 

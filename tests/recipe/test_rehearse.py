@@ -28,6 +28,8 @@ revision = "main"
 dtype = "bfloat16"
 attention = "flash_attention_2"
 gradient_checkpointing = true
+device_map = "auto"
+quantization = "4bit"
 lora = { rank = 64, alpha = 16, dropout = 0.1, target_modules = ["q_proj"] }
 
 [student]
@@ -89,6 +91,7 @@ def test_models_become_small_and_random(big: Recipe) -> None:
     assert big.teacher is not None
     for model in (big.teacher, big.student):
         assert model.path is model.revision is model.attention is None
+        assert model.device_map is model.quantization is None
         assert model.dtype == "float32"
         assert model.from_scratch is not None
         assert model.from_scratch["architecture"] == "llama"

@@ -49,6 +49,8 @@ class DistillationModule(nn.Module):
     ) -> None:
         super().__init__()
         self.student = student
+        # by this the Trainer knows what is spread over devices, and leaves it there
+        self.hf_device_map = getattr(student, "hf_device_map", None)
         self._teacher = (teacher,)  # in a tuple, so that torch does not register it as a submodule
         if teacher is not None:
             teacher.eval().requires_grad_(False)
