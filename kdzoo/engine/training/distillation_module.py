@@ -50,7 +50,8 @@ class DistillationModule(nn.Module):
         super().__init__()
         self.student = student
         # by this the Trainer knows what is spread over devices, and leaves it there
-        self.hf_device_map = getattr(student, "hf_device_map", None)
+        if hasattr(student, "hf_device_map"):
+            self.hf_device_map = student.hf_device_map
         self._teacher = (teacher,)  # in a tuple, so that torch does not register it as a submodule
         if teacher is not None:
             teacher.eval().requires_grad_(False)
