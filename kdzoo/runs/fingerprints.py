@@ -34,9 +34,12 @@ def run_name(recipe: Recipe, prints: dict[str, str]) -> str:
     """The name of the directory that a recipe fills; ``prints`` are its stages' fingerprints.
 
     The same recipe under other versions, code or data is another run, so that none destroys what another made. With
-    other threads it is the same: what was begun with too many continues with fewer.
+    other threads it is the same: what was begun with too many continues with fewer. Rehearsals of two recipes are two runs,
+    also where the same tiny models stand in.
     """
-    described = recipe.model_dump(mode="json", exclude={"threads"})
+    described: Any = recipe.model_dump(mode="json", exclude={"threads"})
+    if recipe.origin.rehearses is not None:
+        described = [described, recipe.origin.rehearses]
     return f"{recipe.name}-{_digest([described, prints])[:8]}"
 
 

@@ -112,7 +112,7 @@ def _tell_of_others(context: RunContext) -> None:
 def _run_stages(context: RunContext, prints: dict[str, str]) -> None:
     directory = context.directory
     description = _description(context.recipe)
-    directory.begin(resolved_toml(context.recipe), description)
+    directory.begin(resolved_toml(context.recipe), description, context.recipe.origin.rehearses)
     try:
         for stage in context.recipe.stages:
             _run_stage(context, stage, prints[stage.name])

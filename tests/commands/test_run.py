@@ -20,7 +20,8 @@ from kdzoo.report.progress import Reporter
 Command = Callable[..., Any]
 Write = Callable[..., Path]
 
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
+# Those of the paper's tables and figures: tests/test_recipes.py.
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 
 
 def written(folder: Path = Path()) -> list[str]:
@@ -432,6 +433,8 @@ class TestRehearsal:
         assert lines[heading - 1] == "rehearsal: scores of tiny random models"
         run = run_of()
         assert run.name.startswith("kid_tinyllama-rehearsal-")
+        stands_for = tomllib.loads((run / "rehearses.toml").read_text())
+        assert stands_for["teacher"]["path"] == "meta-llama/Llama-2-7b-hf"
         for stage in ("finetune", "kid"):
             adapter = json.loads((run / stage / "model/adapter_config.json").read_text())
             assert (adapter["r"], adapter["lora_alpha"]) == (4, 32)

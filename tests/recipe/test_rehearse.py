@@ -83,6 +83,12 @@ def test_the_stages_methods_and_options_stay(load: Load, big: Recipe) -> None:
     assert big.stages[1].options["alpha"] == 0.4
 
 
+def test_what_it_stands_for_is_kept_as_text(load: Load, big: Recipe) -> None:
+    assert big.is_rehearsal
+    assert big.origin.rehearses == resolved_toml(load(BIG))
+    assert load(BIG).origin.rehearses is None
+
+
 def test_one_thread_is_enough_unless_the_recipe_says_how_many(load: Load) -> None:
     assert rehearsed(load(BIG.replace("threads = 5\n", ""))).threads == 1
 
