@@ -14,6 +14,7 @@ _COMMANDS = {
     "compare": "kdzoo.commands.compare",
     "list": "kdzoo.commands.list_methods",
     "show": "kdzoo.commands.show_method",
+    "report": "kdzoo.commands.report",
     "score": "kdzoo.commands.score",
     "data": "kdzoo.commands.data",
 }
