@@ -20,7 +20,7 @@ from kdzoo.report.progress import Reporter
 Command = Callable[..., Any]
 Write = Callable[..., Path]
 
-# Those of the paper's tables and figures: tests/test_recipes.py.
+# Those of the paper's tables and figures: tests/commands/test_paper_recipes.py.
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 
 
