@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kdzoo.recipe import load_sweep
 from kdzoo.report.paper.exhibits import the_paper
 
 Command = Callable[..., Any]
@@ -125,21 +125,52 @@ def test_every_table_and_figure_has_its_recipe() -> None:
     assert {exhibit.name for exhibit in the_paper().exhibit} <= of
 
 
-def test_the_settings_are_the_paper_s() -> None:
-    """The paper's table 9."""
-    recipes = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in PAPER}
-    qwen = recipes["qwen"]
-    for name, student in (
-        ("qwen", "Qwen1.5-0.5B"),
-        ("codegen", "CodeGen-350M"),
-        ("tinyllama", "TinyLLaMA-1.1B"),
-    ):
+@pytest.mark.parametrize("path", PAPER, ids=[path.stem for path in PAPER])
+def test_models_are_trained_in_the_paper_s_settings_under_teachers_tuned_on_the_same_data(path: Path) -> None:
+    """The settings are the paper's table 9, by student."""
+    for recipe in (member.recipe for member in load_sweep(path).members):
+        family = next(
+            name for name in ("codegen", "tinyllama", "qwen") if name in str(recipe.student.path).lower()
+        )
+        student = {"qwen": "Qwen1.5-0.5B", "codegen": "CodeGen-350M", "tinyllama": "TinyLLaMA-1.1B"}[family]
         wanted = dict(the_paper().settings[student])
-        training = {**qwen["training"], **recipes[name].get("training", {})}
-        for role in ("teacher", "student"):
-            lora = {**qwen[role]["lora"], **recipes[name][role].get("lora", {})}
-            assert (lora["rank"], lora["alpha"]) == (wanted["rank"], wanted["alpha"])
-        assert all(training[key] == value for key, value in wanted.items() if key not in ("rank", "alpha"))
+        lora = [wanted.pop("rank"), wanted.pop("alpha")]
+        for stage in (stage for stage in recipe.stages if stage.role is not None):
+            training = recipe.training_of(stage).model_dump()
+            assert {key: training[key] for key in wanted} == wanted
+            model = recipe.model(stage.role)
+            assert model is not None
+            assert model.lora is not None
+            assert [model.lora.rank, model.lora.alpha] == lora
+            if stage.uses_teacher:
+                teacher = recipe.training_stage(recipe.teacher_stage_of(stage) or "", before=stage)
+                assert teacher is not None
+                assert teacher.data == stage.data
+
+
+def test_table_3_has_seven_methods_on_both_training_sets_and_all_ten_columns() -> None:
+    (path,) = (path for path in PAPER if path.stem == "table3")
+    members = load_sweep(path).members
+    assert [member.recipe.teacher.path for member in members if member.recipe.teacher is not None] == [
+        f"Qwen/Qwen1.5-{size}" for size in ("1.8B", "4B", "7B")
+    ]
+    for recipe in (member.recipe for member in members):
+        for data in (None, "bird"):
+            methods = [s.method for s in recipe.stages if s.kind == "distill" and s.data == data]
+            assert methods == ["sft", "fkd", "rkd", "fdistill", "imitkd", "gkd", "kid"]
+        columns = {
+            (scored.name, metric)
+            for stage in recipe.stages
+            if stage.role is None
+            for scored in recipe.sets_of(stage)
+            for metric in scored.evaluation.metrics
+        }
+        spider = ("spider-dev", "spider-dk", "spider-realistic", "spider-syn")
+        assert columns == {
+            *((name, metric) for name in spider for metric in ("ex", "ts")),
+            ("bird-dev", "ex"),
+            ("bird-dev-evidence", "ex"),
+        }
 
 
 def test_all_rehearse_and_fill_their_tables_and_figures(kdzoo: Command, tmp_path: Path) -> None:
