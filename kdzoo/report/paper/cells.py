@@ -40,6 +40,7 @@ class FilledRow:
 
     label: str
     cells: tuple[Cell, ...]
+    decimals: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _filled(paper: Paper, models: Sequence[TrainedModel], exhibit: Exhibit) -> F
                 for column, query, number in wanted
                 if exhibit.shows(column)
             ]
-            rows.append(FilledRow(row.label, tuple(cells)))
+            rows.append(FilledRow(row.label, tuple(cells), row.decimals))
         groups.append(FilledGroup(group.label, tuple(rows)))
     shown = tuple(column for column in paper.columns_of(exhibit) if exhibit.shows(column))
     return FilledExhibit(exhibit, shown, tuple(groups))

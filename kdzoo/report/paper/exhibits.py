@@ -45,9 +45,13 @@ class Column(Criteria):
 
 
 class Row(Criteria):
-    """A row, with the paper's numbers in the order of the columns; "" stands for one that is not known."""
+    """A row, with the paper's numbers in the order of the columns; "" stands for one that is not known.
+
+    ``decimals`` count instead of the columns'.
+    """
 
     label: str
+    decimals: int | None = None
     published: tuple[float | Literal[""], ...] = ()
 
 

@@ -108,8 +108,13 @@ def _texts(row: FilledRow, columns: Sequence[Column]) -> list[tuple[str, str]]:
     """What was measured, with its signs, and the paper's number in brackets, of each cell."""
     return [
         (_measured(cell, column), "" if cell.state == "not asked for" else f"({_published(cell, column)})")
-        for cell, column in zip(row.cells, columns, strict=True)
+        for cell, column in zip(row.cells, (_as_in(row, column) for column in columns), strict=True)
     ]
+
+
+def _as_in(row: FilledRow, column: Column) -> Column:
+    """A column with the decimals of a row, if that has its own."""
+    return column if row.decimals is None else column.model_copy(update={"decimals": row.decimals})
 
 
 def _measured(cell: Cell, column: Column) -> str:

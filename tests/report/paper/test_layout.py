@@ -76,6 +76,15 @@ def test_latencies_are_factors_and_gains_have_a_sign() -> None:
     assert (cells[1], cells[-2], cells[-1]) == ("missing (2.1×)", "missing (42.99)", "missing (-0.86) |")
 
 
+def test_a_row_may_have_decimals_of_its_own() -> None:
+    rows = {
+        line.split(" | ")[0]: line.split(" | ")[1]
+        for line in markdown([named("table 7")]).splitlines()
+        if " | " in line
+    }
+    assert (rows["| ExAccErr"], rows["| Performance"]) == ("missing (35.4)", "missing (31.03)")
+
+
 def test_the_legend_explains_what_is_seen_and_nothing_else() -> None:
     def said(*models: TrainedModel) -> list[str]:
         return [line.partition(":")[0] for line in legend(exhibits(*models))[1:]]
