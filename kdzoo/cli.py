@@ -11,8 +11,10 @@ from kdzoo.errors import UserError
 
 _COMMANDS = {
     "run": "kdzoo.commands.run",
+    "compare": "kdzoo.commands.compare",
     "list": "kdzoo.commands.list_methods",
     "show": "kdzoo.commands.show_method",
+    "report": "kdzoo.commands.report",
     "score": "kdzoo.commands.score",
     "data": "kdzoo.commands.data",
 }

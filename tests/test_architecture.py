@@ -54,6 +54,7 @@ WITHIN_THE_ENGINE = {
 # Modules, and rooms, without a test file at the place that mirrors theirs: the one that tests them instead, and why.
 TESTED_ELSEWHERE = {
     "commands/data.py": ("commands/test_data_check.py", "it only groups two commands"),
+    "commands/report.py": ("commands/test_report_paper.py", "it only groups commands"),
     "methods/step.py": ("testing/test_table_model.py", "protocols: what implements them is tested"),
     "recipe/checks.py": (
         "recipe/test_problems.py",
@@ -102,8 +103,12 @@ TESTED_ELSEWHERE = {
     "testing/checks.py": ("testing/test_check_method.py", "named after its public function"),
 }
 
-# Where the core may say a method's name: a recipe's default, and the heading that a run's table must have.
-NAMED = {("recipe/stages.py", '"sft"'), ("report/table.py", '"relative to SFT"')}
+# Where the core may say a method's name: a recipe's default, and how a table calls what others are compared with.
+NAMED = {
+    ("recipe/stages.py", '"sft"'),
+    ("report/table.py", '"relative to SFT"'),
+    ("report/table.py", '"the SFT student"'),
+}
 
 # From Python 3.12 on the text of an f-string is a token of its own.
 TEXT_TOKENS = {tokenize.NAME, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}

@@ -97,11 +97,12 @@ class TestHelp:
         assert call(monkeypatch, flag) == 0
         out = capsys.readouterr().out
         for line in (
-            "run    Run the stages of RECIPE",
-            "list   Compare the installed methods",
-            "show   Show METHOD",
+            "run Run the stages of RECIPE",
+            "compare Compare the models of RUNS",
+            "list Compare the installed methods",
+            "show Show METHOD",
         ):
-            assert line in out
+            assert line in " ".join(out.split())
 
     def test_the_version_is_the_package_s(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

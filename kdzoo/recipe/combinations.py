@@ -21,6 +21,7 @@ def check_combinations(recipe: Recipe, problems: Problems) -> None:
     """Note everything in a recipe that cannot be done."""
     _check_tokenizer(recipe, problems)
     check_data_of_stages(recipe, problems)
+    _check_placement(recipe, problems)
     names: set[str] = set()
     for index, stage in enumerate(recipe.stages):
         at: Key = ("stage", index)
@@ -56,6 +57,12 @@ def _check_tokenizer(recipe: Recipe, problems: Problems) -> None:
             )
 
 
+def _check_placement(recipe: Recipe, problems: Problems) -> None:
+    for key in ("device_map", "quantization"):
+        if getattr(recipe.student, key) is not None:
+            problems.add(("student", key), "belongs to [teacher]; the student is trained whole on one device")
+
+
 def _check_name(stage: Stage, at: Key, names: set[str], problems: Problems) -> None:
     # compared without case: the names become folders, and some file systems do not tell "KID" from "kid"
     if stage.name.lower() in names:
@@ -83,7 +90,14 @@ def _check_training(recipe: Recipe, stage: TrainingStage, at: Key, problems: Pro
 def _check_dtype(recipe: Recipe, role: Role, problems: Problems) -> None:
     """An update is small beside its weight: bfloat16's 8 bits round most of them away. LoRA's adapters are float32."""
     model = recipe.model(role)
-    if model is not None and model.lora is None and model.dtype != "float32":
+    if model is None or model.lora is not None:
+        return
+    if model.quantization is not None:
+        problems.add(
+            (role, "quantization"),
+            f"the {role} is trained without LoRA, and weights of {model.quantization} cannot be trained; add lora",
+        )
+    elif model.dtype != "float32":
         problems.add(
             (role, "dtype"),
             f"the {role} is trained without LoRA, and weights kept in {model.dtype} lose most updates to rounding; write "

@@ -17,6 +17,7 @@ from kdzoo.recipe.tables import (
     Training,
 )
 from kdzoo.recipe.tiny_model import tiny_model
+from kdzoo.recipe.toml_text import resolved_toml
 from kdzoo.tasks import registry
 from kdzoo.tasks.dataset import DataConfig, Dataset
 
@@ -55,7 +56,7 @@ def rehearsed(recipe: Recipe) -> Recipe:
         "evaluation": EvaluationTable(**_quick(recipe.evaluation.model_dump(), datasets)),
         "stage": tuple(_short_stage(recipe, stage, training, datasets, scored) for stage in recipe.stages),
     }
-    return Recipe(**content).with_origin(replace(recipe.origin, is_rehearsal=True))
+    return Recipe(**content).with_origin(replace(recipe.origin, rehearses=resolved_toml(recipe)))
 
 
 def _scored(

@@ -69,14 +69,14 @@ class Override:
 class Origin:
     """Where a recipe was written: lines by key, and overrides by the key that they set, the latest last.
 
-    ``is_rehearsal`` says that it was shrunk afterwards.
+    ``rehearses`` is the text of the recipe that it was before it was shrunk for a rehearsal.
     All origins are equal: recipes that say the same are the same.
     """
 
     file: Path | None = field(default=None, compare=False)
     lines: Mapping[Key, Line] = field(default_factory=dict, compare=False)
     overrides: dict[Key, Override] = field(default_factory=dict, compare=False)
-    is_rehearsal: bool = field(default=False, compare=False)
+    rehearses: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class Recipe(RecipeHead):
     @property
     def is_rehearsal(self) -> bool:
         """Whether its models are tiny and its steps few, so that its scores say nothing."""
-        return self._origin.is_rehearsal
+        return self._origin.rehearses is not None
 
     @property
     def tokenizer_source(self) -> TokenizerSource:

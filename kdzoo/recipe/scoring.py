@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from kdzoo.recipe.intervals import interval_in_epochs
 from kdzoo.recipe.places import place_in_set
 from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.sets import ScoredSet, dataset_of, part_of
 from kdzoo.recipe.stages import Stage, TrainingStage
-from kdzoo.recipe.tables import Evaluation, interval_in_epochs
+from kdzoo.recipe.tables import Evaluation
 from kdzoo.spelling import hint
 from kdzoo.tasks import registry
 from kdzoo.tasks.dataset import DataConfig

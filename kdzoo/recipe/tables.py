@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from kdzoo.errors import UserError
+from kdzoo.recipe.intervals import Interval
 from kdzoo.tasks import registry
 
 Role = Literal["teacher", "student"]
@@ -49,31 +48,8 @@ def _installed(found: registry.Registry[Any]) -> Callable[[str], str]:
     return check
 
 
-def _an_interval(every: Any) -> Any:
-    if type(every) is int and every >= 0:
-        return every
-    if not isinstance(every, str):
-        raise ValueError(_INTERVALS)
-    interval_in_epochs(every)
-    return every
-
-
-_INTERVALS = 'must be a whole number of steps, 0 for not at all, or text like "0.5 epochs"'
-EvaluateEvery = Annotated[int | str, BeforeValidator(_an_interval)]
 MetricName = Annotated[str, AfterValidator(_installed(registry.metrics))]
 SqlExecutorName = Annotated[str, AfterValidator(_installed(registry.sql_executors))]
-
-
-def interval_in_epochs(every: str) -> Fraction:
-    """The number in "0.5 epochs".
-
-    Raises:
-        ValueError: the text is of another form, or the number 0.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+) epochs?", every)
-    if found is None or not (number := Fraction(found[1])):
-        raise ValueError(_INTERVALS)
-    return number
 
 
 class TrainedTokenizer(Table):
@@ -109,7 +85,13 @@ class LoraConfig(Table):
 LayerCount = Annotated[int, Field(ge=1)]
 LayerNumbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
 # Keys that say how a model is read, and what they name.
-_OF_PATH = {"revision": "revision", "gguf_file": "file", "keep_layers": "layers to leave out"}
+_OF_PATH = {
+    "revision": "revision",
+    "gguf_file": "file",
+    "keep_layers": "layers to leave out",
+    "device_map": "weights to place",
+    "quantization": "weights to quantise",
+}
 
 
 class ModelConfig(Table):
@@ -135,6 +117,13 @@ class ModelConfig(Table):
     dtype: Literal["float32", "bfloat16"] = "float32"
     attention: Literal["sdpa", "eager", "flash_attention_2"] | None = None
     gradient_checkpointing: bool = False
+    device_map: Literal["auto"] | None = Field(
+        None, description="spread the weights over the GPUs there are; for a teacher that one cannot hold"
+    )
+    quantization: Literal["4bit", "8bit"] | None = Field(
+        None,
+        description="keep the linear layers in so many bits; for a teacher, needs a GPU and the package bitsandbytes",
+    )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> ModelConfig:
@@ -148,6 +137,12 @@ class ModelConfig(Table):
             for key, what in _OF_PATH.items():
                 if getattr(self, key) is not None:
                     raise conflict(f"belongs to path; a model from scratch has no {what}", key)
+        for key in ("device_map", "quantization"):
+            for other in ("gguf_file", "keep_layers"):
+                if getattr(self, key) is not None and getattr(self, other) is not None:
+                    raise conflict(
+                        f"goes with a whole model in Hugging Face format, without {other}", key, other
+                    )
         return self
 
 
@@ -212,7 +207,7 @@ class Training(Table):
     loggers: tuple[str, ...] = Field(
         (), description='further loggers by transformers\' names, such as "tensorboard"'
     )
-    evaluate_every: EvaluateEvery | None = Field(
+    evaluate_every: Interval | None = Field(
         None,
         description="score the model while it is trained: after every so many steps (200) or epochs "
         '("0.5 epochs"), and after the last step; 0 for not at all, and so unless given',

@@ -50,7 +50,7 @@ def tiny_model(config: ModelConfig, width: int) -> ModelConfig:
     return ModelConfig(
         from_scratch=architecture,
         lora=lora,
-        # needs a GPU, and no rehearsal does
+        # needs a GPU, as device_map and quantization do, and no rehearsal does
         attention=None if config.attention == "flash_attention_2" else config.attention,
         gradient_checkpointing=config.gradient_checkpointing,
     )

@@ -22,6 +22,7 @@ from kdzoo.engine.models.loading import (
     load_trained,
     make_config,
 )
+from kdzoo.engine.models.placement import Placement, is_placed
 from kdzoo.engine.models.tokenizers import as_read_beside, load_tokenizer, special_ids, train_tokenizer
 from kdzoo.engine.prompts.encoding import count_prompt_tokens
 from kdzoo.errors import UserError
@@ -110,7 +111,12 @@ class RunContext:
         config = self._config(role)
         if config.path is not None:
             whole = load_pretrained(
-                config.path, config.revision, config.dtype, config.attention, config.gguf_file
+                config.path,
+                config.revision,
+                config.dtype,
+                config.attention,
+                config.gguf_file,
+                placement=_placement(config),
             )
             return whole if config.keep_layers is None else cut(whole, config.keep_layers)
         assert config.from_scratch is not None
@@ -132,14 +138,20 @@ class RunContext:
             if config.lora is not None:
                 model = self._with_adapter(model, ref.role, config.lora, folder / "base")
         else:
-            model = load_trained(ref.folder / "model", config.dtype, config.attention, trainable=True)
+            model = load_trained(
+                ref.folder / "model",
+                config.dtype,
+                config.attention,
+                placement=_placement(config),
+                trainable=True,
+            )
             if isinstance(model, PeftModel) and (ref.folder / "base").is_dir():
                 _take_base_along(model, ref.folder / "base", folder / "base")
         if config.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
             if isinstance(model, PeftModel):
                 model.enable_input_require_grads()
-        return model.to(self.device)
+        return self._on_device(model)
 
     def _with_adapter(self, model: PreTrainedModel, role: Role, lora: LoraConfig, base: Path) -> PeftModel:
         config = self._config(role)
@@ -150,7 +162,10 @@ class RunContext:
                 with new_folder(base) as temporary:
                     model.save_pretrained(str(temporary))
                     self.tokenizer.save_pretrained(str(temporary))
-            model = load_pretrained(str(base.resolve()), None, config.dtype, config.attention)
+            placement = _placement(config)
+            model = load_pretrained(
+                str(base.resolve()), None, config.dtype, config.attention, placement=placement
+            )
         revision = config.revision if is_kept_elsewhere else None
         return add_lora(model, as_peft_s(lora, revision), self.recipe.seed_of(role))
 
@@ -161,8 +176,17 @@ class RunContext:
         if ref.folder is None:
             model = self.untrained_model(ref.role)
         else:
-            model = load_trained(ref.folder / "model", config.dtype, config.attention, trainable=False)
-        return model.to(self.device).eval().requires_grad_(False)
+            model = load_trained(
+                ref.folder / "model",
+                config.dtype,
+                config.attention,
+                placement=_placement(config),
+                trainable=False,
+            )
+        return self._on_device(model).eval().requires_grad_(False)
+
+    def _on_device(self, model: PreTrainedModel | PeftModel) -> PreTrainedModel | PeftModel:
+        return model if is_placed(model) else model.to(self.device)
 
     def end_ids(
         self, student: PreTrainedModel | PeftModel, teacher: PreTrainedModel | PeftModel | None
@@ -191,6 +215,10 @@ class RunContext:
         if config is None:
             raise UserError(f"the recipe has no [{role}], and a stage needs it")
         return config
+
+
+def _placement(config: ModelConfig) -> Placement:
+    return Placement(config.device_map, config.quantization)
 
 
 def _take_base_along(model: PeftModel, base: Path, own: Path) -> None:

@@ -161,6 +161,10 @@ def _model_text(config: ModelConfig, parameters: str | None) -> str:
     else:
         parts.append("all weights trained")
     parts.append(config.dtype)
+    if config.quantization is not None:
+        parts.append(f"linear layers in {config.quantization}")
+    if config.device_map is not None:
+        parts.append("over all GPUs")
     return ", ".join(parts)
 
 

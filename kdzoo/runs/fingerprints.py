@@ -20,7 +20,7 @@ from kdzoo.tasks.fingerprint import fingerprint_of_data, fingerprint_of_metric
 
 # Settings that change how a stage is computed or watched, not what it gives.
 _WATCHING = {"sharing", "logging_steps", "save_steps", "loggers"}
-_COMPUTING = {"attention", "gradient_checkpointing"}
+_COMPUTING = {"attention", "gradient_checkpointing", "device_map"}
 
 # What numbers depend on beside our own code.
 _PACKAGES = ("kdzoo", "torch", "transformers", "peft", "tokenizers")
@@ -35,9 +35,12 @@ def run_name(recipe: Recipe, prints: dict[str, str]) -> str:
     """The name of the directory that a recipe fills; ``prints`` are its stages' fingerprints.
 
     The same recipe under other versions, code or data is another run, so that none destroys what another made. With
-    other threads it is the same: what was begun with too many continues with fewer.
+    other threads it is the same: what was begun with too many continues with fewer. Rehearsals of two recipes are two runs,
+    also where the same tiny models stand in.
     """
-    described = recipe.model_dump(mode="json", exclude={"threads"})
+    described: Any = recipe.model_dump(mode="json", exclude={"threads"})
+    if recipe.origin.rehearses is not None:
+        described = [described, recipe.origin.rehearses]
     return f"{recipe.name}-{_digest([described, prints])[:8]}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -13,9 +14,10 @@ import torch
 from kdzoo.errors import RunError, UserError
 from kdzoo.files import why_not_written
 from kdzoo.recipe import Recipe, Stage, StageModel, resolved_toml
+from kdzoo.report.comparison import compare
 from kdzoo.report.progress import Reporter
-from kdzoo.report.rows import model_rows
-from kdzoo.report.table import model_table, print_table
+from kdzoo.report.runs_read import read_runs
+from kdzoo.report.table import comparison_table, print_table
 from kdzoo.runs import checks as preflight
 from kdzoo.runs import fingerprints
 from kdzoo.runs.context import ModelRef, RunContext, gpu_count
@@ -48,7 +50,7 @@ def run(
         _check(context, prints)
         _tell_of_others(context)
         with directory.locked():
-            records = _run_stages(context, prints)
+            _run_stages(context, prints)
     except UserError:
         raise
     except Exception as error:
@@ -59,11 +61,24 @@ def run(
         raise RunError(f"{reason}{kept}") from error
     finally:
         reporter.stop()
-    rows = model_rows(recipe, {name: record.results for name, record in records.items()})
-    if rows:
-        print_table(reporter.console, model_table(rows, _REHEARSAL if recipe.is_rehearsal else None))
-    reporter.say(f"results: {directory.path}")
+    _print_results(recipe, directory, reporter)
     return directory
+
+
+def _print_results(recipe: Recipe, directory: RunDirectory, reporter: Reporter) -> None:
+    """Print the table of the run's models, where they are, and what to do with them next."""
+    found = compare(read_runs([directory.path]))
+    for note in found.notes:
+        reporter.say(note)
+    if found.rows:
+        table = comparison_table(found, _REHEARSAL if recipe.is_rehearsal else None)
+        print_table(reporter.console, table)
+    reporter.say(f"results: {directory.path}")
+    if found.rows:
+        page = directory.path / "page.html"
+        reporter.say(
+            f"next: kdzoo compare {shlex.quote(str(directory.path))} --html {shlex.quote(str(page))}"
+        )
 
 
 def _check(context: RunContext, prints: dict[str, str]) -> None:
@@ -94,14 +109,13 @@ def _tell_of_others(context: RunContext) -> None:
         context.reporter.say(f"{other} is this recipe under other versions, code or data, and stays as it is")
 
 
-def _run_stages(context: RunContext, prints: dict[str, str]) -> dict[str, StageRecord]:
+def _run_stages(context: RunContext, prints: dict[str, str]) -> None:
     directory = context.directory
     description = _description(context.recipe)
-    directory.begin(resolved_toml(context.recipe), description)
-    records: dict[str, StageRecord] = {}
+    directory.begin(resolved_toml(context.recipe), description, context.recipe.origin.rehearses)
     try:
         for stage in context.recipe.stages:
-            records[stage.name] = _run_stage(context, stage, prints[stage.name])
+            _run_stage(context, stage, prints[stage.name])
             description["stages"][stage.name] = {"fingerprint": prints[stage.name], "status": "finished"}
             directory.describe({**description, "status": "running"})
     except Exception:
@@ -111,7 +125,6 @@ def _run_stages(context: RunContext, prints: dict[str, str]) -> dict[str, StageR
         _leave(directory, description, "interrupted")
         raise
     directory.describe({**description, "status": "finished"})
-    return records
 
 
 def _leave(directory: RunDirectory, description: dict[str, Any], status: str) -> None:

@@ -19,6 +19,7 @@ _RECORD = "stage.json"
 _FINGERPRINT = "fingerprint"
 _LOCK = ".lock"
 _RECIPE = "recipe.toml"
+_REHEARSED = "rehearses.toml"
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,11 @@ class RunDirectory:
             file.flush()
             yield
 
-    def begin(self, recipe_text: str, description: dict[str, Any]) -> None:
-        """Write the resolved recipe and a run.json that says "running"."""
+    def begin(self, recipe_text: str, description: dict[str, Any], rehearses: str | None = None) -> None:
+        """Write the resolved recipe, the one that it ``rehearses`` if it does, and a run.json that says "running"."""
         write_text(self.path / _RECIPE, recipe_text)
+        if rehearses is not None:
+            write_text(self.path / _REHEARSED, rehearses)
         self.describe({**description, "status": "running"})
 
     def others_of(self, recipe_text: str) -> list[Path]:

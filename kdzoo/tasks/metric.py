@@ -112,7 +112,8 @@ class Metric:
     ``notices`` gives what is worth telling before a run of how it measures these examples, ``problems`` why it cannot, and
     ``meaningless`` why its scores on them would not be what its name says; what to do is part of each.
     ``heading`` is what a table calls it: its name in capitals, unless given. ``text_of`` writes a score there: as a
-    percentage of the fraction that it is, unless given.
+    percentage of the fraction that it is, unless given. ``in_average`` says whether it counts in a model's average score,
+    as a share of right answers does.
     """
 
     name: str
@@ -126,3 +127,4 @@ class Metric:
     meaningless: Callable[[Sequence[Example]], Iterable[str]] = field(default=_nothing_to_tell)
     heading: str = ""
     text_of: Callable[[float], str] = field(default=_percentage)
+    in_average: bool = True

@@ -8,6 +8,7 @@ import types
 
 import pytest
 from click.testing import CliRunner
+from made_runs import EVALUATE, KID, SFT, MadeRun, kid
 
 from kdzoo.commands import list_methods
 from kdzoo.methods.entry_points import Broken
@@ -101,13 +102,64 @@ def test_a_broken_method_is_told_of_on_stderr(zoo, arguments):
         assert part in done.stderr
 
 
+ANSWERS = {"sft": {"embedded": {"ex": [1, 0]}}, "kid": {"embedded": {"ex": [1, 1]}}}
+COSTS = {"sft": {"step_seconds": 0.2, "peak_memory_bytes": 1 << 30}, "kid": {"step_seconds": 0.3}}
+
+
+class TestResults:
+    def test_what_was_measured_stands_beside_what_is_declared(self, tmp_path):
+        run_folder = MadeRun([SFT, KID, EVALUATE], ANSWERS, COSTS).write(tmp_path / "r")
+        lines = run("--results", str(run_folder)).stdout.splitlines()
+        assert lines[1].split()[-6:] == ["EX", "relative", "to", "SFT", "peak", "memory"]
+        assert " ".join(lines[2 + BUILT_IN.index("kid")].split()) == (
+            "kid imperfect: masked, predicted, rewritten KL(q‖p) MLE on y 2 1 1 0 kdzoo 0.1.0 100.0% [34.2, 100.0] 1.50 -"
+        )
+        assert lines[2 + BUILT_IN.index("rkd")].endswith("kdzoo 0.1.0")
+
+    def test_several_settings_of_a_method_have_a_line_each(self, tmp_path):
+        folders = [
+            str(MadeRun([kid(alpha), EVALUATE], ANSWERS).write(tmp_path / str(alpha))) for alpha in (0.1, 0.2)
+        ]
+        lines = [line.split() for line in run("--results", *folders).stdout.splitlines()]
+        assert [line[:4] for line in lines if line[:1] == ["kid,"]] == [
+            ["kid,", "alpha", "=", "0.1"],
+            ["kid,", "alpha", "=", "0.2"],
+        ]
+
+    def test_json_has_the_same(self, tmp_path):
+        run_folder = MadeRun([SFT, KID, EVALUATE], ANSWERS, COSTS).write(tmp_path / "r")
+        methods = {m["name"]: m for m in json.loads(run("--json", "--results", str(run_folder)).stdout)}
+        assert methods["rkd"]["measured"] == []
+        (measured,) = methods["kid"]["measured"]
+        assert measured["step_relative_to_baseline"] == pytest.approx(1.5)
+        assert measured["scores"][0]["score"] == 1.0
+
+    def test_a_narrow_terminal_gets_a_table_of_its_own_for_it(self, tmp_path, monkeypatch):
+        for name, value in (("COLUMNS", "80"), ("FORCE_COLOR", "1"), ("TERM", "dumb")):
+            monkeypatch.setenv(name, value)
+        run_folder = MadeRun([SFT, KID, EVALUATE], ANSWERS, COSTS).write(tmp_path / "r")
+        lines = [
+            re.sub(r"\x1b\[[0-9;]*m", "", line)
+            for line in run("--results", str(run_folder)).stdout.splitlines()
+        ]
+        assert max(map(len, lines)) <= 80
+        at = lines.index("measured")
+        assert [line.split()[0] for line in lines[at + 1 :]] == ["method", "kid", "sft"]
+
+    @pytest.mark.parametrize("arguments", [("--results",), ("somewhere",)])
+    def test_runs_and_the_flag_go_together(self, arguments):
+        done = CliRunner().invoke(list_methods.command, arguments)
+        assert done.exit_code == 2
+        assert "kdzoo list --results RUN..." in done.output
+
+
 def test_neither_torch_nor_transformers_is_imported():
     code = (
         "import sys\n"
         "from click.testing import CliRunner\n"
         "from kdzoo.commands.{module} import command\n"
         "assert CliRunner().invoke(command, {arguments}).exit_code == 0\n"
-        "sys.exit(len({{'torch', 'transformers', 'numpy'}} & set(sys.modules)))"
+        "sys.exit(len({{'torch', 'transformers', 'numpy', 'scipy', 'matplotlib'}} & set(sys.modules)))"
     )
     for module, arguments in (("list_methods", "[]"), ("show_method", "['kid']")):
         done = subprocess.run(

@@ -20,7 +20,8 @@ from kdzoo.report.progress import Reporter
 Command = Callable[..., Any]
 Write = Callable[..., Path]
 
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
+# Those of the paper's tables and figures: tests/commands/test_paper_recipes.py.
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 
 
 def written(folder: Path = Path()) -> list[str]:
@@ -38,7 +39,7 @@ def rows_of(text: str) -> dict[str, list[str]]:
     """The lines of the final table by the models' names."""
     lines = text.splitlines()
     (heading,) = (number for number, line in enumerate(lines) if line.startswith("model "))
-    rows = [line.split() for line in lines[heading + 1 :] if not line.startswith("results:")]
+    rows = [line.split() for line in lines[heading + 1 :] if not line.startswith(("results:", "next:"))]
     return {row[0]: row for row in rows}
 
 
@@ -55,11 +56,23 @@ class TestARun:
         recipe, done = finished
         assert (done.code, done.err) == (0, "")
         heading = next(line for line in done.out.splitlines() if line.startswith("model"))
-        assert re.split(r"  +", heading) == ["model", "parameters", "EX", "training", "relative to SFT"]
+        headings = re.split(r"  +", heading.strip())
+        assert headings[:4] == ["model", "parameters", "EX", "training"]
+        assert "relative to SFT" in headings
         rows = rows_of(done.out)
         assert list(rows) == ["teacher", "kid"]
-        assert re.fullmatch(r"\d+\.\d%", rows["kid"][2])
-        assert done.out.splitlines()[-1] == f"results: {run_of(recipe.parent / 'runs')}"
+        assert re.fullmatch(r"\d+\.\d% \[\d+\.\d,\s\d+\.\d\]", " ".join(rows["kid"][2:5]))
+        run = run_of(recipe.parent / "runs")
+        assert done.out.splitlines()[-2:] == [
+            f"results: {run}",
+            f"next: kdzoo compare {run} --html {run}/page.html",
+        ]
+
+    def test_says_what_to_do_next_and_that_works(self, finished: tuple[Path, Any], kdzoo: Command) -> None:
+        _, done = finished
+        said = done.out.splitlines()[-1].removeprefix("next: kdzoo ").split()
+        assert kdzoo(*said).code == 0
+        assert Path(said[-1]).read_text().startswith("<!DOCTYPE html>")
 
     def test_prints_plain_lines_where_there_is_no_terminal(self, finished: tuple[Path, Any]) -> None:
         _, done = finished
@@ -427,6 +440,8 @@ class TestRehearsal:
         assert lines[heading - 1] == "rehearsal: scores of tiny random models"
         run = run_of()
         assert run.name.startswith("kid_tinyllama-rehearsal-")
+        stands_for = tomllib.loads((run / "rehearses.toml").read_text())
+        assert stands_for["teacher"]["path"] == "meta-llama/Llama-2-7b-hf"
         for stage in ("finetune", "kid"):
             adapter = json.loads((run / stage / "model/adapter_config.json").read_text())
             assert (adapter["r"], adapter["lora_alpha"]) == (4, 32)

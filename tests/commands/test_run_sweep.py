@@ -234,7 +234,8 @@ class TestMethodsAndSeeds:
         assert (done.code, done.err) == (0, "")
         assert "student_seed: 2 members" in done.out
         assert re.findall(r"^\d\. (\w+) \(", done.out, re.M) == ["finetune", "sft", "rkd", "kid", "evaluate"]
-        assert "models teacher, sft, rkd, kid; 10 questions" in done.out
+        assert "models teacher, sft, rkd, kid; greedy decoding" in done.out
+        assert "set embedded: 10 questions; metrics ex" in done.out
 
     def test_each_member_s_command_line_has_them(self, kdzoo: Command, write: Write, tiny: str) -> None:
         done = kdzoo(

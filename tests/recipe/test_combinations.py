@@ -8,9 +8,11 @@ import pytest
 
 from kdzoo.recipe import Recipe
 
+Load = Callable[..., Recipe]
 Problems = Callable[..., list[str]]
 
 STUDENT = 'from_scratch = { architecture = "llama", hidden_size = 32 }'
+TOKENIZER = "[tokenizer]\ntrain = { vocab_size = 500 }\n"
 TEACHER = 'from_scratch = { architecture = "llama", hidden_size = 64 }'
 
 
@@ -69,6 +71,30 @@ def test_a_new_tokenizer_for_a_trained_model(problems: Problems, right: str) -> 
         "r.toml:5: tokenizer.train: the student comes with a vocabulary of its own, which a new tokenizer would not "
         "fit; leave [tokenizer] out, or give its path"
     ]
+
+
+class TestWeightsInFewBits:
+    BITS = 'path = "gpt2"\nquantization = "4bit"'
+
+    def test_are_not_trained_whole(self, problems: Problems, right: str) -> None:
+        (told,) = problems(
+            right.replace(TEACHER, self.BITS).replace(STUDENT, 'path = "gpt2"').replace(TOKENIZER, "")
+        )
+        assert "teacher.quantization: the teacher is trained without LoRA, and weights of 4bit" in told
+
+    def test_are_trained_by_lora(self, load: Load, right: str) -> None:
+        text = right.replace(TEACHER, f"{self.BITS}\nlora = {{ rank = 2 }}").replace(TOKENIZER, "")
+        teacher = load(text.replace(STUDENT, 'path = "gpt2"')).teacher
+        assert teacher is not None
+        assert teacher.quantization == "4bit"
+
+
+@pytest.mark.parametrize("key", ['device_map = "auto"', 'quantization = "8bit"'])
+def test_the_student_is_whole_on_one_device(problems: Problems, right: str, key: str) -> None:
+    text = right.replace(STUDENT, f'path = "gpt2"\nlora = {{ rank = 2 }}\n{key}').replace(TOKENIZER, "")
+    (told,) = problems(text.replace(TEACHER, 'path = "gpt2"'))
+    name = key.partition(" ")[0]
+    assert told.endswith(f"student.{name}: belongs to [teacher]; the student is trained whole on one device")
 
 
 class TestWeightsInBfloat16:

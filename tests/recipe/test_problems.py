@@ -164,6 +164,14 @@ hidden_size = 32 }|keep_layers = "half"
 r.toml:12: student.keep_layers: must be a whole number or a list, not "half"
 
 hidden_size = 32 }
+hidden_size = 32 }|quantization = "4bit"
+r.toml:12: student.quantization: belongs to path; a model from scratch has no weights to quantise
+
+from_scratch = { architecture = "llama", hidden_size = 32 }
+path = "gpt2"|quantization = "4bit"|keep_layers = 2
+r.toml:12: student.quantization: goes with a whole model in Hugging Face format, without keep_layers
+
+hidden_size = 32 }
 hidden_size = 32 }|lora = { alpha = 3 }
 r.toml:12: student.lora.rank: is missing
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kdzoo.recipe import Recipe, load_recipe, rehearsed, resolved_toml, scoring_of
+from kdzoo.recipe import Recipe, load_recipe, load_sweep, rehearsed, resolved_toml, scoring_of
 from kdzoo.tasks.text_to_sql.embedded_benchmark import EmbeddedData
 
 Load = Callable[..., Recipe]
@@ -28,6 +28,8 @@ revision = "main"
 dtype = "bfloat16"
 attention = "flash_attention_2"
 gradient_checkpointing = true
+device_map = "auto"
+quantization = "4bit"
 lora = { rank = 64, alpha = 16, dropout = 0.1, target_modules = ["q_proj"] }
 
 [student]
@@ -81,6 +83,12 @@ def test_the_stages_methods_and_options_stay(load: Load, big: Recipe) -> None:
     assert big.stages[1].options["alpha"] == 0.4
 
 
+def test_what_it_stands_for_is_kept_as_text(load: Load, big: Recipe) -> None:
+    assert big.is_rehearsal
+    assert big.origin.rehearses == resolved_toml(load(BIG))
+    assert load(BIG).origin.rehearses is None
+
+
 def test_one_thread_is_enough_unless_the_recipe_says_how_many(load: Load) -> None:
     assert rehearsed(load(BIG.replace("threads = 5\n", ""))).threads == 1
 
@@ -89,6 +97,7 @@ def test_models_become_small_and_random(big: Recipe) -> None:
     assert big.teacher is not None
     for model in (big.teacher, big.student):
         assert model.path is model.revision is model.attention is None
+        assert model.device_map is model.quantization is None
         assert model.dtype == "float32"
         assert model.from_scratch is not None
         assert model.from_scratch["architecture"] == "llama"
@@ -281,34 +290,14 @@ def test_every_recipe_here_loads_rehearses_and_is_written(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KDZOO_DATA", str(tmp_path / "absent"))
-    recipe = load_recipe(path)
-    small = rehearsed(recipe)
-    assert small.data.kind == "embedded"
-    for one in (recipe, small):
-        written = tmp_path / "recipe.toml"
-        written.write_text(resolved_toml(one))
-        assert load_recipe(written) == one
-    assert rehearsed(small).model_copy(update={"name": small.name}) == small
-
-
-def test_the_recipes_of_the_paper_compare_its_seven_methods_under_one_teacher() -> None:
-    paper = [load_recipe(path) for path in RECIPES if path.parent.name == "paper"]
-    assert len(paper) == 5
-    for recipe in paper:
-        finetune, *distill, evaluate = recipe.stages
-        assert [s.method for s in distill] == ["sft", "fkd", "rkd", "fdistill", "imitkd", "gkd", "kid"]
-        assert {recipe.teacher_stage_of(s) for s in distill} == {finetune.name}
-        assert recipe.models_of(evaluate) == ("teacher", *(s.name for s in distill))
-        is_llama2 = "llama2" in recipe.name
-        training = recipe.training
-        settings = (training.epochs, training.input_limit, training.output_limit)
-        assert settings == ((4, 2048, 256) if is_llama2 else (8, 1024, 128))
-        assert (training.learning_rate, training.batch_size) == (2e-4, 16)
-        for model in (recipe.teacher, recipe.student):
-            assert model is not None
-            assert model.lora is not None
-            assert model.lora.rank == (8 if "codegen" in recipe.name else 64)
-            assert model.lora.alpha == 32
+    for recipe in (member.recipe for member in load_sweep(path).members):
+        small = rehearsed(recipe)
+        assert {data.kind for data in small.training_data} == {"embedded"}
+        for one in (recipe, small):
+            written = tmp_path / "recipe.toml"
+            written.write_text(resolved_toml(one))
+            assert load_recipe(written) == one
+        assert rehearsed(small).model_copy(update={"name": small.name}) == small
 
 
 def test_the_architectures_of_rehearsals_exist(load: Load, tmp_path: Path) -> None:

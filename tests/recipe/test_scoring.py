@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kdzoo.recipe import Recipe, Scoring, TrainingStage, scored_sets_of, scoring_of
 from kdzoo.recipe.scoring import is_scored_after
-from kdzoo.recipe.tables import Training, interval_in_epochs
+from kdzoo.recipe.tables import Training
 
 Load = Callable[..., Recipe]
 Problems = Callable[..., list[str]]
@@ -188,14 +188,6 @@ def test_with_file_and_line_where_it_stands_in_a_file(problems: Problems, right:
     assert problems(text) == [
         'r.toml:16: training.evaluate_set: there is no evaluation set "dk"; there are: embedded'
     ]
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [("1 epoch", 1), ("2 epochs", 2), ("0.5 epochs", Fraction(1, 2)), (".25 epochs", Fraction(1, 4))],
-)
-def test_epochs_are_read_exactly(text: str, number: Fraction) -> None:
-    assert interval_in_epochs(text) == number
 
 
 class TestWhenItIsDue:

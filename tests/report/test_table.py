@@ -1,63 +1,138 @@
-"""The table that a run ends with."""
+"""The table that a run ends with and that comparing runs prints."""
 
 from __future__ import annotations
 
 import re
 from io import StringIO
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pytest
+from made_runs import EVALUATE, FINETUNE, KID, SFT, MadeRun
 from rich.console import Console
 
-from kdzoo.report.table import ModelRow, heading, model_table, print_table, score_text
+from kdzoo.report.comparison import compare
+from kdzoo.report.runs_read import read_runs
+from kdzoo.report.statistics import mean_interval
+from kdzoo.report.table import (
+    comparison_table,
+    difference_text,
+    heading,
+    interval_text,
+    memory_text,
+    print_table,
+    score_text,
+    seconds_text,
+)
 
-TEACHER = ModelRow("teacher", 1_098_880, {"ex": 0.9}, 120.4)
-SFT = ModelRow("sft", 170_736, {"ex": 0.5}, 40.0, is_baseline=True)
-KID = ModelRow("kid", 170_736, {"ex": 2 / 3}, 60.0)
+STAGES = [FINETUNE, SFT, KID, EVALUATE]
 
 
-def lines(*rows: ModelRow, **settings: object) -> list[list[str]]:
-    """The printed table, cell by cell."""
-    output = StringIO()
-    print_table(Console(file=output, **settings), model_table(rows))  # type: ignore[arg-type]
-    return [re.split(r"  +", line.strip()) for line in output.getvalue().splitlines()]
+@pytest.fixture
+def lines(tmp_path: Path) -> Any:
+    def lines(*runs: MadeRun, title: str | None = None, **settings: Any) -> list[list[str]]:
+        """The printed table, cell by cell."""
+        comparison = compare(read_runs([run.write(tmp_path / f"run-{n}") for n, run in enumerate(runs)]))
+        output = StringIO()
+        print_table(Console(file=output, **settings), comparison_table(comparison, title))
+        text = output.getvalue().replace("\u00a0", "~")
+        return [re.split(r"  +", line.strip()) for line in text.splitlines()]
+
+    return lines
 
 
-def test_models_stand_side_by_side_with_what_they_cost() -> None:
-    assert lines(TEACHER, SFT, KID) == [
+def ex(**models: list[float]) -> dict[str, Any]:
+    return {model: {"embedded": {"ex": values}} for model, values in models.items()}
+
+
+def test_models_stand_side_by_side_with_what_they_cost(lines: Any) -> None:
+    results = {
+        "finetune": {"training_seconds": 120.4, "step_seconds": 0.4, "peak_memory_bytes": 3 << 30},
+        "sft": {"training_seconds": 40.0, "step_seconds": 0.2, "peak_memory_bytes": 1 << 30},
+        "kid": {"training_seconds": 9.0, "step_seconds": 0.3, "preparing_seconds": 2.5},
+    }
+    assert lines(MadeRun(STAGES, ex(teacher=[1, 1], sft=[1, 0], kid=[1, 0]), results)) == [
+        ["model", "parameters", "EX", "training", "preparing", "step", "relative to SFT", "peak memory"],
+        ["teacher", "1,000", "100.0% [34.2,~100.0]", "120 s", "-", "400 ms", "2.00", "3.0 GiB"],
+        ["sft", "1,000", "50.0% [9.5,~90.5]", "40 s", "-", "200 ms", "1.00", "1.0 GiB"],
+        ["kid", "1,000", "50.0% [9.5,~90.5]", "9.0 s", "2.5 s", "300 ms", "1.50", "-"],
+    ]
+
+
+def test_what_runs_did_not_record_has_a_dash_or_no_column(lines: Any) -> None:
+    assert lines(MadeRun([SFT, EVALUATE], ex(sft=[1, 0]))) == [
         ["model", "parameters", "EX", "training", "relative to SFT"],
-        ["teacher", "1,098,880", "90.0%", "120 s", "3.01"],
-        ["sft", "170,736", "50.0%", "40 s", "1.00"],
-        ["kid", "170,736", "66.7%", "60 s", "1.50"],
+        ["sft", "1,000", "50.0% [9.5,~90.5]", "-", "-"],
     ]
 
 
-def test_without_a_baseline_there_is_nothing_to_be_relative_to() -> None:
-    assert [row[-1] for row in lines(TEACHER, KID)[1:]] == ["-", "-"]
-
-
-def test_a_model_that_was_not_trained_here_took_no_time() -> None:
-    untrained = ModelRow("student", 10, {"ex": 0.0}, None)
-    assert lines(untrained, SFT)[1] == ["student", "10", "0.0%", "-", "-"]
-
-
-def test_short_times_have_a_decimal() -> None:
-    row = ModelRow("sft", 10, {}, 4.26, is_baseline=True)
-    assert lines(row)[1][-2:] == ["4.3 s", "1.00"]
-
-
-def test_every_metric_has_a_column_and_one_that_was_not_measured_a_dash() -> None:
-    other = ModelRow("kid", 10, {"ts": 0.25, "exaccerr": -3.14}, 60.0)
-    assert lines(SFT, other) == [
-        ["model", "parameters", "EX", "TS", "ExAccErr", "training", "relative to SFT"],
-        ["sft", "170,736", "50.0%", "-", "-", "40 s", "1.00"],
-        ["kid", "10", "-", "25.0%", "-3.1%", "60 s", "1.50"],
+def test_several_sets_have_columns_of_their_own_and_an_average_with_its_difference(lines: Any) -> None:
+    answers = {
+        "sft": {"dev": {"ex": [1, 0]}, "dk": {"ex": [0, 0]}},
+        "kid": {"dev": {"ex": [1, 1]}, "dk": {"ex": [0, 0]}},
+    }
+    assert lines(MadeRun([SFT, KID, EVALUATE], answers)) == [
+        ["model", "parameters", "dev EX", "dk EX", "Avg.", "training", "relative to SFT"],
+        ["sft", "1,000", "50.0% [9.5,~90.5]", "0.0% [0.0,~65.8]", "25.0%", "-", "-"],
+        ["kid", "1,000", "100.0% [34.2,~100.0]", "0.0% [0.0,~65.8]", "50.0% (+25.0)", "-", "-"],
     ]
 
 
-def test_a_title_stands_above_and_is_not_broken_into_lines() -> None:
-    output = StringIO()
+def test_metrics_of_text_have_intervals_too(lines: Any) -> None:
+    head = MadeRun([]).head.replace('kind = "embedded"', 'kind = "jsonl"\ntrain = "a"\nevaluation = "b"')
+    answers = {"sft": {"jsonl": {"exact_match": [1, 0], "rouge_l": [1, 0.5]}}}
+    low, high = mean_interval(np.array([[1, 0.5]])) or (0, 0)
+    assert lines(MadeRun([SFT, EVALUATE], answers, head=head)) == [
+        ["model", "parameters", "exact match", "ROUGE-L", "Avg.", "training", "relative to SFT"],
+        [
+            "sft",
+            "1,000",
+            "50.0% [9.5,~90.5]",
+            f"75.0% [{100 * low:.1f},~{100 * high:.1f}]",
+            "62.5%",
+            "-",
+            "-",
+        ],
+    ]
+
+
+def test_excess_errors_are_percentages_without_an_interval(lines: Any) -> None:
+    found = lines(MadeRun([SFT, EVALUATE], ex(sft=[1, 0]), details={"sft": {"exaccerr": {"score": -3.14}}}))
+    assert found[0][2:4] == ["EX", "ExAccErr"]
+    assert found[1][3] == "-3.1%"
+
+
+def test_several_seeds_are_counted(lines: Any) -> None:
+    found = lines(*(MadeRun([SFT, EVALUATE], ex(sft=[1, 0]), seed=n) for n in range(3)))
+    assert [row[:2] for row in found] == [["model", "seeds"], ["sft", "3"]]
+
+
+def test_what_is_not_evaluated_yet_says_so(lines: Any) -> None:
+    found = lines(
+        MadeRun([SFT, EVALUATE], ex(sft=[1, 0])), MadeRun([KID, EVALUATE], unfinished=["kid", "evaluate"])
+    )
+    assert found[2] == ["kid (not evaluated yet)", "-", "-", "-", "-"]
+
+
+def test_a_title_stands_above_and_is_not_broken_into_lines(lines: Any) -> None:
     title = "rehearsal: scores of tiny random models"
-    print_table(Console(file=output), model_table([ModelRow("kid", 1, {"ex": 0.5}, None)], title))
-    assert output.getvalue().splitlines()[0].rstrip() == title
+    assert lines(MadeRun([SFT, EVALUATE], ex(sft=[1, 0])), title=title)[0] == [title]
+
+
+def test_where_there_is_no_terminal_nothing_is_cut(lines: Any) -> None:
+    name = "a" * 70
+    run = MadeRun([f'{SFT}\nname = "{name}"', EVALUATE], ex(**{name: [1, 0]}))
+    assert lines(run, width=40)[1][0] == name
+
+
+def test_brackets_in_names_are_text_not_markup(lines: Any) -> None:
+    head = MadeRun([]).head
+    runs = [
+        MadeRun([SFT, EVALUATE], ex(sft=[1, 0]), head=head.replace('path = "s"', f'path = "[red]{n}"'))
+        for n in "ab"
+    ]
+    assert lines(*runs)[1][0].startswith("sft, student.path = [red]a")
 
 
 def test_headings_are_the_field_s_names() -> None:
@@ -74,8 +149,18 @@ def test_scores_are_percentages_and_exaccerr_is_one_already() -> None:
     assert score_text("ex", 0.8123) == "81.2%"
     assert score_text("exaccerr", 81.23) == "81.2%"
     assert score_text("ex", None) == "-"
+    assert interval_text("ex", (0.25, 0.5)) == "[25.0,\u00a050.0]"
+    assert [difference_text("ex", d) for d in (0.012, -0.012, 0.0)] == ["+1.2", "-1.2", "+0.0"]
 
 
-def test_where_there_is_no_terminal_nothing_is_cut() -> None:
-    long = ModelRow("a" * 100, 10, {"ex": 0.5, "ts": 0.5}, 60.0)
-    assert lines(long, width=40)[1][0] == "a" * 100
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "-"), (0.01234, "12.3 ms"), (4.26, "4.3 s"), (120.4, "120 s"), (0.5, "500 ms")],
+)
+def test_times_are_as_short_as_they_can_be_told(seconds: float | None, text: str) -> None:
+    assert seconds_text(seconds) == text
+
+
+@pytest.mark.parametrize(("count", "text"), [(None, "-"), (300 << 20, "300 MiB"), (3 << 29, "1.5 GiB")])
+def test_memory_is_in_the_unit_that_fits(count: int | None, text: str) -> None:
+    assert memory_text(count) == text

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdzoo.recipe import Recipe, load_recipe
+from kdzoo.recipe import Recipe, load_recipe, rehearsed
 from kdzoo.runs import fingerprints
 
 STAGES = """\
@@ -232,6 +232,16 @@ class TestRuns:
         first, second = (fingerprints.run_name(r, fingerprints.of_stages(r)) for r in (recipe(), recipe()))
         assert first == second
         assert re.fullmatch(r"r-[0-9a-f]{8}", first)
+
+    def test_rehearsals_of_two_recipes_are_two_that_share_their_stages(
+        self, recipe: Callable[..., Recipe]
+    ) -> None:
+        """The same tiny models stand in for both."""
+        rehearsals = [rehearsed(recipe(f"training.batch_size={size}")) for size in (8, 16)]
+        prints = [fingerprints.of_stages(rehearsal) for rehearsal in rehearsals]
+        assert (rehearsals[0], prints[0]) == (rehearsals[1], prints[1])
+        names = {fingerprints.run_name(*pair) for pair in zip(rehearsals, prints, strict=True)}
+        assert len(names) == 2
 
     @pytest.mark.parametrize("override", ["kid.options.alpha=0.3", "training.sharing=off"])
     def test_a_recipe_that_says_otherwise_is_another(

@@ -14,6 +14,7 @@ import torch
 from peft import PeftModel
 from rich.console import Console
 from safetensors.torch import load_file
+from scipy.stats import binomtest
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
@@ -107,14 +108,19 @@ class TestWhatARunLeaves:
             assert {"question", "prompt", "gold", "prediction", "ex", "error"} <= own[0].keys()
 
     def test_a_table_of_the_models(self, finished):
-        _, _, printed = finished
-        rows = [
-            line.split()
-            for line in printed.splitlines()
-            if line.split()[:1] in (["teacher"], ["sft"], ["kid"])
-        ]
-        assert [row[0] for row in rows[-3:]] == ["teacher", "sft", "kid"]
-        assert rows[-2][-1] == "1.00"
+        _, path, printed = finished
+        lines = [re.split(r"  +", line.strip()) for line in printed.splitlines()]
+        heading, *rows = next(lines[n : n + 4] for n, line in enumerate(lines) if line[0] == "model")
+        assert [row[0] for row in rows] == ["teacher", "sft", "kid"]
+        table = [dict(zip(heading, row, strict=True)) for row in rows]
+        scores = json.loads((path / "evaluate/scores.json").read_text())
+        scores = scores.get("models", scores)
+        right = [scores[row["model"]]["sets"]["embedded"]["scores"]["ex"] for row in table]
+        for row, score in zip(table, right, strict=True):
+            low, high = binomtest(round(10 * score), 10).proportion_ci(method="wilson")
+            assert row["EX"] == f"{100 * score:.1f}% [{100 * low:.1f},\u00a0{100 * high:.1f}]"
+        costs = json.loads((path / "sft/stage.json").read_text())["results"]
+        assert table[1]["relative to SFT"] == ("1.00" if "step_seconds" in costs else "-")
 
     def test_models_that_load_without_us_and_say_the_same(self, finished):
         _, path, _ = finished
@@ -309,7 +315,7 @@ class TestChains:
         text += "".join(f"[[stage]]\n{stage}\n" for stage in stages)
         chained, printed = run(write_recipe(tmp_path, text), tmp_path / "runs")
         table = printed[printed.index("model ") :].splitlines()
-        assert [re.split(r"  +", line)[0] for line in table[1:-1]] == [
+        assert [re.split(r"  +", line)[0] for line in table[1:-2]] == [
             "student (before)",
             "teacher",
             "student (after)",

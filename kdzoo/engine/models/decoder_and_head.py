@@ -67,8 +67,8 @@ class DecoderAndHead:
         return numbers.masked_fill(~mask, torch.finfo(self.model.dtype).min)
 
     def project(self, hidden: Tensor) -> Tensor:
-        """Turn hidden states [..., hidden size] into logits [..., V]."""
-        logits: Tensor = self.head(hidden)
+        """Turn hidden states [..., hidden size] into logits [..., V], on the hidden states' device."""
+        logits: Tensor = self.head(hidden).to(hidden.device)
         if self.softcap is not None:
             logits = torch.tanh(logits / self.softcap) * self.softcap
         return logits

@@ -23,8 +23,11 @@ from kdzoo.engine.models.adapters import check_adapter, load_adapter, merge
 from kdzoo.engine.models.end_tokens import ending_at
 from kdzoo.engine.models.gguf import forget_packing, in_gguf
 from kdzoo.engine.models.load_errors import told_as
+from kdzoo.engine.models.placement import Placement
 from kdzoo.errors import UserError
 from kdzoo.spelling import hint
+
+_IN_MAIN_MEMORY = Placement()
 
 
 def make_config(
@@ -93,6 +96,8 @@ def load_pretrained(
     dtype: str,
     attention: str | None = None,
     gguf_file: str | None = None,
+    *,
+    placement: Placement = _IN_MAIN_MEMORY,
 ) -> PreTrainedModel:
     """Load a model in Hugging Face format, or the one in its folder's ``gguf_file``, unpacked to ``dtype``.
 
@@ -103,7 +108,7 @@ def load_pretrained(
     """
     folder = Path(path)
     if is_adapter(folder):
-        model = load_trained(folder, dtype, attention, trainable=False)
+        model = load_trained(folder, dtype, attention, placement=placement, trainable=False)
         assert isinstance(model, PeftModel)
         merged = merge(model).requires_grad_(True)
         merged.generation_config = _generation_config(folder) or merged.generation_config
@@ -117,6 +122,7 @@ def load_pretrained(
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are told below
             **in_gguf(gguf_file),
+            **placement.arguments(getattr(torch, dtype)),
         )
     _check_loaded(path, report)
     if gguf_file is not None:
@@ -156,7 +162,12 @@ def add_lora(model: PreTrainedModel, config: LoraConfig, seed: int) -> PeftModel
 
 
 def load_trained(
-    folder: Path, dtype: str, attention: str | None = None, *, trainable: bool
+    folder: Path,
+    dtype: str,
+    attention: str | None = None,
+    *,
+    placement: Placement = _IN_MAIN_MEMORY,
+    trainable: bool,
 ) -> PreTrainedModel | PeftModel:
     """Load what a stage saved: a whole model, or an adapter on its base.
 
@@ -166,10 +177,10 @@ def load_trained(
         UserError: it cannot be loaded, or the adapter does not fit its base.
     """
     if not is_adapter(folder):
-        return load_pretrained(str(folder), None, dtype, attention)
+        return load_pretrained(str(folder), None, dtype, attention, placement=placement)
     check_adapter(folder)
     base = base_of(folder)
-    model = load_pretrained(base.path, base.revision, dtype, attention)
+    model = load_pretrained(base.path, base.revision, dtype, attention, placement=placement)
     model.generation_config = _generation_config(folder) or model.generation_config
     return load_adapter(model, folder, base.path, trainable=trainable)
 

@@ -72,7 +72,8 @@ def growing_branch(prompt: KeyValues, rows: Tensor, room: int) -> Cache:
     """A cache for the generation of so many tokens after the prompts of the given rows (int64 indices)."""
     if room <= prompt.room and len(rows) == prompt.layers[0][0].shape[0]:
         return branch(prompt, room)
-    grown = prompt.map(lambda kv: pad(kv.index_select(0, rows), (0, 0, 0, room)))
+    # the layers of a model that is spread over devices keep their own where they are
+    grown = prompt.map(lambda kv: pad(kv.index_select(0, rows.to(kv.device)), (0, 0, 0, room)))
     return Cache(layers=[_InPlace(keys, values, prompt.length) for keys, values in grown.layers])
 
 
@@ -109,6 +110,7 @@ class _InPlace(_Continued):
         return self.keys, self.values
 
     def keep_rows(self, rows: Tensor) -> None:
+        rows = rows.to(self.all_keys.device)
         self.all_keys = self.all_keys.index_select(0, rows)
         self.all_values = self.all_values.index_select(0, rows)
         self._view()

@@ -196,7 +196,7 @@ class PrefixCachedForward:
         hidden: Tensor = self._parts.decoder(
             **given, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True
         ).last_hidden_state
-        return hidden
+        return hidden.to(tokens.device)  # a model that is spread over devices may end on another
 
 
 def _prompt_mask(groups: PrefixGroups) -> Tensor:

@@ -50,6 +50,9 @@ class DistillationModule(nn.Module):
     ) -> None:
         super().__init__()
         self.student = student
+        # by this the Trainer knows what is spread over devices, and leaves it there
+        if hasattr(student, "hf_device_map"):
+            self.hf_device_map = student.hf_device_map
         self._teacher = (teacher,)  # in a tuple, so that torch does not register it as a submodule
         if teacher is not None:
             teacher.eval().requires_grad_(False)

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedToken
 
 from kdzoo.engine.models.kept_layers import cut_config
 from kdzoo.engine.models.loading import add_lora, count_parameters, load_config, make_config
+from kdzoo.engine.models.placement import why_not_quantised
 from kdzoo.engine.models.tokenizers import load_tokenizer, special_ids, train_tokenizer
 from kdzoo.errors import UserError
 from kdzoo.recipe import ModelConfig, Recipe
@@ -35,7 +36,12 @@ def check_models(
     configs: dict[str, PretrainedConfig] = {}
     for role in _ROLES:
         model = recipe.model(role)
-        if model is None or role not in tables:
+        if model is None:
+            continue
+        lacking = None if model.quantization is None else why_not_quantised()
+        if lacking is not None:
+            problems.add((role, "quantization"), f"{lacking}; --rehearse runs the recipe without it")
+        if role not in tables:
             continue
         config = _config(recipe, role, model, tables, problems)
         if config is not None and _can_be_built(role, model, config, problems):

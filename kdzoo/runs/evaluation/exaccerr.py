@@ -91,4 +91,5 @@ EXACCERR = Metric(
     ),
     heading="ExAccErr",
     text_of=lambda percent: f"{percent:.1f}%",
+    in_average=False,
 )

@@ -1,8 +1,11 @@
 """When a projection is a plain product, so that a loss may be fused with it, and an embedding a plain lookup."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from kdzoo.engine.models.decoder_and_head import DecoderAndHead
 
@@ -52,3 +55,15 @@ def test_a_frozen_or_scaling_or_watched_or_foreign_embedding_is_called_as_usual(
     watched.get_input_embeddings().register_forward_hook(lambda *_: None)
     assert DecoderAndHead.of(watched).plain_embedding is None
     assert DecoderAndHead.of(make_model("llama").to("meta")).plain_embedding is None
+
+
+def test_logits_are_where_the_hidden_states_are_even_if_the_projection_is_elsewhere(make_model):
+    """On devices that torch only pretends to have."""
+    parts = DecoderAndHead.of(make_model("llama"))
+
+    def elsewhere(hidden):
+        return hidden.to("cuda:1")  # what accelerate's hooks do around a layer of another device
+
+    with FakeTensorMode():
+        moved = replace(parts, head=elsewhere)
+        assert str(moved.project(torch.empty(3, 32, device="cuda:0")).device) == "cuda:0"

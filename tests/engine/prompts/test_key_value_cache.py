@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
+from kdzoo.engine.prompts import key_value_cache
 from kdzoo.engine.prompts.key_value_cache import KeyValues, branch, growing_branch, keep_rows
 
 HEADS, SIZE = 2, 4
@@ -80,3 +82,18 @@ def test_rows_that_have_ended_are_dropped_from_a_growing_branch(prompt):
     keys, _, last = appended(cache, 0, 2, 1, seed=8)
     expected = torch.cat([prompt.layers[0][0][[1, 1]], new[[0, 2]], last], dim=2)
     assert torch.equal(keys, expected)
+
+
+def test_each_layer_of_a_model_that_is_spread_over_devices_stays_on_its_own(monkeypatch):
+    """On devices that torch only pretends to have; an operation across two of them is an error there too."""
+    monkeypatch.setattr(key_value_cache._InPlace, "_view", lambda layer: None)  # they cannot be sliced
+    with FakeTensorMode():
+        layers = [torch.empty(2, HEADS, 5, SIZE, device=f"cuda:{number}") for number in range(2)]
+        cache = growing_branch(
+            KeyValues(tuple((layer, layer) for layer in layers)),
+            torch.empty(1, dtype=torch.long, device="cuda:0"),
+            room=3,
+        )
+        keep_rows(cache, torch.empty(1, dtype=torch.long, device="cuda:0"))
+    assert [str(layer.all_keys.device) for layer in cache.layers] == ["cuda:0", "cuda:1"]
+    assert [layer.all_values.shape for layer in cache.layers] == [(1, HEADS, 8, SIZE)] * 2

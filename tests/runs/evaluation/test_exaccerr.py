@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from bisect import bisect_right
 from io import StringIO
 from itertools import accumulate
@@ -252,10 +253,12 @@ class TestWhatARunLeaves:
         _, path, printed = finished
         assert "evaluate: rkd, ExAccErr: 0/5" in printed
         assert "evaluate: teacher, ExAccErr" not in printed
-        table = [line.split() for line in printed[printed.index("parameters") :].splitlines()]
-        rows = {row[0]: row for row in table if row}
-        assert rows["teacher"][3] == "-"
-        assert rows["rkd"][3] == f"{scores_of(path)['rkd']['scores']['exaccerr']:.1f}%"
+        lines = printed[printed.index("model ") :].splitlines()
+        heading, *table = [re.split(r"  +", line.strip()) for line in lines]
+        rows = {row[0]: row for row in table}
+        column = heading.index("ExAccErr")
+        assert rows["teacher"][column] == "-"
+        assert rows["rkd"][column] == f"{scores_of(path)['rkd']['scores']['exaccerr']:.1f}%"
 
 
 def test_an_interrupted_stage_keeps_the_models_that_are_done(finished, monkeypatch):
