@@ -15,6 +15,7 @@ _COMMANDS = {
     "list": "kdzoo.commands.list_methods",
     "show": "kdzoo.commands.show_method",
     "report": "kdzoo.commands.report",
+    "keys": "kdzoo.commands.keys",
     "score": "kdzoo.commands.score",
     "data": "kdzoo.commands.data",
 }

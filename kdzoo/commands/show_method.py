@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from kdzoo.commands.list_methods import describe
-from kdzoo.methods.method import Method, StepCost
+from kdzoo.methods.described_fields import fields_of
+from kdzoo.methods.method import StepCost
 from kdzoo.methods.registry import Plugin, find, implements
 
 _HOOKS = ("make_training_sequence", "divergence", "aux_loss")
-_LIMITS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 
 
 @click.command("show")
@@ -21,30 +21,12 @@ _LIMITS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusive
 def command(method: str, as_json: bool) -> None:
     """Show METHOD: its source, what it implements, and its options with defaults and ranges."""
     plugin = find(method)
-    options = option_rows(plugin.method)
+    options = fields_of(plugin.method.options)
     if as_json:
         content = {**describe(plugin), "hooks": _hooks(plugin), "options": options}
         click.echo(json.dumps(content, indent=2, ensure_ascii=False))
     else:
         _print(plugin, options)
-
-
-def option_rows(method: Method) -> list[dict[str, Any]]:
-    """Each option's name, type, choices or range where it has them, default and description."""
-    schema = method.options.model_json_schema(by_alias=True)
-    defaults = method.options().model_dump(mode="json", by_alias=True)
-    rows = []
-    for name, field in schema.get("properties", {}).items():
-        kinds = _alternatives(field, schema)
-        row = {"name": name, "type": " or ".join(dict.fromkeys(_type(kind) for kind in kinds))}
-        choices = [value for kind in kinds for value in kind.get("enum", [])]
-        if choices:
-            row["choices"] = choices
-        bounds = [f"{sign} {kind[key]:g}" for kind in kinds for key, sign in _LIMITS.items() if key in kind]
-        if bounds:
-            row["range"] = " and ".join(bounds)
-        rows.append({**row, "default": defaults[name], "description": field.get("description", "")})
-    return rows
 
 
 def _print(plugin: Plugin, options: list[dict[str, Any]]) -> None:
@@ -86,17 +68,3 @@ def _passes(cost: StepCost) -> str:
         (cost.generation, "generated token by token"),
     )
     return ", ".join(f"{count:g} {what}" for count, what in counts if count)
-
-
-def _alternatives(field: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
-    """The types that a field of a JSON schema allows, with references followed."""
-    if "$ref" in field:
-        return _alternatives(schema["$defs"][field["$ref"].rsplit("/", 1)[-1]], schema)
-    if "anyOf" in field:
-        return [kind for part in field["anyOf"] for kind in _alternatives(part, schema)]
-    return [{**field, "enum": [field["const"]]}] if "const" in field else [field]
-
-
-def _type(kind: dict[str, Any]) -> str:
-    name = str(kind.get("type", "any"))
-    return {"null": "absent", "object": "table"}.get(name, name)

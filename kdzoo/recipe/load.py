@@ -18,10 +18,11 @@ from kdzoo.recipe.checks import check_keys, check_table, names_of, shown
 from kdzoo.recipe.combinations import check_combinations
 from kdzoo.recipe.data_tables import checked_data, checked_datasets, checked_sets, kind_of
 from kdzoo.recipe.extends import FileKeys, Written, read_written
+from kdzoo.recipe.head import RecipeHead
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.overrides import apply_override
 from kdzoo.recipe.problems import Problems
-from kdzoo.recipe.schema import Origin, Override, Recipe, RecipeHead
+from kdzoo.recipe.schema import Origin, Override, Recipe
 from kdzoo.recipe.stage_names import name_stages, stage_tables
 from kdzoo.recipe.stages import STAGES, FinetuneStage, all_options
 from kdzoo.recipe.tables import EvaluationTable, ModelConfig, TokenizerConfig, Training

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SerializeAsAny
+from pydantic import BeforeValidator, Field, PrivateAttr, SerializeAsAny
 
+from kdzoo.recipe.head import RecipeHead
 from kdzoo.recipe.lines import Key, Line
 from kdzoo.recipe.sets import EvaluationSet, Name, ScoredSet, dataset_of, fitting, part_of, set_name_of
 from kdzoo.recipe.stages import EvaluateStage, Stage, TrainingStage
@@ -18,22 +18,12 @@ from kdzoo.recipe.tables import (
     EvaluationTable,
     ModelConfig,
     Role,
-    Table,
     TokenizerConfig,
     TrainedTokenizer,
     Training,
 )
 from kdzoo.tasks import registry
 from kdzoo.tasks.dataset import DataConfig
-
-
-def _recipe_name(name: str) -> str:
-    if not re.fullmatch(r"[a-z0-9_-]{1,80}", name):
-        raise ValueError("must consist of 1 to 80 characters a-z, 0-9, _ and -")
-    return name
-
-
-RecipeName = Annotated[str, AfterValidator(_recipe_name)]
 
 
 def _as_the_dataset_has_it(table: Any) -> Any:
@@ -96,26 +86,6 @@ class TokenizerSource:
     revision: str | None = None
     gguf_file: str | None = None
     train: TrainedTokenizer | None = None
-
-
-class RecipeHead(Table):
-    """The keys of a recipe that stand before its tables.
-
-    ``threads`` of the processor compute each stage; unless given, one for a model of less than 100 thousand parameters,
-    and for others all cores. As on another machine, the last bits of sums may change with it, and no stage that is
-    finished is done again for that.
-    """
-
-    name: RecipeName
-    seed: int = Field(0, ge=0, lt=2**31)
-    student_seed: int | None = Field(
-        None,
-        ge=0,
-        lt=2**31,
-        description="the seed of every stage that trains the student, and of the random weights of a student from scratch "
-        "(default: seed): several students of one teacher, which keeps seed",
-    )
-    threads: int | None = Field(None, ge=1, le=1024)
 
 
 class Recipe(RecipeHead):

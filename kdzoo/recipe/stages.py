@@ -27,13 +27,17 @@ class _TrainingStage(Table):
     table: ClassVar[str] = "training"
     table_model: ClassVar[type[Table]] = Training
 
-    method: str
+    method: str = Field(description="a method of kdzoo list")
     data: str | None = Field(
         None,
         description="the dataset that is trained on: NAME of a [datasets.NAME]; default: the one of [data]",
     )
-    options: dict[str, Any] = Field(default_factory=dict)
-    training: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="the method's own: see kdzoo show METHOD"
+    )
+    training: dict[str, Any] = Field(
+        default_factory=dict, description="keys of [training] that this stage has otherwise"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -85,15 +89,15 @@ def option_name(model: type[BaseModel], key: str) -> str:
 
 
 class FinetuneStage(_TrainingStage):
-    """A stage that trains a model on the ground truth, as the recipe gives it and without a teacher."""
+    """kind = "finetune": trains a model on the ground truth, as the recipe gives it and without a teacher."""
 
     student_from: ClassVar[None] = None
     teacher_from: ClassVar[None] = None
 
     kind: Literal["finetune"]
-    name: StageName = "finetune"
-    model: Role = "teacher"
-    method: str = "sft"
+    name: StageName = Field("finetune", description="its folder's, and what other stages call it")
+    model: Role = Field("teacher", description="which of the two models is trained")
+    method: str = Field("sft", description="a method of kdzoo list that needs no teacher")
 
     @property
     def role(self) -> Role:
@@ -107,12 +111,20 @@ class FinetuneStage(_TrainingStage):
 
 
 class DistillStage(_TrainingStage):
-    """A stage that trains the student by a method, starting from the models that earlier stages made."""
+    """kind = "distill": trains the student by a method, starting from the models that earlier stages made."""
 
     kind: Literal["distill"]
-    name: StageName
-    student_from: str | None = None
-    teacher_from: str | None = None
+    name: StageName = Field(
+        description="its folder's, and what other stages call it",
+        json_schema_extra={"unless_given": "the method"},
+    )
+    student_from: str | None = Field(
+        None, description="the stage whose student goes on learning; unless given, [student] as it is"
+    )
+    teacher_from: str | None = Field(
+        None,
+        description="the stage whose model teaches; unless given, the teacher's last fine-tune before it",
+    )
 
     @property
     def role(self) -> Role:
@@ -126,18 +138,20 @@ class DistillStage(_TrainingStage):
 
 
 class EvaluateStage(Table):
-    """A stage that scores ``models`` on ``sets``."""
+    """kind = "evaluate": scores models on evaluation sets."""
 
     table: ClassVar[str] = "evaluation"
     table_model: ClassVar[type[Table]] = EvaluationTable
 
     kind: Literal["evaluate"]
-    name: StageName = "evaluate"
+    name: StageName = Field("evaluate", description="its folder's")
     models: tuple[str, ...] = Field(
         (), description="teacher, student or stages; default: all that were trained before"
     )
     sets: tuple[str, ...] = Field((), description="names of evaluation sets; default: all")
-    evaluation: dict[str, Any] = Field(default_factory=dict)
+    evaluation: dict[str, Any] = Field(
+        default_factory=dict, description="keys of [evaluation] that this stage has otherwise"
+    )
 
     @property
     def role(self) -> None:

@@ -55,14 +55,14 @@ SqlExecutorName = Annotated[str, AfterValidator(_installed(registry.sql_executor
 class TrainedTokenizer(Table):
     """A byte-level BPE tokenizer trained on the prompts and targets of the training data."""
 
-    vocab_size: int = Field(2000, ge=300, le=200_000)
+    vocab_size: int = Field(2000, ge=300, le=200_000, description="tokens, the special ones included")
 
 
 class TokenizerConfig(Table):
-    """[tokenizer]: loaded from ``path`` (a folder or hub name), or trained. Default: the student's own."""
+    """[tokenizer]: the tokenizer of all models, loaded or trained. Without this table it is the student's own."""
 
-    path: Location | None = None
-    train: TrainedTokenizer | None = None
+    path: Location | None = Field(None, description="a folder or hub name")
+    train: TrainedTokenizer | None = Field(None, description="train one on the prompts and targets")
 
     @model_validator(mode="after")
     def _one_of_both(self) -> TokenizerConfig:
@@ -74,12 +74,14 @@ class TokenizerConfig(Table):
 
 
 class LoraConfig(Table):
-    """Low-rank adapters (peft). ``target_modules``: "all-linear", a regular expression, or names."""
+    """lora = { ... } in [teacher] and [student]: low-rank adapters (peft); all other weights are frozen."""
 
-    rank: int = Field(ge=1)
-    alpha: float = Field(32.0, gt=0)
-    dropout: float = Field(0.0, ge=0, lt=1)
-    target_modules: str | tuple[str, ...] = "all-linear"
+    rank: int = Field(ge=1, description="rank of the adapters")
+    alpha: float = Field(32.0, gt=0, description="the adapters' product is scaled by alpha / rank")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout before an adapter")
+    target_modules: str | tuple[str, ...] = Field(
+        "all-linear", description='which layers get one: "all-linear", a regular expression, or names'
+    )
 
 
 LayerCount = Annotated[int, Field(ge=1)]
@@ -95,15 +97,12 @@ _OF_PATH = {
 
 
 class ModelConfig(Table):
-    """[teacher] and [student]: ``path`` (a folder or hub name) or ``from_scratch`` (an architecture).
+    """[teacher] and [student]: a pretrained model by ``path``, or a random one ``from_scratch``."""
 
-    In ``from_scratch``, ``architecture`` is a model type of transformers and all other keys go to its
-    configuration class, which checks them when the model is built. ``dtype`` is that of the weights: float32 where
-    all of them are trained (``precision = "bf16"`` computes in bfloat16); LoRA's adapters are float32 on any.
-    """
-
-    path: Location | None = None
-    revision: Location | None = None
+    path: Location | None = Field(
+        None, description="a folder (of a model, or of an adapter, which is merged into its base) or hub name"
+    )
+    revision: Location | None = Field(None, description="the revision of a hub name")
     gguf_file: Location | None = Field(
         None, description="the file of that folder that holds the model, in GGUF"
     )
@@ -112,11 +111,22 @@ class ModelConfig(Table):
         description="begin with some of the layers only: so many, evenly spaced with the first and the last, or "
         "those of these numbers, from 0",
     )
-    from_scratch: dict[str, Any] | None = None
-    lora: LoraConfig | None = None
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    attention: Literal["sdpa", "eager", "flash_attention_2"] | None = None
-    gradient_checkpointing: bool = False
+    from_scratch: dict[str, Any] | None = Field(
+        None,
+        description="random weights: architecture is a model type of transformers, all other keys go to its configuration",
+    )
+    lora: LoraConfig | None = Field(None, description="train low-rank adapters instead of all weights")
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="that of the weights; float32 where all of them are trained, while adapters are float32 on any",
+    )
+    attention: Literal["sdpa", "eager", "flash_attention_2"] | None = Field(
+        None, description="transformers' implementation of attention; unless given, the model's usual one"
+    )
+    gradient_checkpointing: bool = Field(
+        False,
+        description="compute activations again in the backward pass: less memory, and prompts are not shared",
+    )
     device_map: Literal["auto"] | None = Field(
         None, description="spread the weights over the GPUs there are; for a teacher that one cannot hold"
     )
@@ -250,20 +260,32 @@ class Training(Table):
 
 
 class EvaluationTable(Table):
-    """[evaluation]: how models are evaluated. Decoding is greedy.
+    """[evaluation]: how models are evaluated. Decoding is greedy. An evaluate stage may override any of it.
 
-    ``metrics``: the data's own unless given. ``time_limit``: the seconds of CPU time of an SQL statement on
-    one database; the metric's own (Spider's 10, BIRD's 30) unless given. ``sql_executor`` runs them. ``input_limit`` and ``output_limit``
-    are the training's unless given. docs/exaccerr.md says what each ``exaccerr_`` key means for that metric.
+    docs/exaccerr.md says what each ``exaccerr_`` key means for that metric.
     """
 
-    metrics: tuple[MetricName, ...] = ()
-    batch_size: int = Field(32, ge=1)
-    max_examples: int | None = Field(None, ge=1)
-    time_limit: float | None = Field(None, gt=0, le=600)
-    sql_executor: SqlExecutorName = "sqlite"
-    input_limit: int | None = Field(None, ge=8)
-    output_limit: int | None = Field(None, ge=2)
+    metrics: tuple[MetricName, ...] = Field(
+        (), description="names of metrics; unless given, the data's usual ones"
+    )
+    batch_size: int = Field(32, ge=1, description="questions that are answered at a time")
+    max_examples: int | None = Field(
+        None, ge=1, description="the first so many questions of each evaluation set; all unless given"
+    )
+    time_limit: float | None = Field(
+        None,
+        gt=0,
+        le=600,
+        description="seconds of CPU time of an SQL statement on one database; unless given, the metric's own (Spider's "
+        "10, BIRD's 30)",
+    )
+    sql_executor: SqlExecutorName = Field("sqlite", description="what runs SQL statements")
+    input_limit: int | None = Field(
+        None, ge=8, description="tokens of a prompt; unless given, the training's"
+    )
+    output_limit: int | None = Field(
+        None, ge=2, description="tokens of an answer; unless given, the training's"
+    )
     exaccerr_samples: int = Field(1, ge=1, description="sequences that each model samples per prompt")
     exaccerr_prefix: Literal["teacher", "gold"] = Field(
         "teacher", description="whose prefixes the oracle's are: the teacher's own, or the gold target's"

@@ -1,16 +1,12 @@
 """``kdzoo show`` prints a method's source, hooks and options."""
 
-import enum
 import json
-from typing import Literal
 
 import pytest
 from click.testing import CliRunner
-from pydantic import Field
 
-from kdzoo.commands.show_method import command, option_rows
+from kdzoo.commands.show_method import command
 from kdzoo.errors import UserError
-from kdzoo.methods.method import Method, Options, StepCost
 
 
 def show(*arguments):
@@ -21,11 +17,6 @@ def show(*arguments):
 
 def shown(name):
     return json.loads(show(name, "--json"))
-
-
-def rows_of(options):
-    described = Method("m", "s", "p", "t", "d", "a", StepCost(), options)
-    return {row["name"]: row for row in option_rows(described)}
 
 
 class TestText:
@@ -86,31 +77,6 @@ class TestJson:
     @pytest.mark.parametrize("name", ["fkd", "rkd", "fdistill", "imitkd", "gkd", "kid"])
     def test_every_option_of_ours_is_described(self, name):
         assert all(row["description"] for row in shown(name)["options"])
-
-
-class TestOptionTypes:
-    """Third parties' options may be of any type that pydantic knows."""
-
-    def test_enums_lists_tables_and_alternatives(self):
-        class Colour(enum.Enum):
-            RED = "red"
-            BLUE = "blue"
-
-        class Strange(Options):
-            colour: Colour = Colour.RED
-            layers: list[int] = Field(default_factory=lambda: [1, 2])
-            table: dict[str, float] = Field(default_factory=dict)
-            number_or_name: int | str = 3
-            limited: int | None = Field(None, ge=1)
-            only: Literal["one"] = "one"
-
-        rows = rows_of(Strange)
-        assert (rows["colour"]["choices"], rows["colour"]["default"]) == (["red", "blue"], "red")
-        assert (rows["layers"]["type"], rows["layers"]["default"]) == ("array", [1, 2])
-        assert rows["table"]["type"] == "table"
-        assert rows["number_or_name"]["type"] == "integer or string"
-        assert (rows["limited"]["type"], rows["limited"]["range"]) == ("integer or absent", ">= 1")
-        assert rows["only"]["choices"] == ["one"]
 
 
 def test_a_method_that_is_not_installed_is_the_user_s_mistake():

@@ -20,7 +20,7 @@ class JsonlData(DataConfig):
     kind: Literal["jsonl"]
     train: str | None = Field(None, description="the file that is trained on")
     evaluation: str | None = Field(None, description="the file that is evaluated on")
-    on_error: OnError = "raise"
+    on_error: OnError = Field("raise", description="skip: leave wrong lines out, and count them")
 
 
 def load_jsonl(config: JsonlData, cache: Path) -> Splits:

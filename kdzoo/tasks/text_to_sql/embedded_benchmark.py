@@ -38,7 +38,7 @@ class EmbeddedData(DataConfig):
     """The generated text-to-SQL benchmark that kdzoo brings: databases, questions and SQL from a seed."""
 
     kind: Literal["embedded"]
-    seed: int = 0
+    seed: int = Field(0, description="what databases and questions come from")
     questions: int = Field(6000, ge=50, description="training questions")
     test_questions: int = Field(300, ge=10, description="held-out questions")
     databases: int = Field(
