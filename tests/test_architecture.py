@@ -61,6 +61,7 @@ TESTED_ELSEWHERE = {
         "it words problems; the words are tested from whole recipes",
     ),
     "recipe/head.py": ("recipe/test_load.py", "tables of a recipe, which loading fills"),
+    "recipe/model_tables.py": ("recipe/test_load.py", "tables of a recipe, which loading fills"),
     "recipe/schema.py": ("recipe/test_load.py", "tables of a recipe, which loading fills"),
     "recipe/stages.py": ("recipe/test_load.py", "tables of a recipe, which loading fills"),
     "recipe/tables.py": ("recipe/test_load.py", "tables of a recipe, which loading fills"),

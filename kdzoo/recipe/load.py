@@ -20,12 +20,13 @@ from kdzoo.recipe.data_tables import checked_data, checked_datasets, checked_set
 from kdzoo.recipe.extends import FileKeys, Written, read_written
 from kdzoo.recipe.head import RecipeHead
 from kdzoo.recipe.lines import Key
+from kdzoo.recipe.model_tables import ModelConfig, TokenizerConfig
 from kdzoo.recipe.overrides import apply_override
 from kdzoo.recipe.problems import Problems
 from kdzoo.recipe.schema import Origin, Override, Recipe
 from kdzoo.recipe.stage_names import name_stages, stage_tables
 from kdzoo.recipe.stages import STAGES, FinetuneStage, all_options
-from kdzoo.recipe.tables import EvaluationTable, ModelConfig, TokenizerConfig, Training
+from kdzoo.recipe.tables import EvaluationTable, Training
 from kdzoo.spelling import hint, nearest
 
 _TABLES: dict[str, type[BaseModel]] = {

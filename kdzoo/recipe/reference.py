@@ -11,16 +11,10 @@ from pydantic import BaseModel
 from kdzoo.methods.described_fields import fields_of
 from kdzoo.recipe.extends import FileKeys
 from kdzoo.recipe.head import RecipeHead
+from kdzoo.recipe.model_tables import LoraConfig, ModelConfig, TokenizerConfig, TrainedTokenizer
 from kdzoo.recipe.sets import EvaluationSet
 from kdzoo.recipe.stages import STAGES
-from kdzoo.recipe.tables import (
-    EvaluationTable,
-    LoraConfig,
-    ModelConfig,
-    TokenizerConfig,
-    TrainedTokenizer,
-    Training,
-)
+from kdzoo.recipe.tables import EvaluationTable, Training
 from kdzoo.recipe.toml_text import toml_value
 from kdzoo.tasks import registry
 

@@ -7,15 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from kdzoo.recipe.little_data import little_data
+from kdzoo.recipe.model_tables import TokenizerConfig, TrainedTokenizer
 from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.sets import EvaluationSet, dataset_of, set_name_of
 from kdzoo.recipe.stages import Stage
-from kdzoo.recipe.tables import (
-    EvaluationTable,
-    TokenizerConfig,
-    TrainedTokenizer,
-    Training,
-)
+from kdzoo.recipe.tables import EvaluationTable, Training
 from kdzoo.recipe.tiny_model import tiny_model
 from kdzoo.recipe.toml_text import resolved_toml
 from kdzoo.tasks import registry

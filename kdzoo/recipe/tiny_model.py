@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kdzoo.recipe.tables import LoraConfig, ModelConfig
+from kdzoo.recipe.model_tables import LoraConfig, ModelConfig
 
 # What a model's name is searched for, in this order; anything else is taken for a LLaMA.
 _FAMILIES = {

@@ -28,7 +28,8 @@ from kdzoo.engine.prompts.encoding import count_prompt_tokens
 from kdzoo.errors import UserError
 from kdzoo.files import new_folder
 from kdzoo.recipe import ModelConfig, Recipe
-from kdzoo.recipe.tables import LoraConfig, Role
+from kdzoo.recipe.model_tables import LoraConfig
+from kdzoo.recipe.tables import Role
 from kdzoo.report.progress import Reporter
 from kdzoo.runs.interruption import Interruption
 from kdzoo.runs.run_directory import RunDirectory

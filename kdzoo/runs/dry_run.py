@@ -20,7 +20,7 @@ from kdzoo.recipe import (
     missing_data,
     scoring_of,
 )
-from kdzoo.recipe.tables import TokenizerConfig
+from kdzoo.recipe.model_tables import TokenizerConfig
 from kdzoo.recipe.toml_text import toml_value
 from kdzoo.runs import fingerprints
 from kdzoo.runs.dry_run_data import Read, data_lines, scored_sets, scoring_lines

@@ -11,17 +11,11 @@ from kdzoo.methods.described_fields import fields_of
 from kdzoo.recipe import load_recipe, reference
 from kdzoo.recipe.extends import FileKeys
 from kdzoo.recipe.head import RecipeHead
+from kdzoo.recipe.model_tables import LoraConfig, ModelConfig, TokenizerConfig, TrainedTokenizer
 from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.sets import EvaluationSet
 from kdzoo.recipe.stages import STAGES
-from kdzoo.recipe.tables import (
-    EvaluationTable,
-    LoraConfig,
-    ModelConfig,
-    TokenizerConfig,
-    TrainedTokenizer,
-    Training,
-)
+from kdzoo.recipe.tables import EvaluationTable, Training
 from kdzoo.tasks import registry
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "recipes.md"
