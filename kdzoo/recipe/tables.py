@@ -132,7 +132,7 @@ class Training(Table):
     )
     keep_best: bool = Field(
         False,
-        description="keep the weights of the best score, the earliest of equal ones, instead of the last step's; "
+        description="keep the weights of the best score, the latest of equal ones, instead of the last step's; "
         "needs evaluate_every",
     )
 

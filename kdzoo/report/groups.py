@@ -15,7 +15,10 @@ Settings = Mapping[str, Any]
 """Settings of a recipe as --set writes them, with their values: {"kid.options.alpha": 0.2}."""
 
 # What changes how a stage is computed or watched, not what it gives.
-_WITHOUT_EFFECT = {"sharing", "logging_steps", "save_steps", "loggers", "attention", "gradient_checkpointing"}
+_WITHOUT_EFFECT = {
+    *("sharing", "logging_steps", "save_steps", "loggers", "attention", "gradient_checkpointing"),
+    *("evaluate_every", "evaluate_set", "evaluate_metric", "evaluate_examples"),
+}
 _SEEDS = ("seed", "student_seed")
 # More settings than these name no row: it is then called after its run.
 _MANY = 3

@@ -103,6 +103,19 @@ def _check_scoring(
     is_given = recipe.training_of(stage).evaluate_metric is not None
     key = place_of(recipe, stage, "evaluate_metric") if is_given else place_of_metrics(recipe, scoring.set)
     _check_metrics(recipe, scored, key, examples, problems, notices)
+    evaluated = [s for s in recipe.stages if s.role is None and _chooses_for(recipe, stage, s, scoring.set)]
+    if scoring.keep_best and evaluated:
+        notices.add(
+            place_of(recipe, stage, "keep_best"),
+            f'the best weights of "{stage.name}" are chosen by questions of the set "{scoring.set}" that the stage '
+            f'"{evaluated[0].name}" scores it on too, which flatters it; evaluate_set names another',
+        )
+
+
+def _chooses_for(recipe: Recipe, stage: TrainingStage, evaluate: EvaluateStage, chosen: str) -> bool:
+    """Whether an evaluate stage scores a stage's model on a set."""
+    models = {model.trained_by for model in recipe.models_used(evaluate).values()}
+    return stage.name in models and chosen in [scored.name for scored in recipe.sets_of(evaluate)]
 
 
 def _check_metrics(

@@ -13,9 +13,12 @@ _NAME = "best-"
 
 
 def best_of(scores: Mapping[int, float | None]) -> int | None:
-    """The step of the highest score, the earliest of equal ones; None if there is none. ``scores`` are by step."""
+    """The step of the highest score, None if there is none. ``scores`` are by step.
+
+    Of equal ones it is the latest: where a score tells nothing, as one that stays at 0, the last weights are the trained ones.
+    """
     known = {step: score for step, score in scores.items() if score is not None}
-    return min(known, key=lambda step: (-known[step], step), default=None)
+    return max(known, key=lambda step: (known[step], step), default=None)
 
 
 class BestWeights:

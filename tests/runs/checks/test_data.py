@@ -248,3 +248,24 @@ def test_a_directory_that_cannot_be_made_is_told_before_anything_is_looked_at(ch
     assert check.refused("kid", exit_code=1) == (
         "cannot write below ./taken/runs/r: ./taken: Not a directory"
     )
+
+
+class TestBestWeights:
+    """Weights that are chosen by the questions that the model is then scored on look better than they are."""
+
+    BEST = ("kid.evaluate_every=5", "kid.keep_best=true")
+
+    def test_chosen_by_the_evaluated_set_are_told(self, check: Check) -> None:
+        (line,) = check("kid", "evaluate", overrides=self.BEST)
+        assert line == (
+            '--set kid.keep_best=true: the best weights of "kid" are chosen by questions of the set "jsonl" that the stage '
+            '"evaluate" scores it on too, which flatters it; evaluate_set names another'
+        )
+
+    def test_chosen_by_another_set_are_not(self, check: Check) -> None:
+        more = "[evaluation_sets.test]\n[evaluation_sets.held]\n"
+        apart = (*self.BEST, "kid.evaluate_set=held", "evaluate.sets=['test']")
+        assert check("kid", "evaluate", more=more, overrides=apart) == []
+
+    def test_of_a_training_that_nothing_evaluates_are_not(self, check: Check) -> None:
+        assert check("kid", "evaluate", overrides=(*self.BEST, "evaluate.models=['teacher']")) == []

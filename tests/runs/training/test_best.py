@@ -13,11 +13,11 @@ from kdzoo.runs.training.best import BestWeights, best_of
 
 
 @given(st.dictionaries(st.integers(1, 50), st.none() | st.floats(-1, 1)))
-def test_the_best_is_the_first_that_none_surpasses(scores: dict[int, float | None]) -> None:
+def test_the_best_is_the_last_that_none_surpasses(scores: dict[int, float | None]) -> None:
     found, highest = None, float("-inf")
     for step in sorted(scores):
         score = scores[step]
-        if score is not None and score > highest:
+        if score is not None and score >= highest:
             found, highest = step, score
     assert best_of(scores) == found
 

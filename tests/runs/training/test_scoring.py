@@ -258,10 +258,10 @@ class TestTheBest:
     @pytest.mark.parametrize(
         ("scores", "best", "lora"),
         [
-            ((0.1, 0.5, 0.2, 0.5, 0.3, 0.4), 2, ()),  # the earliest of equal ones
+            ((0.1, 0.5, 0.2, 0.5, 0.3, 0.4), 4, ()),  # the latest of equal ones
             ((0.6, 0.5, 0.2, 0.5, 0.3, 0.4), 1, ("student.lora={rank=2}",)),
             ((0.1, 0.2, 0.3, 0.4, 0.5, 0.6), 6, ()),
-            ((None, None, 0.0, None, 0.0, None), 3, ("student.lora={rank=2}",)),
+            ((None, None, 0.0, None, 0.0, None), 5, ("student.lora={rank=2}",)),
         ],
     )
     def test_is_what_the_stage_leaves(
