@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # where recipes/replication look for pretrained weights
-WEIGHTS ?= $(HOME)/.cache/kdzoo
+WEIGHTS ?= $(or $(KDZOO_WEIGHTS),$(HOME)/.cache/kdzoo)
 
 .PHONY: quickstart weights test lint clean
 

@@ -25,6 +25,7 @@ class KIDOptions(WeightedOptions):
     Of the MLE loss the paper says that its labels are the ground truth's, not what stands before them.
     ``mle_context = "clean"``, the ground truth, is the literal reading, and costs a second scored sequence.
     ``"imperfect"``, the sequence that the divergence is taken on, is the reading that the paper's latencies fit.
+    The default is the one that measured better (docs/results.md).
     """
 
     alpha: float = Field(0.2, gt=0, le=1, description="fraction of each target's tokens that is masked")
