@@ -7,6 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+import torch
+
+Seconds = Callable[[], float]
+
+
+def clock_of(device: torch.device) -> Seconds:
+    """What tells the time at which a device has done all that it was given to do."""
+    if device.type != "cuda":
+        return time.perf_counter
+
+    def seconds() -> float:
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    return seconds
+
 
 class StepTimes:
     """The seconds of each step, kept in a file with one number a line, so that those of all starts are known.
@@ -14,7 +30,7 @@ class StepTimes:
     A step is from the drawing of its batch to its update: what is logged, scored and saved after it does not count.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, path: Path, clock: Seconds = time.perf_counter) -> None:
         self._path = path
         self._clock = clock
         self._new: list[float] = []

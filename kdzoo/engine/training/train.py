@@ -17,7 +17,7 @@ from kdzoo.engine.training.checkpoints import last_complete_checkpoint, remove_i
 from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.engine.training.recorder import Recorder, Watch
 from kdzoo.engine.training.scoring import Scorer, apart_from_training
-from kdzoo.engine.training.step_times import StepTimes
+from kdzoo.engine.training.step_times import StepTimes, clock_of
 from kdzoo.engine.training.trainer import KDTrainer
 
 
@@ -65,7 +65,7 @@ def train(
     recorder.keep_until(done)
     if scorer is not None:
         scorer.continue_after(done)
-    times = StepTimes(folder / "step_seconds")
+    times = StepTimes(folder / "step_seconds", clock_of(arguments.device))
     after_steps = _AfterSteps(module.student, recorder, times, scorer, should_stop)
     trainer = KDTrainer(
         module,

@@ -1,8 +1,11 @@
 """The time of a step: what is done between two steps is no part of it, and earlier starts count."""
 
-import pytest
+import time
 
-from kdzoo.engine.training.step_times import StepTimes
+import pytest
+import torch
+
+from kdzoo.engine.training.step_times import StepTimes, clock_of
 
 
 def times_of(path, *steps):
@@ -46,3 +49,15 @@ def test_none_is_known_where_no_step_was_taken(tmp_path):
 def test_a_file_without_numbers_says_nothing(tmp_path, text):
     (tmp_path / "s").write_text(text)
     assert StepTimes(tmp_path / "s").median() is None
+
+
+def test_a_gpu_s_steps_end_when_it_has_done_what_it_was_given(monkeypatch):
+    waited = []
+    monkeypatch.setattr(
+        torch.cuda, "synchronize", lambda device: waited.append((device, time.perf_counter()))
+    )
+    gpu = torch.device("cuda", 0)
+    told = clock_of(gpu)()
+    ((device, moment),) = waited
+    assert (device, told >= moment) == (gpu, True)
+    assert clock_of(torch.device("cpu")) is time.perf_counter
