@@ -79,6 +79,12 @@ CASES = {
         "[evaluation_sets.DK]\n[evaluation_sets.dk]",
         "r.toml:6: evaluation_sets.dk: another set has this name already, upper and lower case alike",
     ),
+    "file of a dataset that holds out training questions": (
+        'data = "bird"\nevidence = false\n\n[data]\nkind = "embedded"',
+        'evaluation = "dk.json"\n\n[data]\nkind = "spider"\npath = "s"\nsplit = "question"',
+        'r.toml:6: evaluation_sets.dk.evaluation: is not read with split = "question", which evaluates on training '
+        'questions that it holds out; write split = "official" beside it',
+    ),
     "set that is no table": (
         '[evaluation_sets.dk]\ndata = "bird"\nevidence = false',
         "[evaluation_sets]\ndk = 3",

@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from kdzoo.errors import UserError
 from kdzoo.tasks.dataset import Dataset, Inputs, Part
@@ -58,6 +59,19 @@ class SpiderData(SqlData):
         "official", description="question: hold out questions of the training databases, by their gold SQL"
     )
     held_out: float = Field(0.1, gt=0, lt=1, description="fraction that the question split holds out")
+
+    @model_validator(mode="after")
+    def _reads_what_it_names(self) -> SpiderData:
+        usual = type(self).model_fields["evaluation"].default
+        if self.split == "question" and self.evaluation not in (None, usual):
+            message = (
+                'is not read with split = "question", which evaluates on training questions that it holds out; '
+                'write split = "official" beside it'
+            )
+            raise PydanticCustomError(
+                "conflict", "{message}", {"message": message, "keys": ("evaluation", "split")}
+            )
+        return self
 
 
 def load_spider(config: SpiderData, cache: Path) -> Splits:

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from kdzoo.errors import UserError
 from kdzoo.tasks.fingerprint import fingerprint_of_data
@@ -177,6 +178,13 @@ class TestSettings:
         assert (len(splits.train), len(splits.evaluation)) == (30, 10)
         assert not {e.target for e in splits.train} & {e.target for e in splits.evaluation}
         assert {e.difficulty for e in splits.evaluation} == {"easy"}
+
+    def test_the_question_split_reads_no_evaluation_file(self, folder):
+        path = str(folder.path)
+        with pytest.raises(ValidationError, match='write split = "official" beside it'):
+            SpiderData(kind="spider", path=path, split="question", evaluation="spider_dk.json")
+        usual = SpiderData(kind="spider", path=path, split="question")
+        assert SpiderData(**usual.model_dump()) == usual
 
 
 class TestRealSpider:
