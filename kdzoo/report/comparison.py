@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean, median
 
 import numpy as np
 
 from kdzoo.report import statistics
-from kdzoo.report.groups import ModelGroup, baseline_of, grouped
+from kdzoo.report.groups import ModelGroup, baseline_of, grouped, have_same_data
 from kdzoo.report.measured import Column, MeasuredModel, Question, measured_models
+from kdzoo.report.run_files import is_number
 from kdzoo.report.runs_read import ReadRun, Runs
 from kdzoo.report.statistics import PairedTest, Scores
 from kdzoo.tasks import registry
@@ -74,6 +75,11 @@ class Row:
         return next((m.parameters for m in self.group.members if m.parameters is not None), None)
 
     @property
+    def averaged_columns(self) -> list[Column]:
+        """What its average is of."""
+        return averaged_columns(self.cells)
+
+    @property
     def baseline_label(self) -> str:
         """What the SFT student is called beside this row: what both have in common is not said again."""
         if self.baseline is None:
@@ -111,6 +117,11 @@ class Comparison:
         """Whether some row has several scores that count in an average."""
         return any(row.average is not None for row in self.rows)
 
+    @property
+    def averages_alike(self) -> bool:
+        """Whether all averages are of the same columns, so that they can be compared."""
+        return len({tuple(row.averaged_columns) for row in self.rows if row.average is not None}) <= 1
+
 
 def compare(runs: Runs) -> Comparison:
     """Put the models of runs side by side."""
@@ -147,11 +158,14 @@ def is_averaged(column: Column) -> bool:
     return registry.metrics.find(column.metric).in_average
 
 
+def averaged_columns(cells: Mapping[Column, Cell]) -> list[Column]:
+    """Those of some cells that count in an average."""
+    return [column for column, cell in cells.items() if is_averaged(column) and cell.score is not None]
+
+
 def _row(group: ModelGroup, baseline: ModelGroup | None, columns: Sequence[Column], notes: list[str]) -> Row:
     cells = {column: cell for column in columns if (cell := _cell(group, column, notes)) is not None}
-    averaged = [
-        cell.score for column, cell in cells.items() if is_averaged(column) and cell.score is not None
-    ]
+    averaged = [score for column in averaged_columns(cells) if (score := cells[column].score) is not None]
     average = fmean(averaged) if len(averaged) > 1 else None
     return Row(group.label, group, cells, _cost(group), baseline, average)
 
@@ -196,7 +210,7 @@ def _cost(group: ModelGroup) -> Cost:
     results = [member.training.results for member in group.members if member.training is not None]
 
     def numbers(key: str) -> list[float]:
-        return [result[key] for result in results if isinstance(result.get(key), int | float)]
+        return [result[key] for result in results if is_number(result.get(key))]
 
     def middle(key: str) -> float | None:
         return median(numbers(key)) if numbers(key) else None
@@ -251,19 +265,16 @@ def _average_difference(row: Row, baseline: Row) -> float | None:
     """How far apart two averages are, where they are of the same scores."""
     if row is baseline or row.average is None or baseline.average is None:
         return None
-    return row.average - baseline.average if _averaged_columns(row) == _averaged_columns(baseline) else None
+    return row.average - baseline.average if row.averaged_columns == baseline.averaged_columns else None
 
 
 def _baseline_cost(row: Row, rows: Iterable[Row]) -> float | None:
-    """The SFT student's seconds a step; a teacher stands beside the only one there is."""
-    baselines = [r for r in rows if r.group.is_baseline]
-    if row.baseline is not None:
-        baselines = [r for r in baselines if r.group is row.baseline]
+    """The SFT student's seconds a step; a teacher stands beside the only one that learnt from its data."""
+    if row.group.role == "student":
+        baselines = [r for r in rows if r.group is row.baseline]
+    else:
+        baselines = [r for r in rows if r.group.is_baseline and have_same_data(r.group, row.group)]
     return baselines[0].cost.step_seconds if len(baselines) == 1 else None
-
-
-def _averaged_columns(row: Row) -> list[Column]:
-    return [column for column, cell in row.cells.items() if is_averaged(column) and cell.score is not None]
 
 
 def _difference(group: ModelGroup, baseline: ModelGroup, column: Column) -> Difference | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kdzoo.recipe import TrainingStage
+from kdzoo.recipe.scoring import KEYS as SCORING_KEYS
 from kdzoo.report.measured import MeasuredModel, take_over
 
 Settings = Mapping[str, Any]
@@ -16,14 +17,14 @@ Settings = Mapping[str, Any]
 
 # What changes how a stage is computed or watched, not what it gives.
 _WITHOUT_EFFECT = {
-    *("sharing", "logging_steps", "save_steps", "loggers", "attention", "gradient_checkpointing"),
-    *("evaluate_every", "evaluate_set", "evaluate_metric", "evaluate_examples"),
+    *("sharing", "logging_steps", "save_steps", "loggers"),
+    *("attention", "gradient_checkpointing", "device_map"),
 }
 _SEEDS = ("seed", "student_seed")
 # More settings than these name no row: it is then called after its run.
 _MANY = 3
 # Fewer values make no curve.
-_CURVE = 3
+FEWEST_VALUES = 3
 
 
 @dataclass
@@ -101,15 +102,35 @@ def settings_of(model: MeasuredModel) -> dict[str, Any]:
     chosen["evaluation"] = limits.model_dump(
         mode="json", include={"max_examples", "input_limit", "output_limit"}
     )
-    return {key: value for key, value in _flat(chosen) if key.rpartition(".")[2] not in _WITHOUT_EFFECT}
+    trainings = [recipe.training_of(stage) for stage in stages]
+    chooses_weights = any(training.evaluate_every and training.keep_best for training in trainings)
+    unused = _WITHOUT_EFFECT if chooses_weights else {*_WITHOUT_EFFECT, *SCORING_KEYS}
+    return {key: value for key, value in _flat(chosen) if not _is_one_of(unused, key)}
 
 
 def baseline_of(group: ModelGroup, groups: Iterable[ModelGroup]) -> ModelGroup | None:
-    """The SFT student that a student is compared with: of the same [student] table, and of the recipe most like its own."""
+    """The SFT student that a student is compared with: of the same [student] table and dataset, and of the recipe most
+    like its own.
+    """
     if group.role != "student":
         return None
-    rivals = [g for g in groups if g.is_baseline and _table(g, "student") == _table(group, "student")]
+    rivals = [
+        rival
+        for rival in groups
+        if rival.is_baseline
+        and _table(rival, "student") == _table(group, "student")
+        and have_same_data(rival, group)
+    ]
     return min(rivals, key=lambda rival: _distance(rival, group), default=None)
+
+
+def have_same_data(one: ModelGroup, other: ModelGroup) -> bool:
+    """Whether two models learnt from the same dataset, be it other parts of it. One as it was given fits to any."""
+    first, second = one.members[0], other.members[0]
+    if first.trained_on is None or second.trained_on is None or first.trained_on == second.trained_on:
+        return True
+    names = {None if member.trained is None else member.trained.data for member in (first, second)}
+    return len(names) == 1 and first.trained_on.kind == second.trained_on.kind
 
 
 def curves(groups: Iterable[ModelGroup]) -> list[Curve]:
@@ -124,7 +145,7 @@ def curves(groups: Iterable[ModelGroup]) -> list[Curve]:
                 curve.points.append((value, group))
     for curve in found.values():
         curve.points.sort(key=lambda point: point[0])
-    return [curve for curve in found.values() if len({value for value, _ in curve.points}) >= _CURVE]
+    return [curve for curve in found.values() if len({value for value, _ in curve.points}) >= FEWEST_VALUES]
 
 
 def short_key(key: str, name: str) -> str:
@@ -157,6 +178,12 @@ def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]
             yield from _flat(value, f"{above}{key}.")
         else:
             yield f"{above}{key}", value
+
+
+def _is_one_of(settings: Iterable[str], key: str) -> bool:
+    """Whether a key is one of these settings of a model or a training; an option of a method may have the same name."""
+    table, _, name = key.rpartition(".")
+    return name in settings and table.rpartition(".")[2] in ("teacher", "student", "training")
 
 
 def _identity(model: MeasuredModel) -> Any:
@@ -197,9 +224,10 @@ def _table(group: ModelGroup, table: str) -> dict[str, Any]:
     return {key: value for key, value in group.settings.items() if key.startswith(f"{table}.")}
 
 
-def _distance(one: ModelGroup, other: ModelGroup) -> tuple[int, bool]:
-    """How many settings outside their own stages differ, and whether no run has both."""
+def _distance(one: ModelGroup, other: ModelGroup) -> tuple[bool, int, bool]:
+    """Whether they learnt from other data, how many settings outside their own stages differ, and whether no run has both."""
     own = (f"{one.name}.", f"{other.name}.", "teacher.")
     keys = [key for key in {*one.settings, *other.settings} if not key.startswith(own)]
     runs = {member.run.folder for member in one.members} & {member.run.folder for member in other.members}
-    return sum(one.settings.get(key) != other.settings.get(key) for key in keys), not runs
+    differing = sum(one.settings.get(key) != other.settings.get(key) for key in keys)
+    return one.members[0].trained_on != other.members[0].trained_on, differing, not runs

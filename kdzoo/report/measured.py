@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from kdzoo.recipe import EvaluateStage, TrainingStage
-from kdzoo.report.run_files import DamagedError, read_lines
+from kdzoo.report.run_files import DamagedError, as_table, is_number, read_lines
 from kdzoo.report.runs_read import FinishedStage, ReadRun
+from kdzoo.tasks.dataset import DataConfig
 
 
 class Column(NamedTuple):
@@ -71,6 +71,19 @@ class MeasuredModel:
         """All that was measured, in the recipe's order."""
         return [Column(name, metric) for name, result in self.sets.items() for metric in result.scores]
 
+    @property
+    def trained_on(self) -> DataConfig | None:
+        """The table of the data that it was trained on."""
+        return None if self.trained is None else self.run.recipe.training_data_of(self.trained)
+
+    @property
+    def is_beginning(self) -> bool:
+        """Whether it was fine-tuned for other students of its run to begin with."""
+        beginnings = {stage.student_from for stage in self.run.recipe.stages if stage.role is not None}
+        return (
+            self.trained is not None and self.trained.kind == "finetune" and self.trained.name in beginnings
+        )
+
 
 def measured_models(run: ReadRun, notes: list[str]) -> list[MeasuredModel]:
     """The evaluated models of a run, and those that are still to be evaluated.
@@ -88,9 +101,9 @@ def measured_models(run: ReadRun, notes: list[str]) -> list[MeasuredModel]:
                 else:
                     take_over(earlier, model)
     names = Counter(model.name for model in found)
-    baseline = _baseline(run, [model.trained for model in found])
+    baselines = _baselines(found)
     for model in found:
-        model.is_baseline = model.trained is not None and model.trained is baseline
+        model.is_baseline = any(model.trained is stage for stage in baselines)
         if names[model.name] > 1:
             model.name = f"{model.name} ({model.evaluated_by.name})"
     return found
@@ -98,19 +111,23 @@ def measured_models(run: ReadRun, notes: list[str]) -> list[MeasuredModel]:
 
 def _of_stage(run: ReadRun, stage: EvaluateStage, notes: list[str]) -> Iterator[MeasuredModel]:
     finished = run.stages.get(stage.name)
-    results = {} if finished is None else _table(finished.results.get("models"))
+    results = {} if finished is None else as_table(finished.results.get("models"))
     answers = {} if finished is None else _answers(run, finished, notes)
     used = run.recipe.models_used(stage)
     for name in run.recipe.models_of(stage):
         trained = run.recipe.training_stage(name, before=stage)
         training = None if trained is None else run.stages.get(trained.name)
         model = MeasuredModel(run, name, used[name].role, trained, training, stage)
-        result = _table(results.get(name))
+        result = as_table(results.get(name))
         if result:
-            model.parameters = _whole_number(result.get("parameters"))
+            parameters = result.get("parameters")
+            model.parameters = parameters if isinstance(parameters, int) else None
             for set_name, content in _sets(run, result).items():
-                scores = {metric: _number(score) for metric, score in _table(content.get("scores")).items()}
-                details = _table(content.get("details"))
+                scores = {
+                    metric: score if is_number(score) else None
+                    for metric, score in as_table(content.get("scores")).items()
+                }
+                details = as_table(content.get("details"))
                 model.sets[set_name] = SetResult(scores, details, answers.get((name, set_name), {}))
         yield model
 
@@ -119,7 +136,7 @@ def _sets(run: ReadRun, result: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """A model's results by set; what was left before there were sets is of the recipe's only data."""
     sets = result.get("sets")
     if isinstance(sets, dict):
-        return {name: _table(content) for name, content in sets.items()}
+        return {name: as_table(content) for name, content in sets.items()}
     return {run.recipe.data.kind: dict(result)}
 
 
@@ -139,7 +156,11 @@ def _answers(
                 gold=_text(line.get("gold")),
                 prediction=_text(line.get("prediction")),
                 error=_text(line.get("error")) or None,
-                values={name: float(value) for name, value in line.items() if _number(value) is not None},
+                values={
+                    name: float(value)
+                    for name, value in line.items()
+                    if isinstance(value, bool) or is_number(value)
+                },
             )
     except DamagedError as error:
         notes.append(f"{error}; its scores have no intervals and no tests")
@@ -168,27 +189,23 @@ def take_over(model: MeasuredModel, more: MeasuredModel) -> None:
             own.answers[question] = Answer(kept.gold, kept.prediction, kept.error or answer.error, values)
 
 
-def _baseline(run: ReadRun, trained: list[TrainingStage | None]) -> TrainingStage | None:
-    """The student that learnt without a teacher: distilled by such a method, else fine-tuned and not a beginning."""
-    alone = [s for s in trained if s is not None and s.role == "student" and not s.uses_teacher]
-    beginnings = {s.student_from for s in run.recipe.stages if s.role is not None}
-    distilled: list[TrainingStage] = [s for s in alone if s.kind == "distill"]
-    finetuned: list[TrainingStage] = [s for s in alone if s.kind == "finetune" and s.name not in beginnings]
-    return next(iter(distilled + finetuned), None)
+def _baselines(models: list[MeasuredModel]) -> list[TrainingStage]:
+    """What trained the students that learnt without a teacher, one for each dataset that such students learnt from:
+    a distillation by such a method, else a fine-tune of what is no beginning.
+    """
+    alone = [
+        (model.trained, model.trained_on)
+        for model in models
+        if model.trained is not None and model.role == "student" and not model.trained.uses_teacher
+        if not model.is_beginning
+    ]
+    found: list[tuple[TrainingStage, DataConfig | None]] = []
+    for stage, data in sorted(alone, key=lambda one: one[0].kind != "distill"):
+        if data not in [known for _, known in found]:
+            found.append((stage, data))
+    return [stage for stage, _ in found]
 
 
 def _text(value: Any) -> str:
     """A text that can be written: halves of characters, which JSON may hold, are replaced."""
     return "" if value is None else str(value).encode("utf-8", "replace").decode("utf-8")
-
-
-def _number(value: Any) -> float | None:
-    return value if isinstance(value, int | float) and math.isfinite(value) else None
-
-
-def _whole_number(value: Any) -> int | None:
-    return value if isinstance(value, int) else None
-
-
-def _table(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

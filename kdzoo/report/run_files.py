@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from kdzoo.errors import UserError
 from kdzoo.files import NotJSONError, parse_json, read_json
@@ -51,6 +52,16 @@ def read_lines(file: Path, *, may_be_growing: bool = False) -> Iterator[dict[str
         raise DamagedError(f"{file}: not UTF-8 text after line {number}") from None
     except NotJSONError as error:
         raise DamagedError(f"{file}:{number}: {error}") from None
+
+
+def as_table(value: Any) -> dict[str, Any]:
+    """A table as it is; an empty one where a damaged record holds something else."""
+    return value if isinstance(value, dict) else {}
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether a record holds a number there: none that is infinite, beyond what a float holds, or true or false."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _object(line: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from kdzoo.errors import UserError
 from kdzoo.files import read_json, read_text
 from kdzoo.recipe import Recipe, load_recipe
-from kdzoo.report.run_files import DamagedError, read_object
+from kdzoo.report.run_files import DamagedError, as_table, read_object
 
 _RECIPE = "recipe.toml"
 _RUN = "run.json"
@@ -88,7 +88,7 @@ def read_run(folder: Path) -> ReadRun:
         raise UserError(_why_no_run(folder))
     recipe = load_recipe(folder / _RECIPE)
     content = tomllib.loads(read_text(folder / _RECIPE))
-    described = _table(read_json(folder / _RUN))
+    described = as_table(read_json(folder / _RUN))
     stages: dict[str, FinishedStage] = {}
     notes: list[str] = []
     for stage in recipe.stages:
@@ -101,7 +101,7 @@ def read_run(folder: Path) -> ReadRun:
                 f"{error}; the stage counts as unfinished, and running the recipe again makes it anew"
             )
     status = str(described.get("status", "unknown"))
-    versions = {str(name): str(of) for name, of in _table(described.get("versions")).items()}
+    versions = {str(name): str(of) for name, of in as_table(described.get("versions")).items()}
     return ReadRun(folder, recipe, content, status, stages, versions, tuple(notes))
 
 
@@ -124,8 +124,8 @@ def _what_is_left(run: ReadRun) -> list[str]:
 def _members(sweep: Path, notes: list[str]) -> list[Path]:
     """The folders of a sweep's members; those that have not begun are noted."""
     file = sweep / _SWEEP
-    members = _table(read_json(file)).get("members")
-    if not isinstance(members, list) or not all(isinstance(_table(m).get("run"), str) for m in members):
+    members = as_table(read_json(file)).get("members")
+    if not isinstance(members, list) or not all(isinstance(as_table(m).get("run"), str) for m in members):
         raise UserError(f'{file}: must hold "members", each with the folder of its "run"')
     begun = []
     for member in members:
@@ -133,7 +133,7 @@ def _members(sweep: Path, notes: list[str]) -> list[Path]:
         if (folder / _RUN).is_file():
             begun.append(folder)
         else:
-            values = ", ".join(f"{key} = {value}" for key, value in _table(member.get("values")).items())
+            values = ", ".join(f"{key} = {value}" for key, value in as_table(member.get("values")).items())
             notes.append(f"{sweep}: not begun: {values or member['run']}")
     return begun
 
@@ -148,7 +148,3 @@ def _why_no_run(folder: Path) -> str:
         return f"{folder}: is no run: it has no {_RUN}"
     listed = ", ".join(inside[:_MANY]) + (f" and {len(inside) - _MANY} more" if len(inside) > _MANY else "")
     return f"{folder}: is no run, but holds some: {listed}; give these, or {folder}/*"
-
-
-def _table(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -11,7 +11,7 @@ from typing import Any
 
 from kdzoo.report.groups import ModelGroup
 from kdzoo.report.measured import Column, MeasuredModel
-from kdzoo.report.run_files import DamagedError, read_lines
+from kdzoo.report.run_files import DamagedError, is_number, read_lines
 
 # More points than a picture has room for are put together.
 _POINTS = 80
@@ -75,7 +75,7 @@ def _over_steps(logs: list[Lines], values: Callable[[Mapping[str, Any]], Iterabl
         for line in lines:
             step = line.get("step")
             if isinstance(step, int):
-                by_step[step] += [value for value in values(line) if _is_number(value)]
+                by_step[step] += [value for value in values(line) if is_number(value)]
     found = sorted((step, numbers) for step, numbers in by_step.items() if numbers)
     if not found:
         return None
@@ -87,7 +87,3 @@ def _over_steps(logs: list[Lines], values: Callable[[Mapping[str, Any]], Iterabl
         [fmean(min(numbers) for _, numbers in part) for part in parts],
         [fmean(max(numbers) for _, numbers in part) for part in parts],
     )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

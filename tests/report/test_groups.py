@@ -90,6 +90,14 @@ def test_what_shapes_no_number_is_no_difference(group: Group) -> None:
     assert len(sft.members) == 2
 
 
+def test_how_a_training_is_scored_counts_only_where_that_chooses_its_weights(group: Group) -> None:
+    scored = HEAD + "[training]\nevaluate_every = {}\nkeep_best = {}\n"
+    watched = group(*(made([SFT], n, head=scored.format(n, "false")) for n in (1, 2)))
+    assert [(g.label, len(g.members)) for g in watched] == [("sft", 2)]
+    kept = group(*(made([SFT], n, head=scored.format(n, "true")) for n in (1, 2)))
+    assert [g.label for g in kept] == ["sft, training.evaluate_every = 1", "sft, training.evaluate_every = 2"]
+
+
 def test_the_teacher_is_no_other_for_a_student_that_learns_without_one(group: Group) -> None:
     other = HEAD.replace('[teacher]\npath = "t"', '[teacher]\npath = "u"')
     (sft,) = group(made([SFT]), made([SFT], 1, head=other))
@@ -115,6 +123,27 @@ class TestBaseline:
         sft, own = group(made([SFT]), made([KID]))
         assert baseline_of(own, [sft, own]) is sft
         assert baseline_of(sft, [sft, own]) is sft
+
+    def test_of_two_in_one_run_it_is_the_one_that_learnt_from_the_same_data(self, group: Group) -> None:
+        head = f'{HEAD}[datasets.other]\nkind = "jsonl"\ntrain = "t"\nevaluation = "e"\n'
+        named = 'kind = "distill"\nmethod = "{0}"\nname = "{0}-other"\ndata = "other"'
+        stages = [SFT, KID, named.format("sft"), named.format("kid"), EVALUATE]
+        models = ("sft", "kid", "sft-other", "kid-other")
+        groups = group(MadeRun(stages, answers(*models), head=head))
+        found = {one.name: baseline_of(one, groups) for one in groups}
+        assert {name: None if of is None else of.name for name, of in found.items()} == {
+            "sft": "sft",
+            "kid": "sft",
+            "sft-other": "sft-other",
+            "kid-other": "sft-other",
+        }
+        without = [one for one in groups if one.name != "sft-other"]
+        assert baseline_of(groups[3], without) is None
+
+    def test_it_may_have_learnt_from_another_part_of_the_data(self, group: Group) -> None:
+        less = HEAD.replace('"embedded"', '"embedded"\nquestions = 100')
+        sft, own = group(made([SFT]), made([KID], head=less))
+        assert baseline_of(own, [sft, own]) is sft
 
     def test_it_has_the_same_student_and_a_teacher_has_none(self, group: Group) -> None:
         other = HEAD.replace('[student]\npath = "s"', '[student]\npath = "larger"')

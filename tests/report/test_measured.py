@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_runs import KID, SFT, MadeRun
+from made_runs import HEAD, KID, SFT, MadeRun
 
 from kdzoo.report.measured import Column, MeasuredModel, measured_models
 from kdzoo.report.runs_read import read_run
@@ -178,6 +178,31 @@ class TestBaseline:
     def test_but_not_one_that_others_start_from(self, measure: Measure) -> None:
         stages = [TEACHER, BASE, f'{KID}\nstudent_from = "base"']
         assert self.baseline(measure, stages, "student", "kid") == []
+
+    def test_each_dataset_that_students_learn_from_has_its_own(self, measure: Measure) -> None:
+        head = f'{HEAD}[datasets.other]\nkind = "embedded"\nseed = 1\n'
+        sft = 'kind = "distill"\nmethod = "sft"\nname = "{}"\ndata = "other"'
+        stages = [
+            SFT,
+            sft.format("other"),
+            sft.format("again"),
+            KID,
+            evaluate("end", "sft", "other", "again"),
+        ]
+        found = measure(stages, {name: ex(1, 0) for name in ("sft", "other", "again")}, head=head)
+        assert [model.name for model in found if model.is_baseline] == ["sft", "other"]
+
+
+def test_what_was_fine_tuned_for_others_to_begin_with_is_a_beginning(measure: Measure) -> None:
+    begun = f'{KID}\nstudent_from = "base"'
+    further = 'kind = "distill"\nmethod = "rkd"\nstudent_from = "kid"'
+    stages = [BASE, begun, further, evaluate("end", "student", "kid", "rkd")]
+    found = measure(stages, {name: ex(1, 0) for name in ("student", "kid", "rkd")})
+    assert [(model.name, model.is_beginning) for model in found] == [
+        ("student", True),
+        ("kid", False),
+        ("rkd", False),
+    ]
 
 
 def test_nothing_evaluated_gives_no_model(measure: Measure) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from kdzoo.report.run_files import DamagedError, read_lines, read_object
+from kdzoo.report.run_files import DamagedError, as_table, is_number, read_lines, read_object
 
 
 @pytest.fixture
@@ -55,3 +57,17 @@ def test_an_object_must_be_one(file: Path, content: str, said: str) -> None:
     file.write_text(content)
     with pytest.raises(DamagedError, match=said):
         read_object(file)
+
+
+@pytest.mark.parametrize("value", [0, -1.5, 10**300])
+def test_a_number_is_one(value: float) -> None:
+    assert is_number(value)
+
+
+@pytest.mark.parametrize("value", [None, True, "1", [1], math.nan, math.inf, -math.inf, 10**400])
+def test_what_no_score_or_time_can_be_is_no_number(value: Any) -> None:
+    assert not is_number(value)
+
+
+def test_what_is_no_table_is_an_empty_one() -> None:
+    assert (as_table({"a": 1}), as_table([1]), as_table(None)) == ({"a": 1}, {}, {})

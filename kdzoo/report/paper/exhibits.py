@@ -88,20 +88,13 @@ class EvaluationSetOfThePaper(_Table):
     questions: int
 
 
-class TrainingSetOfThePaper(_Table):
-    """The dataset that a training set is, and how many questions it has."""
-
-    kind: str
-    questions: int
-
-
 class Paper(_Table):
     """All of exhibits.toml."""
 
     baseline: Criteria
     models: dict[str, str]
     sets: dict[str, EvaluationSetOfThePaper]
-    training_sets: dict[str, TrainingSetOfThePaper]
+    training_sets: dict[str, str]
     metrics: dict[str, float]
     settings: dict[str, dict[str, float]]
     given_options: dict[str, tuple[str, ...]]
@@ -125,7 +118,7 @@ class Paper(_Table):
 
     def given(self, method: str, options: Mapping[str, Any]) -> frozenset[tuple[str, Any]]:
         """Those of a method's options that the paper gives, without those that have their defaults."""
-        defaults = registry.find(method).method.options().model_dump(mode="json", by_alias=True)
+        defaults = default_options(method)
         given = self.given_options.get(method, ())
         return frozenset((k, v) for k, v in options.items() if k in given and v != defaults.get(k))
 
@@ -169,6 +162,11 @@ class Query:
     step: int | None = None
     quantity: Quantity | None = None
     beside: str | None = None
+
+
+def default_options(method: str) -> dict[str, Any]:
+    """The options of a method that a recipe gives none of, by the names that a recipe calls them."""
+    return registry.find(method).method.options().model_dump(mode="json", by_alias=True)
 
 
 @cache

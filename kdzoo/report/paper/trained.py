@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
-from kdzoo.methods import registry
 from kdzoo.recipe import ModelConfig, Recipe, TrainingStage, load_recipe
-from kdzoo.report.paper.exhibits import Paper, Query
-from kdzoo.report.run_files import DamagedError, read_lines
+from kdzoo.report.paper.exhibits import Paper, Query, default_options
+from kdzoo.report.run_files import DamagedError, as_table, is_number, read_lines
 from kdzoo.report.runs_read import ReadRun
 from kdzoo.tasks.dataset import DataConfig
 
@@ -94,11 +93,11 @@ class _Reader:
             stage=stage.name,
             state=self._state(stage.name),
             marks=self._marks(stage, trained),
-            seeds=(self._said.seed, getattr(self._said, "student_seed", None)),
+            seeds=(self._said.seed, self._said.seed_of(stage.role)),
         )
         if finished is not None:
             seconds = finished.results.get("step_seconds")
-            model.step_seconds = seconds if isinstance(seconds, int | float) and seconds > 0 else None
+            model.step_seconds = seconds if is_number(seconds) and seconds > 0 else None
             model.order = (finished.folder / "stage.json").stat().st_mtime
         return model
 
@@ -106,7 +105,7 @@ class _Reader:
         """The model that a stage trains, in the paper's words; None if the paper has none such."""
         recipe, paper = self._said, self._paper
         data = recipe.training_data_of(stage)
-        trained_on = next((n for n, known in paper.training_sets.items() if known.kind == data.kind), None)
+        trained_on = next((name for name, kind in paper.training_sets.items() if kind == data.kind), None)
         own = _model_name(paper, recipe.model(stage.role))
         if own is None or trained_on is None or stage.student_from is not None:
             return None
@@ -129,7 +128,7 @@ class _Reader:
         marks: set[Mark] = set()
         if self._has_other_settings(stage, trained):
             marks.add("other settings")
-        defaults = registry.find(stage.method).method.options().model_dump(mode="json", by_alias=True)
+        defaults = default_options(stage.method)
         left_open = set(defaults) - set(self._paper.given_options.get(stage.method, ()))
         if any(stage.options.get(name) != defaults[name] for name in left_open):
             marks.add("other options")
@@ -145,7 +144,8 @@ class _Reader:
         had = {**training.model_dump(), **{key: lora.get(key) for key in ("rank", "alpha")}}
         wanted = paper.settings.get(student or "", {})
         is_shorter = training.max_steps is not None
-        is_part = getattr(recipe.training_data_of(stage), "max_train", None) is not None
+        data = recipe.training_data_of(stage)
+        is_part = getattr(data, "max_train", None) is not None or getattr(data, "split", "") == "question"
         return (
             is_shorter
             or is_part
@@ -171,13 +171,15 @@ class _Reader:
                 if self._said.training_stage(name, before=stage) is trained
             ]
             finished = self._run.stages.get(stage.name)
-            results = {} if finished is None else _table(finished.results.get("models"))
+            results = {} if finished is None else as_table(finished.results.get("models"))
             for scored in self._said.sets_of(stage):
                 known = self._sets[scored.name]
                 for metric in scored.evaluation.metrics if known is not None and names else ():
                     assert known is not None
                     model.asked_for[known, metric] = self._state(stage.name)
-                    measured = _table(_table(_table(results.get(names[0])).get("sets")).get(scored.name))
+                    measured = as_table(
+                        as_table(as_table(results.get(names[0])).get("sets")).get(scored.name)
+                    )
                     self._keep(model.scores, (known, metric), measured, metric)
 
     def _add_curve(self, model: TrainedModel, stage: TrainingStage) -> None:
@@ -189,16 +191,16 @@ class _Reader:
         try:
             for line in read_lines(file, may_be_growing=finished is None):
                 known, step = self._sets.get(str(line.get("set"))), line.get("step")
-                for metric in _table(line.get("scores")) if known is not None else ():
+                for metric in as_table(line.get("scores")) if known is not None else ():
                     if isinstance(step, int) and known is not None:
                         self._keep(model.curve, (known, metric, step), line, metric)
         except DamagedError as error:
             self._notes.append(str(error))
 
     def _keep(self, scores: dict[Any, Score], key: Any, measured: Mapping[str, Any], metric: str) -> None:
-        value: Any = _table(measured.get("scores")).get(metric)
+        value: Any = as_table(measured.get("scores")).get(metric)
         questions, scale = measured.get("examples"), self._paper.metrics.get(metric)
-        if _is_number(value) and isinstance(questions, int) and scale is not None:
+        if is_number(value) and isinstance(questions, int) and scale is not None:
             scores[key] = Score(scale * value, questions)
 
     def _set_of(self, name: str) -> str | None:
@@ -224,11 +226,3 @@ def _model_name(paper: Paper, config: ModelConfig | None) -> str | None:
         return None
     own = PurePath(config.path).name
     return next((n for n, wanted in paper.models.items() if re.fullmatch(wanted, own, re.IGNORECASE)), None)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _table(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

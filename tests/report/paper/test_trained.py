@@ -44,6 +44,11 @@ def test_teacher_and_students_in_the_paper_s_words(read: Any) -> None:
     assert all(model.state == "finished" and not model.marks for model in (sft, teacher, kid))
 
 
+def test_a_teacher_is_the_same_whatever_the_seed_of_its_students(read: Any) -> None:
+    sft, teacher, kid = read(recipe_text(head="seed = 4\nstudent_seed = 7"))
+    assert (sft.seeds, teacher.seeds, kid.seeds) == ((4, 7), (4, 4), (4, 7))
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [
@@ -95,6 +100,10 @@ class TestSets:
         result = {**FINISHED, "evaluate": scored(kid={"anything": {"ex": 0.25}})}
         assert read(recipe_text(more=more), result)[2].scores == {(name, "ex"): Score(25.0, 1034)}
 
+    def test_training_questions_that_are_held_out_are_not_dev(self, read: Any) -> None:
+        data = 'kind = "spider"\npath = "/data/spider"\nsplit = "question"'
+        assert [model.scores for model in read(recipe_text(data=data))] == [{}, {}, {}]
+
     def test_others_are_none_of_the_paper_s(self, read: Any) -> None:
         more = '[evaluation_sets.anything]\nevaluation = "test.json"\n'
         result = {**FINISHED, "evaluate": scored(kid={"anything": {"ex": 0.25}})}
@@ -110,9 +119,10 @@ class TestMarks:
             {"training": "epochs = 8\nlearning_rate = 1e-4"},
             {"rank": "rank = 8"},
             {"data": 'kind = "spider"\npath = "/data/spider"\nmax_train = 100'},
+            {"data": 'kind = "spider"\npath = "/data/spider"\nsplit = "question"'},
             {"stages": STAGES.replace('[[stage]]\nkind = "finetune"\n', "")},
         ],
-        ids=["epochs", "steps", "learning rate", "rank", "data", "a teacher that is not fine-tuned"],
+        ids=["epochs", "steps", "learning rate", "rank", "data", "split", "a teacher that is not fine-tuned"],
     )
     def test_other_settings_than_the_paper_s(self, read: Any, changed: dict[str, str]) -> None:
         assert read(recipe_text(**changed))[-1].marks == {"other settings"}
@@ -154,7 +164,7 @@ class TestWhatIsNotThere:
         assert kid.asked_for == {EX: state}
         assert kid.scores == {}
 
-    @pytest.mark.parametrize("score", [None, True, "0.5", [0.5]])
+    @pytest.mark.parametrize("score", [None, True, "0.5", [0.5], float("nan")])
     def test_a_score_that_is_no_number(self, read: Any, score: Any) -> None:
         assert (
             read(recipe_text(), {**FINISHED, "evaluate": scored(kid={"spider": {"ex": score}})})[2].scores
