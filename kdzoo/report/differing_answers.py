@@ -78,6 +78,7 @@ def _best(group: ModelGroup, column: Column, question: Question, sign: int) -> t
         result.answers[question]
         for member in group.members
         if (result := member.sets.get(column.set)) is not None and question in result.answers
+        if column.metric in result.answers[question].values
     ]
     scores = [answer.values[column.metric] for answer in answers]
     return max(answers, key=lambda answer: sign * answer.values[column.metric]), _in_words(
