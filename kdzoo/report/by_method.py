@@ -22,12 +22,12 @@ _NOTHING = "-"
 
 
 def rows_by_method(comparison: Comparison) -> dict[str, list[Row]]:
-    """The students of each method, by its name. Those that others began with are no results of a method."""
+    """The students of each method, by its name. One that was fine-tuned for others to begin with is no result of any."""
     found: dict[str, list[Row]] = defaultdict(list)
     for row in comparison.rows:
-        trained = row.group.members[0].trained
-        if row.group.role == "student" and trained is not None:
-            found[trained.method].append(row)
+        first = row.group.members[0]
+        if first.role == "student" and first.trained is not None and not first.is_beginning:
+            found[first.trained.method].append(row)
     return dict(found)
 
 
@@ -49,7 +49,7 @@ def measured_texts(comparison: Comparison, row: Row) -> tuple[str, str, str]:
     column = _summary(comparison)
     cell = None if column is None else row.cells.get(column)
     if comparison.has_average:
-        score = average_text(row)
+        score = average_text(row, comparison)
     else:
         score = _NOTHING if column is None or cell is None else cell_text(column, cell)
     return score, relative_text(row), memory_text(row.cost.peak_memory_bytes)

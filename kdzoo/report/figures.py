@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from statistics import fmean
 
 from kdzoo.report.comparison import Comparison, Row, is_averaged
-from kdzoo.report.groups import Curve, curves, short_key, value_text
+from kdzoo.report.groups import FEWEST_VALUES, Curve, curves, short_key, value_text
 from kdzoo.report.measured import Column
 from kdzoo.report.pictures import Picture, Series
+from kdzoo.report.run_files import is_number
 from kdzoo.report.table import AVERAGE, BASELINE, column_heading, heading
 from kdzoo.report.training_curves import (
     Lines,
@@ -44,20 +45,23 @@ def pictures(comparison: Comparison, notes: list[str]) -> Iterator[Picture]:
 
 
 def _cost(comparison: Comparison) -> Iterator[Picture]:
-    """Score against the time of a step."""
+    """Score against the time of a step; averages of different scores are pictures of their own."""
     relative = any(row.relative_step is not None for row in comparison.rows)
     for name, column in _summaries(comparison)[:1]:
-        series = []
+        drawn: dict[tuple[Column, ...], list[Series]] = {}
         for index, row in enumerate(comparison.rows):
             x = row.relative_step if relative else row.cost.step_seconds
             point = _point(row, column)
             if x is not None and point is not None:
                 y, interval = point
-                series.append(Series(index, [x], [y], *([[end] for end in interval] if interval else ())))
-        if series:
-            unit = f"relative to {BASELINE}" if relative else "seconds"
+                of = tuple(row.averaged_columns) if column is None else (column,)
+                ends = [[end] for end in interval] if interval else ()
+                drawn.setdefault(of, []).append(Series(index, [x], [y], *ends))
+        unit = f"relative to {BASELINE}" if relative else "seconds"
+        for of, series in drawn.items():
+            sets = ", ".join(dict.fromkeys(averaged.set for averaged in of))
             yield Picture(
-                f"{name} against cost",
+                f"{name} against cost" if len(drawn) == 1 else f"{name} of {sets} against cost",
                 f"median time of a step ({unit})",
                 _percent(name),
                 series,
@@ -67,37 +71,51 @@ def _cost(comparison: Comparison) -> Iterator[Picture]:
 
 
 def _sweep(comparison: Comparison, curve: Curve) -> Iterator[Picture]:
-    """Score over the values of one setting, with the SFT student's as a level."""
+    """Score over the values of one setting, as far as they are measured, with the SFT student's as a level."""
     setting = short_key(curve.key, curve.name)
     others = "".join(f", {short_key(k, curve.name)} = {value_text(v)}" for k, v in curve.others.items())
     rows = [(value, row) for value, group in curve.points if (row := comparison.row_of(group)) is not None]
     for name, column in _summaries(comparison):
-        found = [(value, point) for value, row in rows if (point := _point(row, column)) is not None]
-        if len(found) < len(rows):
+        found = [(x, row, point) for x, row in rows if (point := _point(row, column)) is not None]
+        drawn = [row for _, row, _ in found]
+        if len({x for x, _, _ in found}) < FEWEST_VALUES or not _alike(drawn, column):
             continue
-        intervals = [interval for _, (_, interval) in found if interval is not None]
+        intervals = [interval for _, _, (_, interval) in found if interval is not None]
         known = intervals if len(intervals) == len(found) else []
         series = [
             Series(
-                comparison.rows.index(rows[0][1]),
-                [x for x, _ in found],
-                [y for _, (y, _) in found],
+                comparison.rows.index(drawn[0]),
+                [x for x, _, _ in found],
+                [y for _, _, (y, _) in found],
                 [low for low, _ in known],
                 [high for _, high in known],
                 label=f"{curve.name}{others}",
-            )
+            ),
+            *_level(comparison, drawn, column),
         ]
-        baseline = comparison.row_of(rows[0][1].baseline)
-        if baseline is not None and (level := _point(baseline, column)) is not None:
-            series.append(Series(comparison.rows.index(baseline), [], [level[0]], is_level=True))
         yield Picture(
             f"{name} of {curve.name}{others} over {setting}",
             setting,
             _percent(name),
             series,
-            ticks=sorted({x for x, _ in found}),
+            ticks=sorted({x for x, _, _ in found}),
             description=f"The level line is {BASELINE}'s." if len(series) > 1 else "",
         )
+
+
+def _level(comparison: Comparison, rows: list[Row], column: Column | None) -> Iterator[Series]:
+    """The score of the SFT student of all these rows, if they have the same one."""
+    baseline = comparison.row_of(rows[0].baseline)
+    if baseline is None or any(row.baseline is not baseline.group for row in rows):
+        return
+    point = _point(baseline, column)
+    if point is not None and _alike([*rows, baseline], column):
+        yield Series(comparison.rows.index(baseline), [], [point[0]], is_level=True)
+
+
+def _alike(rows: list[Row], column: Column | None) -> bool:
+    """Whether what stands for the scores of rows is of the same columns: always, where it is no average."""
+    return column is not None or all(row.averaged_columns == rows[0].averaged_columns for row in rows)
 
 
 def _scores_over_steps(comparison: Comparison, logs: list[list[Lines]]) -> Iterator[Picture]:
@@ -111,9 +129,8 @@ def _scores_over_steps(comparison: Comparison, logs: list[list[Lines]]) -> Itera
             for index, of_row in enumerate(logs)
             if (found := score_over_steps(of_row, column)) is not None
         ]
-        yield Picture(
-            f"{name} while training", "training step", _percent(name), series, as_band=True, whole_x=True
-        )
+        label = _percent(name) if is_averaged(column) else name
+        yield Picture(f"{name} while training", "training step", label, series, as_band=True, whole_x=True)
 
 
 def _logged(logs: list[list[Lines]]) -> Iterator[Picture]:
@@ -148,7 +165,7 @@ def _mean_curve(row: Row, column: Column) -> list[tuple[int, float]]:
         details = None if result is None else result.details.get(column.metric)
         curve = details.get("curve") if isinstance(details, dict) else None
         for length, value in enumerate(curve if isinstance(curve, list) else [], start=1):
-            if isinstance(value, int | float):
+            if is_number(value):
                 found.setdefault(length, []).append(value)
     return [(length, fmean(values)) for length, values in sorted(found.items())]
 

@@ -48,7 +48,7 @@ def mean_interval(scores: Scores) -> tuple[float, float] | None:
     `variance_of_mean`. Scores that leave [0, 1] get Student's interval. With three seeds a bootstrap over seeds and
     questions (Owen 2007) covers less than it says, since three seeds resampled vary too little; this one does not.
 
-    None where one value says nothing of the others: a single question.
+    None for a single question, which says nothing of others, unless it is one seed's answer that is true or false.
     """
     seeds, questions = scores.shape
     mean = float(scores.mean())

@@ -17,6 +17,8 @@ AVERAGE = "Avg."
 BASELINE = "the SFT student"
 RELATIVE = "relative to SFT"
 _NO_BREAK = "\u00a0"
+# A pipe has no width to fit.
+_WIDEST = 10_000
 
 
 @dataclass(frozen=True)
@@ -32,20 +34,20 @@ def comparison_table(comparison: Comparison, title: str | None = None) -> Table:
     """Lay the models out side by side for a terminal."""
     columns = list(table_columns(comparison))
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    table.add_column("model")
+    table.add_column("model", overflow="fold")
     for column in columns:
-        table.add_column(column.heading, justify="right")
+        table.add_column(column.heading, justify="right", overflow="fold")
     for row in comparison.rows:
         table.add_row(Text(row.name), *(column.text(row) for column in columns))
     return table
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table without cutting it, also where the output is no terminal."""
+    """Print a table as wide as the terminal, and where the output is none, as wide as it is."""
     if console.is_terminal:
         console.print(table)
     else:
-        Console(file=console.file, width=200, highlight=False).print(table)
+        Console(file=console.file, width=_WIDEST, highlight=False).print(table)
 
 
 def heading(metric: str) -> str:
@@ -106,7 +108,7 @@ def table_columns(comparison: Comparison) -> Iterator[TableColumn]:
     for column in comparison.columns:
         yield TableColumn(column_heading(column, comparison), _score(column), is_score=True)
     if comparison.has_average:
-        yield TableColumn(AVERAGE, average_text, is_score=True)
+        yield TableColumn(AVERAGE, lambda row: average_text(row, comparison), is_score=True)
     yield TableColumn("training", lambda row: seconds_text(row.cost.training_seconds))
     if any(row.cost.preparing_seconds for row in rows):
         yield TableColumn("preparing", lambda row: seconds_text(row.cost.preparing_seconds or None))
@@ -136,9 +138,11 @@ def _score(column: Column) -> Callable[[Row], str]:
     return text
 
 
-def average_text(row: Row) -> str:
-    """A model's average with its difference from the SFT student's."""
+def average_text(row: Row, comparison: Comparison) -> str:
+    """A model's average with its difference from the SFT student's, and of how many scores it is, unless all are of the same."""
     if row.average is None:
         return "-"
     average = f"{100 * row.average:.1f}%"
+    if not comparison.averages_alike:
+        average += f" of {len(row.averaged_columns)}"
     return average if row.average_difference is None else f"{average} ({points(row.average_difference)})"

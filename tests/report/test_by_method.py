@@ -56,3 +56,12 @@ def test_what_is_not_evaluated_has_dashes(tmp_path: Path) -> None:
     found = compare(read_runs([run]))
     assert measured_headings(found)[0] == "score"
     assert measured_texts(found, rows_by_method(found)["kid"][0]) == ("-", "-", "-")
+
+
+def test_a_student_that_others_began_with_is_no_result_of_its_method(tmp_path: Path) -> None:
+    base = 'kind = "finetune"\nname = "base"\nmodel = "student"'
+    stages = [base, f'{KID}\nstudent_from = "base"', 'kind = "evaluate"\nmodels = ["student", "kid"]']
+    answers = {name: {"embedded": {"ex": [1, 0]}} for name in ("student", "kid")}
+    found = compare(read_runs([MadeRun(stages, answers).write(tmp_path / "r")]))
+    assert len(found.rows) == 2
+    assert list(rows_by_method(found)) == ["kid"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_runs import EVALUATE, FINETUNE, KID, SFT, MadeRun, kid
+from made_runs import EVALUATE, FINETUNE, HEAD, KID, SFT, MadeRun, kid
 
 from kdzoo.report.comparison import compare
 from kdzoo.report.figures import pictures
@@ -60,6 +60,15 @@ def test_of_several_columns_the_average_stands_against_cost(drawn: Drawn) -> Non
     assert [(s.y, s.low) for s in found["Avg. against cost"].series] == [([25.0], ())]
 
 
+def test_averages_of_different_scores_are_not_in_one_picture(drawn: Drawn) -> None:
+    few = {"a": {"ex": [1, 0]}, "b": {"ex": [0, 0]}}
+    answers = {"sft": few, "kid": {**few, "c": {"ex": [1, 1]}}}
+    results = {"sft": {"step_seconds": 0.2}, "kid": {"step_seconds": 0.5}}
+    found = drawn(MadeRun([SFT, KID, EVALUATE], answers, results))
+    assert [s.row for s in found["Avg. of a, b against cost"].series] == [0]
+    assert [(s.row, s.y) for s in found["Avg. of a, b, c against cost"].series] == [(1, [50.0])]
+
+
 def test_without_times_there_is_no_such_picture(drawn: Drawn) -> None:
     assert drawn(MadeRun([SFT, EVALUATE], ex(sft=[1, 0]))) == {}
 
@@ -81,6 +90,28 @@ def test_a_sweep_is_a_curve_with_intervals_beside_the_sft_student(drawn: Drawn) 
     assert (level.y, level.is_level) == ([25.0], True)
     assert sweep.ticks == [0.1, 0.2, 0.3]
     assert sweep.x_label == "alpha"
+
+
+def test_points_of_a_sweep_with_sft_students_of_their_own_have_no_level(drawn: Drawn) -> None:
+    runs = [
+        MadeRun([SFT, EVALUATE], ex(sft=[1, 0, 0, n % 2]), head=f"{HEAD}[training]\nepochs = {n}\n")
+        for n in (1, 2, 3)
+    ]
+    kids = [
+        MadeRun([KID, EVALUATE], ex(kid=[1, 1, 0, 0]), head=f"{HEAD}[training]\nepochs = {n}\n")
+        for n in (1, 2, 3)
+    ]
+    sweep = drawn(*runs, *kids)["EX of kid over training.epochs"]
+    assert [(s.x, s.is_level) for s in sweep.series] == [([1.0, 2.0, 3.0], False)]
+    assert sweep.description == ""
+
+
+def test_what_of_a_sweep_is_not_measured_yet_is_left_out(drawn: Drawn) -> None:
+    def run(alpha: float, *unfinished: str) -> MadeRun:
+        return MadeRun([kid(alpha), EVALUATE], ex(kid=[1, 0]), unfinished=unfinished, status="running")
+
+    runs = [run(0.1), run(0.2), run(0.3), run(0.4, "evaluate")]
+    assert drawn(*runs)["EX of kid over alpha"].series[0].x == [0.1, 0.2, 0.3]
 
 
 def test_scores_while_training_are_over_its_steps(drawn: Drawn) -> None:

@@ -158,6 +158,11 @@ class TestWhatItSays:
         assert "metrics.jsonl:2: not valid JSON" in text
         assert "not evaluated" in text
 
+    def test_runs_have_their_seeds(self, tmp_path: Path) -> None:
+        made = [MadeRun([SFT, EVALUATE], seed=4), MadeRun([SFT, EVALUATE], head=f"student_seed = 7\n{HEAD}")]
+        text = page(compare(read_runs([run.write(tmp_path / f"r{n}") for n, run in enumerate(made)])))
+        assert [row[2] for row in table(text, "runs")] == ["seed", "4", "0 (students 7)"]
+
     def test_a_long_list_is_cut_and_that_is_told(self, tmp_path: Path) -> None:
         answers = {"sft": {"embedded": {"ex": [0.0] * 40}}, "kid": {"embedded": {"ex": [1.0] * 40}}}
         text = page(compare(read_runs([MadeRun([SFT, kid(0.1), EVALUATE], answers).write(tmp_path / "r")])))

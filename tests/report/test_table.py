@@ -67,6 +67,15 @@ def test_what_runs_did_not_record_has_a_dash_or_no_column(lines: Any) -> None:
     ]
 
 
+def test_averages_of_different_scores_say_of_how_many(lines: Any) -> None:
+    answers = {
+        "sft": {name: {"ex": [1, 0]} for name in "ab"},
+        "kid": {name: {"ex": [1, 1]} for name in "abc"},
+    }
+    heads, *rows = lines(MadeRun([SFT, KID, EVALUATE], answers))
+    assert [row[heads.index("Avg.")] for row in rows] == ["50.0% of 2", "100.0% of 3"]
+
+
 def test_several_sets_have_columns_of_their_own_and_an_average_with_its_difference(lines: Any) -> None:
     answers = {
         "sft": {"dev": {"ex": [1, 0]}, "dk": {"ex": [0, 0]}},
@@ -124,6 +133,19 @@ def test_where_there_is_no_terminal_nothing_is_cut(lines: Any) -> None:
     name = "a" * 70
     run = MadeRun([f'{SFT}\nname = "{name}"', EVALUATE], ex(**{name: [1, 0]}))
     assert lines(run, width=40)[1][0] == name
+
+
+def test_many_columns_are_not_broken_into_lines_where_there_is_no_terminal(lines: Any) -> None:
+    sets = {f"spider-realistic-{n}": {"ex": [1, 0]} for n in range(20)}
+    head, row = lines(MadeRun([SFT, EVALUATE], {"sft": sets}))
+    assert head[2:22] == [f"{name} EX" for name in sets]
+    assert row[2:22] == ["50.0% [9.5,~90.5]"] * 20
+
+
+def test_a_narrow_terminal_breaks_lines_and_drops_no_character(lines: Any) -> None:
+    sets = {f"spider-realistic-{n}": {"ex": [1, 0]} for n in range(4)}
+    found = lines(MadeRun([SFT, EVALUATE], {"sft": sets}), width=60, force_terminal=True, color_system=None)
+    assert "\u2026" not in "".join(cell for row in found for cell in row)
 
 
 def test_brackets_in_names_are_text_not_markup(lines: Any) -> None:

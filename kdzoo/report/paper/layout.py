@@ -65,7 +65,8 @@ def terminal_table(filled: FilledExhibit) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("", no_wrap=True)
     for column in filled.columns:
-        table.add_column("\n".join(column.label.rsplit(" ", 1)), justify="right", vertical="bottom")
+        label = "\n".join(column.label.rsplit(" ", 1))
+        table.add_column(label, justify="right", vertical="bottom", overflow="fold")
     for group in filled.groups:
         if group.label:
             table.add_row(Text(group.label, style="italic"))
