@@ -84,7 +84,9 @@ class Measured:
     """What a metric makes of one model's answers.
 
     ``score`` is a fraction, unless the metric has its own ``text_of``; None if it is undefined. ``lines`` are written
-    beside the predictions, one for each or none at all. ``details`` lie behind the score, as JSON has them.
+    beside the predictions, one for each or none at all. What a line has under the metric's own name, true, false or a
+    number, is the question's score: where the metric's score is their mean, intervals and tests are made from them.
+    ``details`` lie behind the score, as JSON has them; a list "curve" in them is drawn over the length of answers from 1 on.
     """
 
     score: float | None
