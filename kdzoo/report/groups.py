@@ -98,10 +98,8 @@ def settings_of(model: MeasuredModel) -> dict[str, Any]:
     for table in content["stage"]:
         if table["name"] in kept:
             chosen[table["name"]] = {key: value for key, value in table.items() if key != "name"}
-    limits = recipe.evaluation_of(model.evaluated_by)
-    chosen["evaluation"] = limits.model_dump(
-        mode="json", include={"max_examples", "input_limit", "output_limit"}
-    )
+    evaluation = recipe.evaluation_of(model.evaluated_by)
+    chosen["evaluation"] = evaluation.model_dump(mode="json", exclude={"metrics", "batch_size"})
     trainings = [recipe.training_of(stage) for stage in stages]
     chooses_weights = any(training.evaluate_every and training.keep_best for training in trainings)
     unused = _WITHOUT_EFFECT if chooses_weights else {*_WITHOUT_EFFECT, *SCORING_KEYS}

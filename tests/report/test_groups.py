@@ -98,6 +98,19 @@ def test_how_a_training_is_scored_counts_only_where_that_chooses_its_weights(gro
     assert [g.label for g in kept] == ["sft, training.evaluate_every = 1", "sft, training.evaluate_every = 2"]
 
 
+def test_what_is_measured_otherwise_is_not_put_together(group: Group) -> None:
+    measured = HEAD + '[evaluation]\nbatch_size = {}\nexaccerr_average = "{}"\n'
+    alike = group(*(made([KID], n, head=measured.format(n, "all")) for n in (1, 2)))
+    assert [(g.label, len(g.members)) for g in alike] == [("kid", 2)]
+    other = group(
+        *(made([KID], n, head=measured.format(1, of)) for n, of in enumerate(("all", "unfinished")))
+    )
+    assert [g.label for g in other] == [
+        "kid, evaluation.exaccerr_average = all",
+        "kid, evaluation.exaccerr_average = unfinished",
+    ]
+
+
 def test_the_teacher_is_no_other_for_a_student_that_learns_without_one(group: Group) -> None:
     other = HEAD.replace('[teacher]\npath = "t"', '[teacher]\npath = "u"')
     (sft,) = group(made([SFT]), made([SFT], 1, head=other))
