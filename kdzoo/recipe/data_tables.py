@@ -8,8 +8,9 @@ from typing import Any
 from kdzoo.errors import UserError
 from kdzoo.recipe.checks import check_table, one_of, shown
 from kdzoo.recipe.lines import Key
+from kdzoo.recipe.names import check_name
 from kdzoo.recipe.problems import Problems
-from kdzoo.recipe.sets import EvaluationSet, check_name
+from kdzoo.recipe.sets import EvaluationSet
 from kdzoo.recipe.stages import option_name
 from kdzoo.spelling import did_you_mean, hint
 from kdzoo.tasks.dataset import DataConfig
@@ -79,7 +80,7 @@ def _named(key: str, tables: Any, problems: Problems) -> Iterator[tuple[str, Any
         try:
             check_name(name)
         except ValueError as error:
-            problems.add((key, name), str(error))
+            problems.add((key, name), f"a name {error}")
         else:
             yield name, table
 

@@ -11,7 +11,8 @@ from kdzoo.errors import UserError
 from kdzoo.methods import registry
 from kdzoo.recipe.extends import Written
 from kdzoo.recipe.lines import Key, Line
-from kdzoo.recipe.stage_names import name_stages, stage_name, stage_tables
+from kdzoo.recipe.names import as_name
+from kdzoo.recipe.stage_names import name_stages, stage_tables
 
 # What a stage that is made has from the recipe's first distill stage; its options are its method's defaults.
 _SHARED = ("student_from", "teacher_from", "data", "training")
@@ -69,7 +70,7 @@ def with_methods(written: Written, methods: Sequence[str]) -> Written:
 
 
 def _made(method: str, first: dict[str, Any], taken: set[str]) -> dict[str, Any]:
-    plain = name = stage_name(method)
+    plain = name = as_name(method)
     number = 2
     while name.lower() in taken:
         name, number = f"{plain}-{number}", number + 1

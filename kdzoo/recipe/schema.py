@@ -12,7 +12,8 @@ from pydantic import BeforeValidator, Field, PrivateAttr, SerializeAsAny
 from kdzoo.recipe.head import RecipeHead
 from kdzoo.recipe.lines import Key, Line
 from kdzoo.recipe.model_tables import ModelConfig, TokenizerConfig, TrainedTokenizer
-from kdzoo.recipe.sets import EvaluationSet, Name, ScoredSet, dataset_of, fitting, part_of, set_name_of
+from kdzoo.recipe.names import Name
+from kdzoo.recipe.sets import EvaluationSet, ScoredSet, dataset_of, fitting, part_of, set_name_of
 from kdzoo.recipe.stages import EvaluateStage, Stage, TrainingStage
 from kdzoo.recipe.tables import Evaluation, EvaluationTable, Role, Training
 from kdzoo.tasks import registry

@@ -54,7 +54,9 @@ def test_every_table_of_a_recipe_has_a_section() -> None:
 
 
 def test_the_recipe_for_one_s_own_data_is_right(tmp_path: Path) -> None:
-    lines, recipe, *_ = re.findall(r"```(?:json|toml)\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    lines, recipe, *_ = re.findall(
+        r"```(?:json|toml)\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL
+    )
     for name in ("train.jsonl", "held_out.jsonl"):
         (tmp_path / name).write_text(lines, encoding="utf-8")
     (tmp_path / "own.toml").write_text(recipe, encoding="utf-8")
