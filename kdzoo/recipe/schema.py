@@ -216,11 +216,9 @@ class Recipe(RecipeHead):
         return self.teacher if role == "teacher" else self.student
 
     def models_of(self, stage: EvaluateStage) -> tuple[str, ...]:
-        """The models that a stage evaluates: those it names, or all that were trained before it."""
-        if stage.models:
-            return stage.models
-        names = [s.result_name for s in self._before(stage) if s.role is not None]
-        return tuple(dict.fromkeys(names))
+        """The models that a stage evaluates: those it names, or all that were trained before it, each once."""
+        trained = (s.result_name for s in self._before(stage) if s.role is not None)
+        return tuple(dict.fromkeys(stage.models or trained))
 
     def models_used(self, stage: Stage) -> dict[str, StageModel]:
         """The models that a stage loads: those that it evaluates by name, or by role what it trains and learns from."""
