@@ -181,7 +181,7 @@ class Recipe(RecipeHead):
         given = self._given_to(stage)
         metrics = (
             fitting(own.get("metrics", ()), data)
-            or described.metrics
+            or fitting(described.metrics, data)
             or fitting(self.evaluation.metrics, data)
             or dataset_of(data).usual_metrics
         )

@@ -76,9 +76,9 @@ def part_of(data: DataConfig, part: Part) -> DataConfig | None:
 
 
 def fitting(metrics: Iterable[str], data: DataConfig) -> tuple[str, ...]:
-    """Those of some metrics that fit a dataset."""
+    """Those of some metrics that fit a dataset, each once."""
     dataset = dataset_of(data)
-    return tuple(name for name in metrics if registry.fits(name, dataset))
+    return tuple(name for name in dict.fromkeys(metrics) if registry.fits(name, dataset))
 
 
 def set_name_of(data: DataConfig) -> str:
