@@ -17,8 +17,8 @@ from kdzoo.recipe import paths
 from kdzoo.recipe.checks import check_keys, check_table, names_of, shown
 from kdzoo.recipe.combinations import check_combinations
 from kdzoo.recipe.data_tables import checked_data, checked_datasets, checked_sets, kind_of
-from kdzoo.recipe.extends import FileKeys, Written, read_written
-from kdzoo.recipe.head import RecipeHead
+from kdzoo.recipe.extends import Written, read_written
+from kdzoo.recipe.head import FileKeys, RecipeHead
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.model_tables import ModelConfig, TokenizerConfig
 from kdzoo.recipe.overrides import apply_override
