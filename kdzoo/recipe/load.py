@@ -21,9 +21,10 @@ from kdzoo.recipe.extends import Written, read_written
 from kdzoo.recipe.head import FileKeys, RecipeHead
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.model_tables import ModelConfig, TokenizerConfig
+from kdzoo.recipe.origin import Origin, Override
 from kdzoo.recipe.overrides import apply_override
 from kdzoo.recipe.problems import Problems
-from kdzoo.recipe.schema import Origin, Override, Recipe
+from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.stage_names import name_stages, stage_tables
 from kdzoo.recipe.stages import STAGES, FinetuneStage, all_options
 from kdzoo.recipe.tables import EvaluationTable, Training

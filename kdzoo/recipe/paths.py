@@ -11,9 +11,10 @@ from typing import Any
 
 from kdzoo.errors import UserError
 from kdzoo.recipe.lines import Key, line_of
+from kdzoo.recipe.origin import Origin
 from kdzoo.recipe.places import place_in_set, place_of_data
 from kdzoo.recipe.problems import Problems
-from kdzoo.recipe.schema import Origin, Recipe
+from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.scoring import scored_sets_of
 from kdzoo.recipe.sets import dataset_of
 from kdzoo.tasks import registry
