@@ -23,8 +23,8 @@ from kdzoo.runs.context import ModelRef, RunContext, gpu_count
 from kdzoo.runs.evaluation import evaluate
 from kdzoo.runs.interruption import Interruption
 from kdzoo.runs.next_step import how_to_compare
+from kdzoo.runs.process_lock import process_lock
 from kdzoo.runs.run_directory import RunDirectory, StageRecord
-from kdzoo.runs.stage_locks import stage_lock
 from kdzoo.runs.training import train
 from kdzoo.runs.unfinished import where_it_continues
 
@@ -148,7 +148,7 @@ def _run_stage(context: RunContext, stage: Stage, fingerprint: str) -> StageReco
     def waits(process: str) -> None:
         context.reporter.say(f"{stage.name}: process {process} is doing this stage; waits for it")
 
-    with stage_lock(context.cache / "locks", fingerprint, waits):
+    with process_lock(context.cache / "locks" / fingerprint, waits):
         # another run may have finished it since
         return _reused(context, stage, fingerprint) or _done(context, stage, fingerprint)
 
