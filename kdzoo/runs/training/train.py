@@ -82,13 +82,9 @@ def run(
                 )
             readable = replace(limits, vocabulary=shared_vocabulary(student, teacher_model))
             decoding = noted.teacher_target_decoding
-            preparing = Clock(folder / "preparing_seconds")
-            try:
-                generated = teacher_targets(
-                    context, name, folder, teacher_model, examples, readable, training, decoding, preparing
-                )
-            finally:
-                preparing_seconds = preparing.stop()
+            generated, preparing_seconds = teacher_targets(
+                context, name, folder, teacher_model, examples, readable, training, decoding
+            )
             examples = with_teacher_targets(examples, generated)
         clock, pace = Clock(folder / "seconds"), Pace()
         module = DistillationModule(
