@@ -39,7 +39,7 @@ _TABLES: dict[str, type[BaseModel]] = {
 }
 # Keys that some look for in a table, and how they are written where they belong.
 _OF_ALL_STAGES = {
-    key: f"{key} before the first table, for all stages" for key in ("seed", "student_seed", "threads")
+    key: f"{key} before the first table, for all stages" for key in RecipeHead.model_fields if key != "name"
 }
 
 
