@@ -13,7 +13,7 @@ from kdzoo.errors import UserError
 from kdzoo.files import read_text
 from kdzoo.recipe.checks import shown
 from kdzoo.recipe.lines import Key, Line, find_lines, line_of
-from kdzoo.recipe.paths import ExpansionError, located
+from kdzoo.recipe.paths import located
 
 _KEY = "extends"
 _MOST_LEVELS = 50
@@ -72,7 +72,7 @@ def _extended(chain: list[Written]) -> Written | None:
         inside = last.file.parent / path.written
         file = inside if inside.absolute() == Path(path.full) else Path(path.full)
         text = read_text(file, "recipe")
-    except (ExpansionError, UserError) as error:
+    except UserError as error:
         raise UserError(f"{where}: {error}") from None
     files = [written.file for written in chain]
     again = [number for number, earlier in enumerate(files) if earlier.resolve() == file.resolve()]
