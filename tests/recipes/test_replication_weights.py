@@ -98,5 +98,5 @@ def test_a_registry_that_cannot_be_reached_is_told(weights, monkeypatch, tmp_pat
 @pytest.mark.parametrize("arguments", [[], ["one", "two"]])
 def test_it_says_how_it_is_called(arguments, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["weights.py", *arguments])
-    with pytest.raises(SystemExit, match=r"one folder is to be named: python weights\.py FOLDER"):
+    with pytest.raises(SystemExit, match=r"one folder is to be named: python \S*weights\.py FOLDER"):
         runpy.run_path(str(SCRIPT), run_name="__main__")
