@@ -62,6 +62,7 @@ TESTED_ELSEWHERE = {
     ),
     "recipe/head.py": ("recipe/test_load.py", "tables of a recipe, which loading fills"),
     "recipe/model_tables.py": ("recipe/test_load.py", "tables of a recipe, which loading fills"),
+    "recipe/origin.py": ("recipe/test_problems.py", "messages name the places that it holds"),
     "recipe/schema.py": ("recipe/test_load.py", "tables of a recipe, which loading fills"),
     "recipe/stages.py": ("recipe/test_load.py", "tables of a recipe, which loading fills"),
     "recipe/tables.py": ("recipe/test_load.py", "tables of a recipe, which loading fills"),

@@ -6,7 +6,7 @@ from kdzoo.recipe.paths import check_model_paths, check_paths, is_there, missing
 from kdzoo.recipe.rehearse import rehearsed
 from kdzoo.recipe.schema import Recipe, StageModel
 from kdzoo.recipe.scoring import Scoring, scored_sets_of, scoring_of
-from kdzoo.recipe.sets import EvaluationSet, ScoredSet
+from kdzoo.recipe.sets import ScoredSet
 from kdzoo.recipe.stages import DistillStage, EvaluateStage, FinetuneStage, Stage, TrainingStage
 from kdzoo.recipe.sweep import Member, Sweep, load_sweep
 from kdzoo.recipe.tables import Evaluation, Training
@@ -16,7 +16,6 @@ __all__ = [
     "DistillStage",
     "EvaluateStage",
     "Evaluation",
-    "EvaluationSet",
     "FinetuneStage",
     "Member",
     "ModelConfig",

@@ -73,15 +73,15 @@ def _check_name(stage: Stage, at: Key, names: set[str], problems: Problems) -> N
 
 
 def _check_training(recipe: Recipe, stage: TrainingStage, at: Key, problems: Problems) -> None:
+    def place(key: str) -> Key:
+        return (*at, "training", key) if key in stage.training else ("training", key)
+
     try:
         for key, message in why_not_scored(recipe, stage):
-            problems.add((*at, "training", key) if key in stage.training else ("training", key), message)
+            problems.add(place(key), message)
     except ValidationError as error:
         for problem in error.errors():
-            keys = [
-                (*at, "training", key) if key in stage.training else ("training", key)
-                for key in problem.get("ctx", {}).get("keys", ())
-            ]
+            keys = [place(key) for key in problem.get("ctx", {}).get("keys", ())]
             own = [key for key in keys if key[0] == "stage"]
             if own:  # otherwise [training] has the problem by itself, and has told it
                 problems.add(own[0], problem["msg"], *keys)

@@ -8,9 +8,9 @@ from typing import Any
 from kdzoo.errors import UserError
 from kdzoo.recipe.checks import check_table, one_of, shown
 from kdzoo.recipe.lines import Key
+from kdzoo.recipe.names import check_name
 from kdzoo.recipe.problems import Problems
-from kdzoo.recipe.sets import EvaluationSet, check_name
-from kdzoo.recipe.stages import option_name
+from kdzoo.recipe.sets import EvaluationSet
 from kdzoo.spelling import did_you_mean, hint
 from kdzoo.tasks.dataset import DataConfig
 from kdzoo.tasks.registry import datasets
@@ -79,7 +79,7 @@ def _named(key: str, tables: Any, problems: Problems) -> Iterator[tuple[str, Any
         try:
             check_name(name)
         except ValueError as error:
-            problems.add((key, name), str(error))
+            problems.add((key, name), f"a name {error}")
         else:
             yield name, table
 
@@ -92,22 +92,28 @@ def _checked_set(name: str, table: Any, content: dict[str, Any], problems: Probl
     described = check_table(EvaluationSet, table, at, problems)
     if described is None:
         return None
-    data = _table_of(described.data, content, at, problems)
-    if data is None:
+    table_of_data = _table_of(described.data, content, at, problems)
+    if table_of_data is None:
         return None
-    model = _model_of(data)
-    if model is None:
-        return described  # what is wrong with the dataset's own table is told there
+    # what is wrong with the dataset's own table is told there
+    data = checked_data(table_of_data, Problems.unseen())
+    if data is None:
+        return described.with_keys({})
     checked = check_table(
-        model,
-        {**data, **described.dataset_keys},
+        type(data),
+        {**_as_written(data), **described.dataset_keys},
         at,
         problems,
-        unknown=f'data of kind "{data["kind"]}" have no such key',
+        unknown=f'data of kind "{data.kind}" have no such key',
         elsewhere={key: key for key in EvaluationSet.model_fields},
     )
-    right = set() if checked is None else {option_name(model, key) for key in checked.model_fields_set}
-    return described.with_keys({key: v for key, v in described.dataset_keys.items() if key in right})
+    right = {} if checked is None else _as_written(checked)
+    return described.with_keys({key: right[key] for key in described.dataset_keys if key in right})
+
+
+def _as_written(data: DataConfig) -> dict[str, Any]:
+    """The keys that a table gives, as far as they are right."""
+    return data.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 def _table_of(dataset: str | None, content: dict[str, Any], at: Key, problems: Problems) -> Any:
@@ -127,15 +133,6 @@ def unknown_dataset(name: str, known: Collection[str]) -> str:
     if not known:
         return f"there is no [datasets.{name}]; leave data out for the dataset of [data], or add the table"
     return f"there is no [datasets.{name}]{hint(name, known)}"
-
-
-def _model_of(table: Any) -> type[DataConfig] | None:
-    """The model of a dataset's table that is right by itself."""
-    unseen = Problems.unseen()
-    if not isinstance(table, dict) or not isinstance(table.get("kind"), str):
-        return None
-    checked = checked_data(table, unseen)
-    return None if checked is None or unseen.texts else type(checked)
 
 
 def _check_names(names: list[str], problems: Problems) -> None:

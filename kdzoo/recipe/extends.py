@@ -9,32 +9,14 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
 from kdzoo.errors import UserError
 from kdzoo.files import read_text
 from kdzoo.recipe.checks import shown
 from kdzoo.recipe.lines import Key, Line, find_lines, line_of
-from kdzoo.recipe.paths import ExpansionError, located
-from kdzoo.recipe.tables import Location, Table
+from kdzoo.recipe.paths import located
 
 _KEY = "extends"
 _MOST_LEVELS = 50
-
-
-class FileKeys(Table):
-    """Keys of a recipe's file that are worked in when it is read: the recipe that a run keeps has neither."""
-
-    extends: Location | None = Field(
-        None,
-        description="another recipe, whose keys count unless this one gives them: table by table and key by key, while "
-        "arrays, the stages too, are replaced as a whole. It may extend a further one. Relative to the folder of this file",
-    )
-    sweep: dict[str, Any] = Field(
-        default_factory=dict,
-        description="keys as --set writes them, each with a list of values: the recipe then stands for a run of each "
-        "combination, the last key varying fastest. --set of a key fixes it",
-    )
 
 
 @dataclass(frozen=True)
@@ -90,7 +72,7 @@ def _extended(chain: list[Written]) -> Written | None:
         inside = last.file.parent / path.written
         file = inside if inside.absolute() == Path(path.full) else Path(path.full)
         text = read_text(file, "recipe")
-    except (ExpansionError, UserError) as error:
+    except UserError as error:
         raise UserError(f"{where}: {error}") from None
     files = [written.file for written in chain]
     again = [number for number, earlier in enumerate(files) if earlier.resolve() == file.resolve()]

@@ -1,13 +1,13 @@
-"""The keys of a recipe that stand before its tables."""
+"""The keys that stand before a recipe's tables, and those that are its file's alone."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from kdzoo.recipe.tables import Table
+from kdzoo.recipe.tables import Location, Table
 
 
 def _recipe_name(name: str) -> str:
@@ -17,6 +17,21 @@ def _recipe_name(name: str) -> str:
 
 
 RecipeName = Annotated[str, AfterValidator(_recipe_name)]
+
+
+class FileKeys(Table):
+    """Keys of a recipe's file that are worked in when it is read: the recipe that a run keeps has neither."""
+
+    extends: Location | None = Field(
+        None,
+        description="another recipe, whose keys count unless this one gives them: table by table and key by key, while "
+        "arrays, the stages too, are replaced as a whole. It may extend a further one. Relative to the folder of this file",
+    )
+    sweep: dict[str, Any] = Field(
+        default_factory=dict,
+        description="keys as --set writes them, each with a list of values: the recipe then stands for a run of each "
+        "combination, the last key varying fastest. --set of a key fixes it",
+    )
 
 
 class RecipeHead(Table):

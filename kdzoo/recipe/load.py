@@ -17,13 +17,14 @@ from kdzoo.recipe import paths
 from kdzoo.recipe.checks import check_keys, check_table, names_of, shown
 from kdzoo.recipe.combinations import check_combinations
 from kdzoo.recipe.data_tables import checked_data, checked_datasets, checked_sets, kind_of
-from kdzoo.recipe.extends import FileKeys, Written, read_written
-from kdzoo.recipe.head import RecipeHead
+from kdzoo.recipe.extends import Written, read_written
+from kdzoo.recipe.head import FileKeys, RecipeHead
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.model_tables import ModelConfig, TokenizerConfig
+from kdzoo.recipe.origin import Origin, Override
 from kdzoo.recipe.overrides import apply_override
 from kdzoo.recipe.problems import Problems
-from kdzoo.recipe.schema import Origin, Override, Recipe
+from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.stage_names import name_stages, stage_tables
 from kdzoo.recipe.stages import STAGES, FinetuneStage, all_options
 from kdzoo.recipe.tables import EvaluationTable, Training
@@ -38,7 +39,7 @@ _TABLES: dict[str, type[BaseModel]] = {
 }
 # Keys that some look for in a table, and how they are written where they belong.
 _OF_ALL_STAGES = {
-    key: f"{key} before the first table, for all stages" for key in ("seed", "student_seed", "threads")
+    key: f"{key} before the first table, for all stages" for key in RecipeHead.model_fields if key != "name"
 }
 
 

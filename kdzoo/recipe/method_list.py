@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from kdzoo.errors import UserError
 from kdzoo.methods import registry
 from kdzoo.recipe.extends import Written
 from kdzoo.recipe.lines import Key, Line
-from kdzoo.recipe.stage_names import name_stages, stage_name, stage_tables
+from kdzoo.recipe.names import as_name
+from kdzoo.recipe.stage_names import name_stages, stage_tables
 
 # What a stage that is made has from the recipe's first distill stage; its options are its method's defaults.
 _SHARED = ("student_from", "teacher_from", "data", "training")
@@ -51,14 +53,19 @@ def with_methods(written: Written, methods: Sequence[str]) -> Written:
     distill = [number for number, stage in enumerate(old) if stage.get("kind") == "distill"]
     if not distill:
         raise UserError(f"{written.file}: --methods needs a distill stage in the recipe, and there is none")
-    taken = {_lower(stage) for number, stage in enumerate(old) if number not in distill}
-    new: list[
-        tuple[int, dict[str, Any]]
-    ] = []  # each with the number of the stage that it was, or was made from
-    for method in methods:
-        there = [(number, old[number]) for number in distill if old[number].get("method") == method]
-        new += there or [(distill[0], _made(method, old[distill[0]], taken | {_lower(s) for _, s in new}))]
     others = [(number, stage) for number, stage in enumerate(old) if number not in distill]
+    # by method, each with the number of the stage that it was, or was made from
+    chosen = {
+        method: [(number, old[number]) for number in distill if old[number].get("method") == method]
+        for method in methods
+    }
+    taken = {_lower(stage) for _, stage in (*others, *chain.from_iterable(chosen.values()))}
+    for method, stages in chosen.items():
+        if not stages:
+            made = _made(method, old[distill[0]], taken)
+            stages.append((distill[0], made))
+            taken.add(_lower(made))
+    new = list(chain.from_iterable(chosen.values()))
     before = sum(number < distill[0] for number, _ in others)
     arranged = [*others[:before], *new, *others[before:]]
     _rename(
@@ -69,7 +76,7 @@ def with_methods(written: Written, methods: Sequence[str]) -> Written:
 
 
 def _made(method: str, first: dict[str, Any], taken: set[str]) -> dict[str, Any]:
-    plain = name = stage_name(method)
+    plain = name = as_name(method)
     number = 2
     while name.lower() in taken:
         name, number = f"{plain}-{number}", number + 1

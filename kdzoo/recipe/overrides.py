@@ -6,12 +6,14 @@ import tomllib
 from typing import Any
 
 from kdzoo.errors import UserError
+from kdzoo.recipe.head import RecipeHead
 from kdzoo.recipe.lines import Key
+from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.stages import STAGES
 from kdzoo.spelling import hint
 
-TABLES = ("data", "datasets", "evaluation_sets", "tokenizer", "teacher", "student", "training", "evaluation")
-HEAD = ("name", "seed", "student_seed", "threads")
+HEAD = tuple(RecipeHead.model_fields)
+TABLES = tuple(key for key in Recipe.model_fields if key not in (*HEAD, "stages"))
 
 
 def apply_override(content: dict[str, Any], override: str) -> Key:

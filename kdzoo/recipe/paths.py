@@ -11,9 +11,10 @@ from typing import Any
 
 from kdzoo.errors import UserError
 from kdzoo.recipe.lines import Key, line_of
+from kdzoo.recipe.origin import Origin
 from kdzoo.recipe.places import place_in_set, place_of_data
 from kdzoo.recipe.problems import Problems
-from kdzoo.recipe.schema import Origin, Recipe
+from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.scoring import scored_sets_of
 from kdzoo.recipe.sets import dataset_of
 from kdzoo.tasks import registry
@@ -38,7 +39,7 @@ def resolve(content: dict[str, Any], origin: Origin, problems: Problems) -> None
             if name in values:
                 try:
                     values[name] = _resolved(values[name], _folder(origin, (*key, name)), key[0] in _MODELS)
-                except ExpansionError as error:
+                except UserError as error:
                     problems.add((*key, name), str(error))
 
 
@@ -167,15 +168,11 @@ class Located:
     full: str
 
 
-class ExpansionError(Exception):
-    """A variable in a path is not set, or written wrongly."""
-
-
 def located(text: str, folder: Path) -> Located:
     """Expand the variables of a path that is written in a file of ``folder``; an empty path stays empty.
 
     Raises:
-        ExpansionError: a variable is not set and has no default, or is written wrongly.
+        UserError: a variable is not set and has no default, or is written wrongly.
     """
     begins_elsewhere = False
 
@@ -186,14 +183,14 @@ def located(text: str, folder: Path) -> Located:
         if found and match.start() == 0:
             begins_elsewhere = True
         if not found and default is None:
-            raise ExpansionError(
+            raise UserError(
                 f"the environment variable {name} is not set; set it, or write ${{{name}:-default}}"
             )
         return found or default or ""
 
     expanded = _VARIABLE.sub(value, text)
     if "${" in _VARIABLE.sub("", text):
-        raise ExpansionError("write a variable as ${NAME} or ${NAME:-default}")
+        raise UserError("write a variable as ${NAME} or ${NAME:-default}")
     written = os.path.expanduser(expanded)
     full = os.path.abspath(os.path.join("" if begins_elsewhere else folder, written)) if written else ""
     return Located(written, full)

@@ -15,8 +15,12 @@ def place_of(recipe: Recipe, stage: Stage, setting: str) -> Key:
     index = [s.name for s in recipe.stages].index(stage.name)
     if setting in stage.own_settings:
         return ("stage", index, stage.table, setting)
-    is_the_trainings = getattr(getattr(recipe, stage.table), setting) is None
-    return ("training" if is_the_trainings else stage.table, setting)
+    return _place_for_all(recipe, stage.table, setting)
+
+
+def _place_for_all(recipe: Recipe, table: str, setting: str) -> Key:
+    is_the_trainings = getattr(getattr(recipe, table), setting) is None
+    return ("training" if is_the_trainings else table, setting)
 
 
 def place_of_data(name: str | None, key: str) -> Key:
@@ -33,17 +37,14 @@ def place_in_set(recipe: Recipe, name: str, key: str) -> Key:
     return ("evaluation_sets", name, key) if is_own else place_of_data(described.data, key)
 
 
-def place_of_metrics(recipe: Recipe, name: str) -> Key:
-    """The key that gives an evaluation set its metrics where no stage does: its own, or that of [evaluation]."""
-    described = recipe.evaluation_sets.get(name)
-    is_its_own = described is not None and described.metrics
-    return ("evaluation_sets", name, "metrics") if is_its_own else ("evaluation", "metrics")
+def place_of_set(recipe: Recipe, stage: EvaluateStage | None, name: str, setting: str) -> Key:
+    """The key that gives a setting for one evaluation set: the stage's own, the set's, or that of all evaluations.
 
-
-def place_of_set(recipe: Recipe, stage: EvaluateStage, name: str, setting: str) -> Key:
-    """The key that gives a stage its setting for one evaluation set: the stage's own, the set's, or that of [evaluation]."""
+    Without a stage it is that of scores while training.
+    """
+    if stage is not None and setting in stage.own_settings:
+        return place_of(recipe, stage, setting)
     described = recipe.evaluation_sets.get(name)
-    is_the_sets = described is not None and getattr(described, setting, None)
-    if is_the_sets and setting not in stage.own_settings:
+    if described is not None and getattr(described, setting, None):
         return ("evaluation_sets", name, setting)
-    return place_of(recipe, stage, setting)
+    return _place_for_all(recipe, "evaluation", setting)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from kdzoo.errors import UserError
 from kdzoo.recipe.lines import Key, Line, line_of
-from kdzoo.recipe.schema import Origin, Override, Recipe
+from kdzoo.recipe.origin import Origin, Override
+from kdzoo.recipe.schema import Recipe
 
 _LAST = (2, "", 0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -32,8 +32,6 @@ def rehearsed(recipe: Recipe) -> Recipe:
     sets that are not there are replaced by the embedded benchmark.
     """
     data, others, sets = little_data(recipe)
-    kinds = {data.kind, *(other.kind for other in others.values())}
-    datasets = [registry.datasets.find(kind) for kind in kinds]
     scored = _scored(data, others, sets)
     training = _short(recipe.training, scored)
     content: dict[str, Any] = {
@@ -49,8 +47,8 @@ def rehearsed(recipe: Recipe) -> Recipe:
         "teacher": None if recipe.teacher is None else tiny_model(recipe.teacher, width=64),
         "student": tiny_model(recipe.student, width=32),
         "training": training,
-        "evaluation": EvaluationTable(**_quick(recipe.evaluation.model_dump(), datasets)),
-        "stage": tuple(_short_stage(recipe, stage, training, datasets, scored) for stage in recipe.stages),
+        "evaluation": EvaluationTable(**_quick(recipe.evaluation.model_dump(), scored.values())),
+        "stage": tuple(_short_stage(recipe, stage, training, scored) for stage in recipe.stages),
     }
     return Recipe(**content).with_origin(replace(recipe.origin, rehearses=resolved_toml(recipe)))
 
@@ -103,11 +101,13 @@ def _short_stage(
     recipe: Recipe,
     stage: Stage,
     training: Training,
-    datasets: Sequence[Dataset[Any]],
     scored: Mapping[str, Dataset[Any]],
 ) -> Stage:
     if stage.role is None:
-        return stage.model_copy(update={"evaluation": _quick(stage.evaluation, datasets, add=False)})
+        # the only set of a recipe that names none is called after its data, for which others may have come
+        sets = tuple(name for name in stage.sets if name in scored)
+        quick = _quick(stage.evaluation, [scored[name] for name in sets or scored], add=False)
+        return stage.model_copy(update={"sets": sets, "evaluation": quick})
     own = _short(recipe.training_of(stage), scored).model_dump(mode="json")
     general = training.model_dump(mode="json")
     changed = {key: value for key, value in own.items() if value != general[key]}
@@ -117,7 +117,9 @@ def _short_stage(
     return stage.model_copy(update={"training": changed})
 
 
-def _quick(evaluation: dict[str, Any], datasets: Sequence[Dataset[Any]], add: bool = True) -> dict[str, Any]:
+def _quick(
+    evaluation: dict[str, Any], datasets: Collection[Dataset[Any]], add: bool = True
+) -> dict[str, Any]:
     limits = {
         "batch_size": _QUESTIONS,
         "max_examples": _QUESTIONS,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PrivateAttr, SerializeAsAny
 
 from kdzoo.recipe.head import RecipeHead
-from kdzoo.recipe.lines import Key, Line
 from kdzoo.recipe.model_tables import ModelConfig, TokenizerConfig, TrainedTokenizer
-from kdzoo.recipe.sets import EvaluationSet, Name, ScoredSet, dataset_of, fitting, part_of, set_name_of
+from kdzoo.recipe.names import Name
+from kdzoo.recipe.origin import Origin
+from kdzoo.recipe.sets import EvaluationSet, ScoredSet, dataset_of, fitting, part_of, set_name_of
 from kdzoo.recipe.stages import EvaluateStage, Stage, TrainingStage
 from kdzoo.recipe.tables import Evaluation, EvaluationTable, Role, Training
 from kdzoo.tasks import registry
@@ -27,39 +26,6 @@ def _as_the_dataset_has_it(table: Any) -> Any:
 
 
 Data = Annotated[SerializeAsAny[DataConfig], BeforeValidator(_as_the_dataset_has_it)]
-
-
-@dataclass(frozen=True)
-class Override:
-    """A value that counts instead of the recipe's own, as KEY=VALUE.
-
-    ``shown`` is how a message names it, and ``line`` where it stands, unless on the command line. What it says of paths
-    is relative to ``folder``.
-    """
-
-    text: str
-    shown: str
-    folder: Path
-    line: Line | None = None
-
-    @classmethod
-    def of_command_line(cls, text: str) -> Override:
-        """An override that ``--set`` gave."""
-        return cls(text, f"--set {text}", Path.cwd())
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a recipe was written: lines by key, and overrides by the key that they set, the latest last.
-
-    ``rehearses`` is the text of the recipe that it was before it was shrunk for a rehearsal.
-    All origins are equal: recipes that say the same are the same.
-    """
-
-    file: Path | None = field(default=None, compare=False)
-    lines: Mapping[Key, Line] = field(default_factory=dict, compare=False)
-    overrides: dict[Key, Override] = field(default_factory=dict, compare=False)
-    rehearses: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -180,7 +146,7 @@ class Recipe(RecipeHead):
         given = self._given_to(stage)
         metrics = (
             fitting(own.get("metrics", ()), data)
-            or described.metrics
+            or fitting(described.metrics, data)
             or fitting(self.evaluation.metrics, data)
             or dataset_of(data).usual_metrics
         )
@@ -215,11 +181,9 @@ class Recipe(RecipeHead):
         return self.teacher if role == "teacher" else self.student
 
     def models_of(self, stage: EvaluateStage) -> tuple[str, ...]:
-        """The models that a stage evaluates: those it names, or all that were trained before it."""
-        if stage.models:
-            return stage.models
-        names = [s.result_name for s in self._before(stage) if s.role is not None]
-        return tuple(dict.fromkeys(names))
+        """The models that a stage evaluates: those it names, or all that were trained before it, each once."""
+        trained = (s.result_name for s in self._before(stage) if s.role is not None)
+        return tuple(dict.fromkeys(stage.models or trained))
 
     def models_used(self, stage: Stage) -> dict[str, StageModel]:
         """The models that a stage loads: those that it evaluates by name, or by role what it trains and learns from."""

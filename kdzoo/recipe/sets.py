@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from kdzoo.recipe.names import as_name
 from kdzoo.recipe.tables import Evaluation, MetricName, Table
 from kdzoo.tasks import registry
 from kdzoo.tasks.dataset import DataConfig, Dataset, Part
-
-
-def check_name(name: str) -> str:
-    """Give a name that may stand behind a dot and become a file's; a ValueError says what is wrong with another."""
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}", name):
-        raise ValueError("a name must consist of 1 to 80 letters, digits, _ and -, and not begin with -")
-    return name
-
-
-# What a [datasets.NAME] and an [evaluation_sets.NAME] may be called.
-Name = Annotated[str, AfterValidator(check_name)]
 
 
 class EvaluationSet(Table):
@@ -87,11 +76,11 @@ def part_of(data: DataConfig, part: Part) -> DataConfig | None:
 
 
 def fitting(metrics: Iterable[str], data: DataConfig) -> tuple[str, ...]:
-    """Those of some metrics that fit a dataset."""
+    """Those of some metrics that fit a dataset, each once."""
     dataset = dataset_of(data)
-    return tuple(name for name in metrics if registry.fits(name, dataset))
+    return tuple(name for name in dict.fromkeys(metrics) if registry.fits(name, dataset))
 
 
 def set_name_of(data: DataConfig) -> str:
     """The name of the only set of a recipe without [evaluation_sets]: the dataset's, as far as it is a file's."""
-    return re.sub(r"[^A-Za-z0-9_-]", "-", data.kind)
+    return as_name(data.kind)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
+
+from kdzoo.recipe.names import as_name
 
 
 def name_stages(content: dict[str, Any]) -> None:
@@ -12,7 +13,7 @@ def name_stages(content: dict[str, Any]) -> None:
         if "name" not in stage:
             default = stage.get("method") if stage.get("kind") == "distill" else stage.get("kind")
             if isinstance(default, str):
-                stage["name"] = stage_name(default)
+                stage["name"] = as_name(default)
 
 
 def stage_tables(content: dict[str, Any]) -> list[dict[str, Any]]:
@@ -21,8 +22,3 @@ def stage_tables(content: dict[str, Any]) -> list[dict[str, Any]]:
     if not isinstance(stages, list):
         return []
     return [stage if isinstance(stage, dict) else {} for stage in stages]
-
-
-def stage_name(text: str) -> str:
-    """A text as the name of a stage."""
-    return re.sub(r"[^A-Za-z0-9_-]", "-", text)

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from kdzoo.errors import UserError
 from kdzoo.methods import registry
 from kdzoo.methods.method import Options
+from kdzoo.recipe.names import Name
 from kdzoo.recipe.tables import EvaluationTable, Role, Table, Training
-
-
-def _stage_name(name: str) -> str:
-    # no dot: it separates the keys of an override; no leading dash: the name becomes a folder's
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}", name):
-        raise ValueError("must consist of 1 to 80 letters, digits, _ and -, and not begin with -")
-    return name
-
-
-StageName = Annotated[str, AfterValidator(_stage_name)]
 
 
 class _TrainingStage(Table):
@@ -95,7 +85,7 @@ class FinetuneStage(_TrainingStage):
     teacher_from: ClassVar[None] = None
 
     kind: Literal["finetune"]
-    name: StageName = Field("finetune", description="its folder's, and what other stages call it")
+    name: Name = Field("finetune", description="its folder's, and what other stages call it")
     model: Role = Field("teacher", description="which of the two models is trained")
     method: str = Field("sft", description="a method of kdzoo list that needs no teacher")
 
@@ -114,7 +104,7 @@ class DistillStage(_TrainingStage):
     """kind = "distill": trains the student by a method, starting from the models that earlier stages made."""
 
     kind: Literal["distill"]
-    name: StageName = Field(
+    name: Name = Field(
         description="its folder's, and what other stages call it",
         json_schema_extra={"unless_given": "the method"},
     )
@@ -144,7 +134,7 @@ class EvaluateStage(Table):
     table_model: ClassVar[type[Table]] = EvaluationTable
 
     kind: Literal["evaluate"]
-    name: StageName = Field("evaluate", description="its folder's")
+    name: Name = Field("evaluate", description="its folder's")
     models: tuple[str, ...] = Field(
         (), description="teacher, student or stages; default: all that were trained before"
     )

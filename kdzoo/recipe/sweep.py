@@ -16,9 +16,10 @@ from kdzoo.recipe.extends import Written, read_written
 from kdzoo.recipe.lines import Key, line_of
 from kdzoo.recipe.load import check, without_dates
 from kdzoo.recipe.method_list import with_methods
+from kdzoo.recipe.origin import Origin, Override
 from kdzoo.recipe.overrides import apply_override
 from kdzoo.recipe.problems import Problems
-from kdzoo.recipe.schema import Origin, Override, Recipe
+from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.stage_names import name_stages
 from kdzoo.recipe.toml_text import toml_value
 

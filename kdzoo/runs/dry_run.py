@@ -17,7 +17,6 @@ from kdzoo.recipe import (
     TrainingStage,
     check_paths,
     is_there,
-    missing_data,
     scoring_of,
 )
 from kdzoo.recipe.model_tables import TokenizerConfig
@@ -103,7 +102,9 @@ def _look(recipe: Recipe, directory: RunDirectory, finished: dict[str, Path], ca
     tables = {name: table for name, table in named.items() if table is not None}
     elsewhere = [name for name, table in tables.items() if not _is_here(table)]
     here = [name for name in tables if name not in elsewhere]
-    if missing_data(recipe) and not here:
+    data = [*recipe.training_data, *(scored.data for scored in scored_sets(recipe))]
+    there = [one for one in data if is_there(one)]
+    if not there and not here:
         return _Seen(lambda data: None, {}, elsewhere, [])
     # a look at models and data needs torch, which takes seconds to import
     from kdzoo.report.progress import Reporter
@@ -112,10 +113,8 @@ def _look(recipe: Recipe, directory: RunDirectory, finished: dict[str, Path], ca
 
     context = RunContext(recipe, directory, cache, Reporter(quiet=True))
     notices = preflight.check(context, finished, here)
-    parts = [*recipe.training_data, *(scored.data for scored in scored_sets(recipe))]
-    splits = [context.splits(data) for data in parts if is_there(data)]
-    left_out = [f"data: {n} {what}" for one in splits for what, n in one.report.items() if n]
-    left_out = list(dict.fromkeys(left_out))
+    reports = [context.splits(one).report for one in there]
+    left_out = [f"data: {count} {what}" for report in reports for what, count in report.items() if count]
     tokenizer = preflight.known_tokenizer(context, here)
     at_most = "" if tokenizer is not None else "at most "  # it is still to be trained
     parameters = {
@@ -126,7 +125,7 @@ def _look(recipe: Recipe, directory: RunDirectory, finished: dict[str, Path], ca
         lambda data: context.splits(data) if is_there(data) else None,
         parameters,
         elsewhere,
-        [*left_out, *notices],
+        [*dict.fromkeys(left_out), *notices],
     )
 
 

@@ -43,12 +43,17 @@ def scoring_lines(recipe: Recipe, stage: EvaluateStage, read: Read) -> list[str]
     """What an evaluate stage does: its models, and a line for each set."""
     lines = [f"models {', '.join(recipe.models_of(stage))}; greedy decoding"]
     for scored in recipe.sets_of(stage):
-        splits, most = read(scored.data), scored.evaluation.max_examples
-        questions = "all" if splits is None else str(len(splits.evaluation[:most]))
         lines.append(
-            f"set {scored.name}: {questions} questions; metrics {', '.join(scored.evaluation.metrics)}"
+            f"set {scored.name}: {_questions(scored, read)} questions; metrics {', '.join(scored.evaluation.metrics)}"
         )
     return lines
+
+
+def _questions(scored: ScoredSet, read: Read) -> str:
+    splits, most = read(scored.data), scored.evaluation.max_examples
+    if splits is not None:
+        return str(len(splits.evaluation[:most]))
+    return "all" if most is None else f"at most {most}"
 
 
 def _titled(name: str | None, kind: str) -> str:

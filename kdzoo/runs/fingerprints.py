@@ -27,7 +27,7 @@ _PACKAGES = ("kdzoo", "torch", "transformers", "peft", "tokenizers")
 
 _ROOT = Path(__file__).parents[1]
 # The rooms of our code that shape what a stage leaves: the version alone would not tell of a change in a working copy.
-_TRAINING_CODE = ("methods", "engine", "runs/context.py", "runs/training")
+_TRAINING_CODE = ("methods", "engine", "runs/context.py", "runs/training", "tasks/fitting.py")
 _EVALUATION_CODE = (*_TRAINING_CODE, "tasks", "runs/evaluation")
 
 
@@ -157,7 +157,7 @@ def _files(path: str | None) -> Any:
 @cache
 def _code(rooms: tuple[str, ...]) -> str:
     places = [_ROOT / room for room in rooms]
-    files = [file for place in places for file in (place.rglob("*.py") if place.is_dir() else [place])]
+    files = {file for place in places for file in (place.rglob("*.py") if place.is_dir() else [place])}
     return _digest_of_files(sorted(files), _ROOT)
 
 

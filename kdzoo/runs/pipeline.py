@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import shlex
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -23,8 +22,9 @@ from kdzoo.runs import fingerprints
 from kdzoo.runs.context import ModelRef, RunContext, gpu_count
 from kdzoo.runs.evaluation import evaluate
 from kdzoo.runs.interruption import Interruption
+from kdzoo.runs.next_step import how_to_compare
+from kdzoo.runs.process_lock import process_lock
 from kdzoo.runs.run_directory import RunDirectory, StageRecord
-from kdzoo.runs.stage_locks import stage_lock
 from kdzoo.runs.training import train
 from kdzoo.runs.unfinished import where_it_continues
 
@@ -75,10 +75,7 @@ def _print_results(recipe: Recipe, directory: RunDirectory, reporter: Reporter) 
         print_table(reporter.console, table)
     reporter.say(f"results: {directory.path}")
     if found.rows:
-        page = directory.path / "page.html"
-        reporter.say(
-            f"next: kdzoo compare {shlex.quote(str(directory.path))} --html {shlex.quote(str(page))}"
-        )
+        reporter.say(f"next: {how_to_compare(directory.path)}")
 
 
 def _check(context: RunContext, prints: dict[str, str]) -> None:
@@ -151,7 +148,7 @@ def _run_stage(context: RunContext, stage: Stage, fingerprint: str) -> StageReco
     def waits(process: str) -> None:
         context.reporter.say(f"{stage.name}: process {process} is doing this stage; waits for it")
 
-    with stage_lock(context.cache / "locks", fingerprint, waits):
+    with process_lock(context.cache / "locks" / fingerprint, waits):
         # another run may have finished it since
         return _reused(context, stage, fingerprint) or _done(context, stage, fingerprint)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ from typing import Any
 
 from kdzoo.errors import RunError
 from kdzoo.files import overwrite_json, remove_leftovers, write_json, write_text
+from kdzoo.runs.process_lock import process_lock
 
 _RECORD = "stage.json"
 _FINGERPRINT = "fingerprint"
@@ -50,21 +50,13 @@ class RunDirectory:
         Raises:
             RunError: another process is at work in it.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / _LOCK).open("a+") as file:
-            try:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (BlockingIOError, PermissionError):
-                file.seek(0)
-                raise RunError(
-                    f"another process ({file.read().strip() or 'unknown'}) is at work in {self.path}; wait until it "
-                    "has ended, or give another --out"
-                ) from None
-            except OSError:
-                pass  # a file system without locks
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+
+        def refuse(process: str) -> None:
+            raise RunError(
+                f"another process ({process}) is at work in {self.path}; wait until it has ended, or give another --out"
+            ) from None
+
+        with process_lock(self.path / _LOCK, refuse):
             yield
 
     def begin(self, recipe_text: str, description: dict[str, Any], rehearses: str | None = None) -> None:

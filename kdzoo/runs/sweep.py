@@ -17,6 +17,7 @@ from kdzoo.files import why_not_written, write_json
 from kdzoo.recipe import Member, Sweep
 from kdzoo.report.progress import Reporter
 from kdzoo.runs import fingerprints
+from kdzoo.runs.next_step import how_to_compare
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,10 @@ class Plan:
     @property
     def runs(self) -> list[PlannedMember]:
         """The members that are run: of those that differ in nothing that counts (``threads``) the first."""
-        return list({planned.run: planned for planned in reversed(self.members)}.values())[::-1]
+        runs: dict[Path, PlannedMember] = {}
+        for planned in self.members:
+            runs.setdefault(planned.run, planned)
+        return list(runs.values())
 
     @cached_property
     def folder(self) -> Path:
@@ -114,7 +118,7 @@ def tell_end(plan: Plan, failures: list[Failure], reporter: Reporter) -> None:
     """
     reporter.say(f"results: {plan.folder}")
     if len(failures) < len(plan.runs):
-        reporter.say(f"next: kdzoo compare {plan.folder} --html page.html")
+        reporter.say(f"next: {how_to_compare(plan.folder)}")
     if failures:
         lines = [f"{failure.label}: {failure.reason}" for failure in failures]
         raise RunError("\n".join([f"{len(failures)} of {len(plan.runs)} members failed:", *lines]))

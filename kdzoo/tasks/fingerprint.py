@@ -71,6 +71,6 @@ def _digest(content: Any) -> str:
 def _file(path: Path) -> list[Any]:
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # no system has a path with a null character
         return [str(path), None]
     return [str(path), status.st_size, status.st_mtime_ns]

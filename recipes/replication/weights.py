@@ -86,6 +86,8 @@ def sha256(file: Path) -> str:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(f"weights: one folder is to be named: python {sys.argv[0]} FOLDER")
     try:
         main(Path(sys.argv[1]).expanduser())
     except UserError as error:

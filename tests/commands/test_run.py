@@ -192,6 +192,19 @@ class TestDryRun:
             == "59,040"
         )
 
+    def test_counts_the_data_that_are_there_where_others_are_not_nor_any_model(
+        self, kdzoo: Command, write: Write, tiny: str
+    ) -> None:
+        start, end = tiny.index("[tokenizer]"), tiny.index("[training]")
+        models = '[teacher]\npath = "some/teacher"\n[student]\npath = "some/student"\n'
+        more = '[datasets.more]\nkind = "jsonl"\ntrain = "absent.jsonl"\n'
+        text = tiny[:start] + more + models + tiny[end:]
+        done = kdzoo("run", write(text, ('method = "kid"', 'method = "kid"\ndata = "more"')), "--dry-run")
+        assert done.code == 2
+        assert "data     embedded: 60 training questions" in done.out
+        assert f"data     more, jsonl: {Path('absent.jsonl').absolute()} is not there" in done.out
+        assert "set      embedded: 10 evaluation questions" in done.out
+
     def test_says_what_limits_leave_out_as_the_run_does(self, kdzoo: Command, write: Write) -> None:
         recipe = write(write().read_text(), ("output_limit = 64", "output_limit = 30"))
         promised = [line for line in kdzoo("run", recipe, "--dry-run").out.splitlines() if "r.toml:" in line]

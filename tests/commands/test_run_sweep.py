@@ -100,7 +100,7 @@ class TestOneAfterTheOther:
         folder, _ = note_of(recipe.parent / "runs")
         assert done.out.splitlines()[-2:] == [
             f"results: {folder}",
-            f"next: kdzoo compare {folder} --html page.html",
+            f"next: kdzoo compare {folder} --html {folder}/page.html",
         ]
 
     def test_quiet_says_whose_tables_it_prints(self, kdzoo: Command, in_turn: tuple[Path, Any]) -> None:

@@ -54,6 +54,11 @@ CASES = {
         "evidence = 3",
         "r.toml:7: evaluation_sets.dk.evidence: must be true or false, not 3",
     ),
+    "one of several values of the dataset": (
+        "evidence = false",
+        'train = ["a.json", 3]',
+        "r.toml:7: evaluation_sets.dk.train[1]: must be a string, not 3",
+    ),
     "value of the set": (
         "evidence = false",
         "max_examples = 0",
@@ -129,3 +134,13 @@ def test_an_override_is_named_in_the_place_of_a_line(problems: Problems, right: 
 def test_what_is_wrong_with_a_dataset_is_not_told_again_of_its_sets(problems: Problems, right: str) -> None:
     text = right.replace('[data]\nkind = "embedded"\n', SETS).replace('path = "b"', "path = 3")
     assert problems(text) == ["r.toml:3: datasets.bird.path: must be a string, not 3"]
+
+
+def test_what_is_wrong_with_a_set_is_told_beside_what_is_wrong_with_its_dataset(
+    problems: Problems, right: str
+) -> None:
+    text = right.replace('[data]\nkind = "embedded"\n', SETS).replace('path = "b"', 'path = "b"\npaht = 3')
+    assert problems(text.replace("evidence = false", "evidense = 4")) == [
+        'r.toml:4: datasets.bird.paht: unknown key; did you mean "path"?',
+        'r.toml:8: evaluation_sets.dk.evidense: data of kind "bird" have no such key; did you mean "evidence"?',
+    ]

@@ -159,6 +159,11 @@ def test_a_stage_whose_method_needs_no_teacher_loads_none(load: Load, right: str
     }
 
 
+def test_a_model_that_is_named_twice_is_evaluated_once(load: Load, right: str) -> None:
+    recipe = load(right, "evaluate.models=['kid', 'teacher', 'kid']")
+    assert recipe.models_of(recipe.stages[-1]) == ("kid", "teacher")
+
+
 def test_a_recipe_without_a_teacher_can_train_by_methods_that_need_none(load: Load, right: str) -> None:
     start, end = right.index("[teacher]"), right.index("[student]")
     recipe = load(

@@ -102,6 +102,13 @@ def test_a_name_that_another_stage_has_is_not_taken(load_with: Load) -> None:
     assert recipe.stages[2].student_from == "RKD"
 
 
+def test_nor_one_that_a_stage_has_that_stays(load_with: Load) -> None:
+    stages = STAGES.replace('"mine"', '"rkd"')
+    recipe = load_with("rkd,kid", stages=stages)
+    assert [(s.name, s.method) for s in recipe.stages[2:4]] == [("rkd-2", "rkd"), ("rkd", "kid")]
+    assert recipe.models_of(recipe.stages[4]) == ("teacher", "rkd-2", "rkd", "base")
+
+
 def test_overrides_know_the_new_stages(load_with: Load) -> None:
     assert load_with("rkd", "rkd.options.kd_weight=0.5").stages[2].options["kd_weight"] == 0.5
     with pytest.raises(UserError, match='no stage or table "mine"'):

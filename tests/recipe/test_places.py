@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from kdzoo.recipe import Recipe
-from kdzoo.recipe.places import place_in_set, place_of, place_of_metrics, place_of_set
+from kdzoo.recipe.places import place_in_set, place_of, place_of_set
 
 RECIPE = """\
 [data]
@@ -94,8 +94,11 @@ def test_a_setting_of_a_set_is_the_stage_s_the_set_s_or_evaluation_s(load: Calla
     assert place_of_set(own, said, "b", "metrics") == ("stage", index, "evaluation", "metrics")
 
 
-def test_metrics_of_a_set_that_no_stage_chooses(load: Callable[..., Recipe]) -> None:
+def test_a_setting_of_a_set_that_is_scored_while_training_is_no_stage_s(load: Callable[..., Recipe]) -> None:
     recipe = load(SETS)
-    assert place_of_metrics(recipe, "a") == ("evaluation", "metrics")
-    assert place_of_metrics(recipe, "b") == ("evaluation_sets", "b", "metrics")
-    assert place_of_metrics(load(RECIPE), "embedded") == ("evaluation", "metrics")
+    assert place_of_set(recipe, None, "a", "metrics") == ("evaluation", "metrics")
+    assert place_of_set(recipe, None, "b", "metrics") == ("evaluation_sets", "b", "metrics")
+    assert place_of_set(recipe, None, "b", "input_limit") == ("training", "input_limit")
+    limited = load(SETS, "evaluation.input_limit=100")
+    assert place_of_set(limited, None, "b", "input_limit") == ("evaluation", "input_limit")
+    assert place_of_set(load(RECIPE), None, "embedded", "metrics") == ("evaluation", "metrics")

@@ -9,8 +9,7 @@ import pytest
 
 from kdzoo.methods.described_fields import fields_of
 from kdzoo.recipe import load_recipe, reference
-from kdzoo.recipe.extends import FileKeys
-from kdzoo.recipe.head import RecipeHead
+from kdzoo.recipe.head import FileKeys, RecipeHead
 from kdzoo.recipe.model_tables import LoraConfig, ModelConfig, TokenizerConfig, TrainedTokenizer
 from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.sets import EvaluationSet

@@ -225,6 +225,28 @@ def test_embedded_data_are_cut(load: Load, right: str) -> None:
     assert data.test_questions <= 10
 
 
+def test_an_evaluation_names_no_set_that_has_gone(load: Load, tmp_path: Path) -> None:
+    text = BIG.replace('kind = "evaluate"', 'kind = "evaluate"\nsets = ["spider"]')
+    small = rehearsed(load(text))
+    assert small.stages[-1].role is None
+    assert [one.name for one in small.sets_of(small.stages[-1])] == ["embedded"]
+    (tmp_path / "again.toml").write_text(resolved_toml(small))
+    assert load_recipe(tmp_path / "again.toml") == small
+
+
+def test_nor_a_metric_that_fits_what_is_trained_on_alone(load: Load, right: str, tmp_path: Path) -> None:
+    (tmp_path / "t").write_text('{"prompt": "p", "target": "t"}\n')
+    data = 'kind = "jsonl"\nevaluation = "lost"\n[datasets.more]\nkind = "jsonl"\ntrain = "t"'
+    text = right.replace('kind = "embedded"', data)
+    for stage in ('kind = "finetune"', 'method = "kid"'):
+        text = text.replace(stage, f'{stage}\ndata = "more"')
+    small = rehearsed(load(text + '[evaluation]\nmetrics = ["rouge_l"]\n'))
+    assert [trained.kind for trained in small.training_data] == ["jsonl"]
+    assert small.evaluation.metrics == ()
+    (tmp_path / "again.toml").write_text(resolved_toml(small))
+    assert load_recipe(tmp_path / "again.toml") == small
+
+
 def test_metrics_of_text_make_way_where_sql_replaces_it(load: Load, right: str) -> None:
     text = right.replace('kind = "embedded"', 'kind = "jsonl"\ntrain = "t"\nevaluation = "e"')
     text += 'evaluation = { metrics = ["rouge_l"], batch_size = 2 }\n'

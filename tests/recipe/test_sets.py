@@ -109,6 +109,12 @@ def test_metrics_and_questions_are_the_set_s_own_else_those_of_evaluation_that_f
     assert recipe.evaluation_of(recipe.stages[2]).metrics == ("ex", "ts")  # type: ignore[arg-type]
 
 
+def test_a_metric_that_is_named_twice_is_measured_once(load: Load) -> None:
+    recipe = load(RECIPE, "evaluation_sets.dk.metrics=['ts', 'ex', 'ts']", "few.metrics=['ex', 'ex']")
+    assert scored(recipe, 2)["dk"].evaluation.metrics == ("ts", "ex")
+    assert scored(recipe, 3)["without"].evaluation.metrics == ("ex",)
+
+
 def test_what_a_stage_says_counts_for_all_its_sets(recipe: Recipe) -> None:
     sets = scored(recipe, 3)
     assert list(sets) == ["without", "dk"]

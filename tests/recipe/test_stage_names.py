@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kdzoo.recipe.stage_names import name_stages, stage_name, stage_tables
+from kdzoo.recipe.stage_names import name_stages, stage_tables
 
 
 def test_a_distill_stage_is_named_after_its_method_and_any_other_after_its_kind() -> None:
@@ -21,4 +21,6 @@ def test_what_is_no_stage_gets_no_name(stages: object) -> None:
 
 
 def test_a_name_has_the_letters_of_a_folder() -> None:
-    assert stage_name("my method.2/ü") == "my-method-2--"
+    stage = {"kind": "distill", "method": "my method.2/ü"}
+    name_stages({"stage": [stage]})
+    assert stage["name"] == "my-method-2--"

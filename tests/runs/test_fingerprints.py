@@ -290,6 +290,7 @@ class TestVersionsAndCode:
             ("methods/divergences.py", ALL),
             ("runs/training/train.py", ALL),
             ("runs/context.py", ALL),
+            ("tasks/fitting.py", ALL),
             ("tasks/sql/compare.py", {"evaluate"}),
             ("runs/evaluation/measuring.py", {"evaluate"}),
             ("report/table.py", set()),

@@ -93,7 +93,8 @@ class TestPlan:
     def test_members_that_differ_in_nothing_that_counts_are_one_run(self, plan: MakePlan) -> None:
         made = plan(RECIPE.replace("student_seed", "threads"))
         assert len(made.members) == 4
-        assert [planned.member.values["threads"] for planned in made.runs] == [1, 1]
+        values = [planned.member.values for planned in made.runs]
+        assert values == [{"threads": 1, "kid.options.alpha": alpha} for alpha in (0.1, 0.3)]
 
     def test_a_folder_that_cannot_be_written(self, plan: MakePlan, tmp_path: Path) -> None:
         made = plan()
@@ -152,7 +153,7 @@ class TestTheEnd:
         tell_end(made, [], reporter)
         assert printed.getvalue().splitlines() == [
             f"results: {made.folder}",
-            f"next: kdzoo compare {made.folder} --html page.html",
+            f"next: kdzoo compare {made.folder} --html {made.folder}/page.html",
         ]
 
     def test_tells_who_failed_and_why(self, plan: MakePlan, reporter: Reporter, printed: StringIO) -> None:

@@ -54,6 +54,11 @@ def test_files_count(folder, name):
     assert spider(folder) not in (before, changed)
 
 
+@pytest.mark.parametrize("name", ["absent.json", "a\0b"])
+def test_files_that_cannot_be_there_are_told_elsewhere(folder, name):
+    assert spider(folder, evaluation=name) == spider(folder, evaluation=name)
+
+
 def test_other_files_do_not(folder):
     before = spider(folder)
     (folder.path / "README.txt").write_text("read me", encoding="utf-8")

@@ -16,7 +16,7 @@ from kdzoo.recipe import (
     scoring_of,
 )
 from kdzoo.recipe.lines import Key
-from kdzoo.recipe.places import place_in_set, place_of, place_of_metrics, place_of_set
+from kdzoo.recipe.places import place_in_set, place_of, place_of_set
 from kdzoo.recipe.problems import Problems
 from kdzoo.tasks import registry
 from kdzoo.tasks.dataset import DataConfig
@@ -101,9 +101,13 @@ def _check_scoring(
             f"stage {stage.name!r}: {_named(recipe, scored)} hold no example to score it on (evaluate_every)"
         )
     is_given = recipe.training_of(stage).evaluate_metric is not None
-    key = place_of(recipe, stage, "evaluate_metric") if is_given else place_of_metrics(recipe, scoring.set)
+    key = (
+        place_of(recipe, stage, "evaluate_metric")
+        if is_given
+        else place_of_set(recipe, None, scoring.set, "metrics")
+    )
     _check_metrics(recipe, scored, key, examples, problems, notices)
-    evaluated = [s for s in recipe.stages if s.role is None and _chooses_for(recipe, stage, s, scoring.set)]
+    evaluated = [s for s in recipe.stages if s.role is None and _scores_it_on(recipe, stage, s, scoring.set)]
     if scoring.keep_best and evaluated:
         notices.add(
             place_of(recipe, stage, "keep_best"),
@@ -112,10 +116,10 @@ def _check_scoring(
         )
 
 
-def _chooses_for(recipe: Recipe, stage: TrainingStage, evaluate: EvaluateStage, chosen: str) -> bool:
+def _scores_it_on(recipe: Recipe, stage: TrainingStage, evaluate: EvaluateStage, scored_set: str) -> bool:
     """Whether an evaluate stage scores a stage's model on a set."""
     models = {model.trained_by for model in recipe.models_used(evaluate).values()}
-    return stage.name in models and chosen in [scored.name for scored in recipe.sets_of(evaluate)]
+    return stage.name in models and scored_set in [scored.name for scored in recipe.sets_of(evaluate)]
 
 
 def _check_metrics(

@@ -9,7 +9,7 @@ from transformers import PretrainedConfig
 
 from kdzoo.recipe import Evaluation, Recipe, Stage, Training, scoring_of
 from kdzoo.recipe.lines import Key
-from kdzoo.recipe.places import place_of
+from kdzoo.recipe.places import place_of, place_of_set
 from kdzoo.recipe.problems import Problems
 
 
@@ -45,8 +45,7 @@ def _needed(recipe: Recipe, stage: Stage) -> Iterator[_Needed]:
     yield _Needed(recipe.settings_of(stage), roles, *of_stage)
     scoring = None if stage.role is None else scoring_of(recipe, stage)
     if stage.role is not None and scoring is not None:
-        own = recipe.evaluation.model_fields_set
-        of_scores: list[Key] = [
-            ("evaluation" if name in own else "training", name) for name in ("input_limit", "output_limit")
-        ]
+        of_scores = (
+            place_of_set(recipe, None, scoring.set, name) for name in ("input_limit", "output_limit")
+        )
         yield _Needed(scoring.evaluation, {stage.role}, *of_scores)

@@ -115,7 +115,7 @@ def _evaluate_on(
     """Give a model's lines and scores on one set: it answers once, and all metrics judge the same answers."""
     evaluation = scored_set.evaluation
     examples = context.splits(scored_set.data).evaluation[: evaluation.max_examples]
-    prompts, texts = _encode(context, examples, evaluation)
+    prompts, texts = encode_questions(context, examples, evaluation)
     begin = time.monotonic()
     predictions = _predict(context, title, model, prompts, evaluation)
     seconds = time.monotonic() - begin
@@ -130,7 +130,7 @@ def _evaluate_on(
     return "".join(lines), scores
 
 
-def _encode(
+def encode_questions(
     context: RunContext, examples: list[Example], evaluation: Evaluation
 ) -> tuple[list[EncodedExample], list[str]]:
     """Shorten the prompts to the input limit and encode them, in the examples' order; give them as text too."""

@@ -11,11 +11,11 @@ _INTERVAL_SECONDS = 10.0
 
 
 class Clock:
-    """Adds up seconds in a file, over all starts of a stage, however they ended. This start's count from ``begin``."""
+    """Adds up seconds in a file, over all starts of a stage, however they ended. This start's count from its making."""
 
-    def __init__(self, path: Path, begin: float | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._begin = self._kept = time.monotonic() if begin is None else begin
+        self._begin = self._kept = time.monotonic()
         try:
             self._earlier = float(path.read_text())
         except (OSError, ValueError):

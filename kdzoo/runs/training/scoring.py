@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from kdzoo.engine.measure.generation import generate_all
 from kdzoo.engine.models.loading import save_trained
-from kdzoo.engine.prompts.encoding import Text, decode, encode_prompts
+from kdzoo.engine.prompts.encoding import decode
 from kdzoo.engine.prompts.probe.choice import choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.training.checkpoints import CHECKPOINTS, last_complete_checkpoint
@@ -26,9 +26,9 @@ from kdzoo.methods.sequences import Source
 from kdzoo.recipe import Scoring, TrainingStage, scoring_of
 from kdzoo.recipe.scoring import is_scored_after
 from kdzoo.runs.context import RunContext
+from kdzoo.runs.evaluation.evaluate import encode_questions
 from kdzoo.runs.training.best import BestWeights, best_of
 from kdzoo.tasks import registry
-from kdzoo.tasks.fitting import fit
 from kdzoo.tasks.metric import Answers, Measured
 
 METRICS, SAMPLES = "metrics.jsonl", "samples.jsonl"
@@ -74,9 +74,7 @@ class StageScorer:
         self._splits = context.splits(scoring.data)
         self._examples = self._splits.evaluation[: scoring.examples]
         settings, tokenizer = scoring.evaluation, context.tokenizer
-        fitting = fit(self._examples, settings.input_limit, context.prompt_tokens, training=False)
-        texts = [Text(e.prompt, "", e.group) for e in fitting]
-        self._prompts, _ = encode_prompts(texts, tokenizer, settings.input_limit)
+        self._prompts, _ = encode_questions(context, self._examples, settings)
         self._limits = SamplingLimits(settings.output_limit, end_ids)
         with apart_from_training(student):
             self._way = choose_way(
@@ -108,12 +106,14 @@ class StageScorer:
     def score(self, step: int, should_stop: Callable[[], bool]) -> Mapping[str, float] | None:
         """See `kdzoo.engine.training.scoring.Scorer.score`."""
         begin = time.monotonic()
-        predictions = self._answers(should_stop)
-        if predictions is None:
-            return None
-        measured = self._measured(predictions)
-        self._keep(step, measured, predictions)
-        self._scored(time.monotonic() - begin)
+        try:
+            predictions = self._answers(should_stop)
+            if predictions is None:
+                return None
+            measured = self._measured(predictions)
+            self._keep(step, measured, predictions)
+        finally:
+            self._scored(time.monotonic() - begin)
         if measured.score is None:
             return {}
         return {f"score/{self._scoring.set}/{self._metric.name}": measured.score}

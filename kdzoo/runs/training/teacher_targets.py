@@ -42,25 +42,28 @@ def teacher_targets(
     limits: SamplingLimits,
     training: Training,
     decoding: Decoding,
-    clock: Clock,
-) -> dict[int, list[int]]:
+) -> tuple[dict[int, list[int]], float]:
     """Let the teacher generate one target per prompt, or continue where an interrupted start stopped.
 
-    ``clock`` is kept going meanwhile.
+    Gives the targets' token ids by the examples' numbers, and the seconds that they have taken over all starts.
     """
     done = kept_targets(folder)
     missing = [example for example in examples if example.index not in done]
     context.reporter.start(f"{name}: teacher generates", len(examples), len(done))
-    with (folder / _FILE).open("a", encoding="utf-8") as file:
-        file.write("\n")
-        seed = context.recipe.seed_of("student")
-        for index, ids in _generated(teacher, missing, limits, training, decoding, seed):
-            done[index] = ids
-            file.write(json.dumps([index, ids]) + "\n")
-            context.reporter.advance(len(done))
-            clock.keep()
+    seed = context.recipe.seed_of("student")
+    clock = Clock(folder / "preparing_seconds")
+    try:
+        with (folder / _FILE).open("a", encoding="utf-8") as file:
+            file.write("\n")
+            for index, ids in _generated(teacher, missing, limits, training, decoding, seed):
+                done[index] = ids
+                file.write(json.dumps([index, ids]) + "\n")
+                context.reporter.advance(len(done))
+                clock.keep()
+    finally:
+        seconds = clock.stop()
     context.reporter.stop()
-    return done
+    return done, seconds
 
 
 def _generated(

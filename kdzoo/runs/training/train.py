@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -74,7 +73,7 @@ def run(
             context.reporter.say(f"{name}: {count} {what}")
     examples = encoded.examples
     memory = PeakMemory(folder / "peak_memory_bytes", context.device)
-    before, preparing_seconds = time.monotonic(), 0.0
+    preparing_seconds = 0.0
     with threads_for(student, context.recipe.threads):
         if options.needs_teacher_target:
             if teacher_model is None:
@@ -83,14 +82,11 @@ def run(
                 )
             readable = replace(limits, vocabulary=shared_vocabulary(student, teacher_model))
             decoding = noted.teacher_target_decoding
-            preparing = Clock(folder / "preparing_seconds")
-            try:
-                generated = teacher_targets(
-                    context, name, folder, teacher_model, examples, readable, training, decoding, preparing
-                )
-            finally:
-                preparing_seconds = preparing.stop()
+            generated, preparing_seconds = teacher_targets(
+                context, name, folder, teacher_model, examples, readable, training, decoding
+            )
             examples = with_teacher_targets(examples, generated)
+        clock, pace = Clock(folder / "seconds"), Pace()
         module = DistillationModule(
             student,
             teacher_model,
@@ -101,7 +97,6 @@ def run(
             sharing=training.sharing,
             prompt_limit=max(len(example.prompt) for example in examples),
         )
-        clock, pace = Clock(folder / "seconds", before), Pace()
 
         def scored(seconds: float) -> None:
             clock.leave_out(seconds)
@@ -127,7 +122,7 @@ def run(
         "steps": result.steps,
         "loss": result.loss,
         "tokens_per_second": result.tokens_per_second,
-        "training_seconds": seconds,
+        "training_seconds": preparing_seconds + seconds,
         "preparing_seconds": preparing_seconds,
         "step_seconds": result.step_seconds,
         "peak_memory_bytes": peak,

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kdzoo.engine.training.recorder import Recorder
+from kdzoo.engine.training.recorder import Recorder, lines_until
 
 
 def lines(path):
@@ -48,3 +48,15 @@ def test_lines_after_the_checkpoint_and_broken_ones_are_dropped(path):
     recorder.keep_until(2)
     assert lines(path) == good[:2]
     assert (recorder.last_loss, recorder.tokens_per_second) == (2.0, 20.0)
+
+
+def test_text_may_hold_what_other_files_break_lines_at(path):
+    line = json.dumps({"step": 1, "text": "a\u2028b\x85c"}, ensure_ascii=False) + "\n"
+    path.write_text(line, encoding="utf-8")
+    assert lines_until(path, 1) == [line]
+
+
+@pytest.mark.parametrize("torn", ['{"step": 2, "text": "ü'.encode()[:-1], b'{"step": 2}'])
+def test_the_line_that_a_killed_process_was_writing_is_dropped(path, torn):
+    path.write_bytes(b'{"step": 1}\n' + torn)
+    assert lines_until(path, 9) == ['{"step": 1}\n']

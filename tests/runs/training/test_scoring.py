@@ -251,6 +251,18 @@ class TestInterrupted:
         assert same(weights(parts / "model"), weights(whole / "model"))
         assert results(parts)["best_step"] == results(whole)["best_step"]
 
+    def test_its_time_is_none_of_the_training_s(
+        self, run: Run, stop: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        left_out: list[float] = []
+        monkeypatch.setattr(
+            "kdzoo.runs.training.train.Clock.leave_out", lambda _, seconds: left_out.append(seconds)
+        )
+        stop("_answers", 2, before=False)
+        with pytest.raises(StoppedError):
+            run(*SCORED)
+        assert len(left_out) == 2
+
 
 class TestTheBest:
     HOW = ("training.evaluate_every=1", "training.keep_best=true", "training.save_steps=1")

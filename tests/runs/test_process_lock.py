@@ -1,4 +1,4 @@
-"""One process at a time does a stage; another one that needs it waits, and goes on when the first has ended."""
+"""One process at a time has a lock; another one waits, and goes on when the first has ended."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 
 from kdzoo.runs.interruption import Interrupted, Interruption
-from kdzoo.runs.stage_locks import stage_lock
+from kdzoo.runs.process_lock import process_lock
 
 HOLDER = """
 import sys
 from pathlib import Path
-from kdzoo.runs.stage_locks import stage_lock
-with stage_lock(Path(sys.argv[1]), "print-1", print):
+from kdzoo.runs.process_lock import process_lock
+with process_lock(Path(sys.argv[1]), print):
     print("has it", flush=True)
     sys.stdin.readline()
 """
@@ -31,9 +31,9 @@ with stage_lock(Path(sys.argv[1]), "print-1", print):
 
 @pytest.fixture
 def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that is at work on the stage "print-1"."""
+    """Another process that has the lock "print-1"."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(tmp_path / "locks")],
+        [sys.executable, "-c", HOLDER, str(tmp_path / "locks/print-1")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -58,9 +58,9 @@ def ends_it_later(process: subprocess.Popen[str], number: int | None) -> Callabl
     return lambda _: threading.Thread(target=end).start()
 
 
-def test_nobody_waits_for_a_stage_that_no_other_does(tmp_path: Path) -> None:
+def test_nobody_waits_for_what_no_other_has(tmp_path: Path) -> None:
     for _ in range(2):
-        with stage_lock(tmp_path / "new/locks", "print-1", pytest.fail):
+        with process_lock(tmp_path / "new/locks/print-1", pytest.fail):
             pass
 
 
@@ -70,14 +70,14 @@ def test_a_second_process_says_for_whom_it_waits_and_begins_after_it(
 ) -> None:
     waited_for: list[str] = []
     ends = ends_it_later(holder, number)
-    with stage_lock(tmp_path / "locks", "print-1", lambda pid: (waited_for.append(pid), ends(pid))[0]):
+    with process_lock(tmp_path / "locks/print-1", lambda pid: (waited_for.append(pid), ends(pid))[0]):
         assert holder.wait(1) == (0 if number is None else -number)
         assert (tmp_path / "locks/print-1").read_text() == str(os.getpid())
     assert waited_for == [str(holder.pid)]
 
 
-def test_other_stages_go_on(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
-    with stage_lock(tmp_path / "locks", "print-2", pytest.fail):
+def test_other_locks_are_free(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    with process_lock(tmp_path / "locks/print-2", pytest.fail):
         assert holder.poll() is None
 
 
@@ -88,7 +88,7 @@ def test_who_waits_can_be_interrupted(tmp_path: Path, holder: subprocess.Popen[s
     with (
         pytest.raises(Interrupted),
         Interruption().handled(),
-        stage_lock(tmp_path / "locks", "print-1", interrupt),
+        process_lock(tmp_path / "locks/print-1", interrupt),
     ):
         pytest.fail("the other process has it")
     assert holder.poll() is None
@@ -101,5 +101,5 @@ def test_on_a_file_system_without_locks_nobody_waits(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "lockf", none)
-    with stage_lock(tmp_path / "locks", "print-1", pytest.fail):
+    with process_lock(tmp_path / "locks/print-1", pytest.fail):
         assert holder.poll() is None

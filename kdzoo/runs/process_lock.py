@@ -1,0 +1,39 @@
+"""A lock that one process has at a time: on a run's directory, and on a stage that is being done."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def process_lock(file: Path, taken: Callable[[str], None]) -> Iterator[None]:
+    """Keep other processes out for a block; the lock ends with the process, however it ends. It is a file, which stays.
+
+    If another process has it, ``taken`` is told which. Unless that raises, the block begins when the other has ended
+    with it. On a file system without locks nobody waits.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a+") as holder:
+        try:
+            fcntl.lockf(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            holder.seek(0)
+            taken(holder.read().strip() or "unknown")
+            _wait(holder.fileno())
+        except OSError:
+            pass  # a file system without locks
+        holder.truncate(0)
+        holder.write(str(os.getpid()))
+        holder.flush()
+        yield
+
+
+def _wait(file: int) -> None:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+    except OSError:
+        return  # the system refuses to let us wait: what is done twice is not done wrongly
