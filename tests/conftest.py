@@ -1,6 +1,7 @@
 """Settings of the whole suite: one thread per test process (two of them share two cores), no model hub."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -34,3 +35,15 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if item.get_closest_marker("all_architectures"):
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_are_heard():
+    """A suite that is started by nohup, or in the background, ignores some, and so would what the tests start."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    ignored = [number for number in usual if signal.getsignal(number) == signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, usual[number])
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)

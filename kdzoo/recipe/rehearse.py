@@ -74,6 +74,7 @@ def _short(training: Training, scored: Mapping[str, Dataset[Any]]) -> Training:
             "micro_batch_size": max(1, size // 2) if in_parts else None,
             "group_size": min(training.group_size, size),
             "input_limit": min(training.input_limit, _INPUT),
+            "long_prompts": "shorten",
             "output_limit": min(training.output_limit, _OUTPUT),
             "precision": "fp32",
             "logging_steps": 1,

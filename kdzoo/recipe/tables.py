@@ -90,6 +90,10 @@ class Training(Table):
     input_limit: int = Field(
         1024, ge=8, description="tokens of a prompt; longer ones are shortened, or cut in the middle"
     )
+    long_prompts: Literal["shorten", "leave_out"] = Field(
+        "shorten",
+        description="what is done with a training prompt beyond input_limit; shortened ones share less with others",
+    )
     output_limit: int = Field(
         128, ge=2, description="tokens of a target, longer ones being left out, and of a generated sequence"
     )

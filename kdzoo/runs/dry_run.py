@@ -194,8 +194,10 @@ def _training_lines(recipe: Recipe, stage: TrainingStage, read: Read) -> list[st
         f"{_steps_text(training, examples)}, batch {training.batch_size}{parts}, "
         f"learning rate {training.learning_rate:g} ({training.schedule}, warm-up {training.warmup:g}), {training.precision}"
     )
+    left_out = " (longer ones left out)" if training.long_prompts == "leave_out" else ""
     lines.append(
-        f"prompts up to {training.input_limit} tokens, targets up to {training.output_limit}, sharing {training.sharing}"
+        f"prompts up to {training.input_limit} tokens{left_out}, targets up to {training.output_limit}, "
+        f"sharing {training.sharing}"
     )
     scoring = scoring_of(recipe, stage)
     if scoring is not None:
@@ -208,7 +210,10 @@ def _steps_text(training: Training, examples: int | None) -> str:
     if training.max_steps is not None:
         return f"{training.max_steps} steps"
     epochs = f"{training.epochs:g} epochs"
-    return epochs if examples is None else f"{training.steps(examples)} steps ({epochs})"
+    if examples is None:
+        return epochs
+    most = "at most " if training.long_prompts == "leave_out" else ""
+    return f"{most}{training.steps(examples)} steps ({epochs})"
 
 
 def _options_text(options: dict[str, Any]) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_PAUSE_SECONDS = 0.2
 
 
 @contextmanager
@@ -33,7 +36,13 @@ def process_lock(file: Path, taken: Callable[[str], None]) -> Iterator[None]:
 
 
 def _wait(file: int) -> None:
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX)
-    except OSError:
-        return  # the system refuses to let us wait: what is done twice is not done wrongly
+    """Look again and again: a call that waits in the system may not be woken on every file system, nor by a signal."""
+    while True:
+        time.sleep(_PAUSE_SECONDS)
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            continue
+        except OSError:
+            return  # the system refuses to let us wait: what is done twice is not done wrongly
+        return

@@ -23,6 +23,8 @@ from kdzoo.runs.interruption import Interruption
 from kdzoo.runs.sweep import Failure, Plan
 
 _PAUSE_SECONDS = 0.1
+# what a member has printed is read by then, unless a process that it left behind still holds its output open
+_READING_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class _Job:
     def failure(self) -> Failure | None:
         """Why it failed, when it has ended."""
         for reader in self.readers:
-            reader.join()
+            reader.join(_READING_SECONDS)
         code = self.process.returncode
         if code == 0:
             return None

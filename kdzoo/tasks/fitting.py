@@ -32,6 +32,13 @@ def fit(
     return fitting
 
 
+def without_longer(
+    examples: Sequence[Example], limit: int, count_tokens: Callable[[str], int]
+) -> list[Example]:
+    """Give the examples whose prompts have at most ``limit`` tokens as they are."""
+    return [e for e in examples if surely_fits(e.prompt, limit) or count_tokens(e.prompt) <= limit]
+
+
 def surely_fits(text: str, limit: int) -> bool:
     """Whether a text fits without counting: a token stands for one byte at least."""
     return len(text.encode("utf-8", errors="replace")) + _TOKENS_ADDED <= limit

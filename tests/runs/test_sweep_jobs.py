@@ -159,7 +159,8 @@ def handle(number, frame):
         sys.exit(1)
 signal.signal(signal.SIGTERM, handle)
 open(sys.argv[1] + ".trains", "w").close()
-while not asked: time.sleep(0.01)
+patience = time.monotonic() + 60
+while not asked and time.monotonic() < patience: time.sleep(0.01)
 time.sleep(float(SECONDS))
 open(sys.argv[1] + ".checkpoint", "w").close()
 sys.exit(143)

@@ -24,7 +24,7 @@ def check_lengths(
     problems: Problems,
     notices: Problems,
 ) -> None:
-    """Note a training for which no target is short enough, and tell what else limits leave out or shorten."""
+    """Note a training for which no prompt or target is short enough, and tell what else limits leave out or shorten."""
     lengths = _Lengths(tokenizer)
     for stage in to_do:
         of_input, of_output = (place_of(recipe, stage, name) for name in ("input_limit", "output_limit"))
@@ -36,7 +36,10 @@ def check_lengths(
                 _tell_of_gold(what, examples, lengths, evaluation.output_limit, of_output, notices)
         elif (trained := training_examples(recipe, stage, read)) is not None:
             training = recipe.training_of(stage)
-            _tell_of_prompts("training", trained, lengths, training.input_limit, of_input, notices)
+            if training.long_prompts == "leave_out":
+                _check_prompts(trained, lengths, training.input_limit, of_input, problems, notices)
+            else:
+                _tell_of_prompts("training", trained, lengths, training.input_limit, of_input, notices)
             _check_targets(trained, lengths, training.output_limit, of_output, problems, notices)
 
 
@@ -86,6 +89,27 @@ def _tell_of_gold(
             key,
             f"{len(longer)} of {len(examples)} {what} targets are longer than {limit} tokens, where predictions "
             f"end; the longest has {max(longer)}",
+        )
+
+
+def _check_prompts(
+    examples: Sequence[Example],
+    lengths: _Lengths,
+    limit: int,
+    key: Key,
+    problems: Problems,
+    notices: Problems,
+) -> None:
+    longer = lengths.prompts_over(limit, examples)
+    if len(longer) == len(examples):
+        problems.add(
+            key,
+            f"all {len(longer)} training prompts are longer than {limit} tokens and would be left out; the shortest has "
+            f"{min(longer)}",
+        )
+    elif longer:
+        notices.add(
+            key, f"{len(longer)} of {len(examples)} training prompts are longer than {limit} tokens and are left out"
         )
 
 

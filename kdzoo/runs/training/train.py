@@ -34,7 +34,7 @@ from kdzoo.runs.training.peak_memory import PeakMemory
 from kdzoo.runs.training.scoring import StageScorer, scorer_of
 from kdzoo.runs.training.teacher_targets import teacher_targets
 from kdzoo.runs.training.unused_options import UnusedOptions
-from kdzoo.tasks.fitting import fit
+from kdzoo.tasks.fitting import fit, without_longer
 
 
 def run(
@@ -62,7 +62,8 @@ def run(
     encoded = encode_training_examples(context, stage)
     if not encoded.examples:
         raise RunError(
-            f"stage {name!r}: no example is left to train on; output_limit is {training.output_limit}"
+            f"stage {name!r}: no example is left to train on; input_limit is {training.input_limit}, output_limit "
+            f"{training.output_limit}"
         )
     for count, what in (
         (encoded.prompts_cut, f"prompts cut to {training.input_limit} tokens"),
@@ -199,6 +200,13 @@ def encode_training_examples(context: RunContext, stage: TrainingStage) -> Encod
     """Shorten the prompts that a stage trains on to the input limit and encode them with their targets."""
     training = context.recipe.training_of(stage)
     examples = context.splits(context.recipe.training_data_of(stage)).train
-    fitting = fit(examples, training.input_limit, context.prompt_tokens, training=True)
+    if training.long_prompts == "leave_out":
+        fitting = without_longer(examples, training.input_limit, context.prompt_tokens)
+        if len(fitting) < len(examples):
+            context.reporter.say(
+                f"{stage.name}: {len(examples) - len(fitting)} prompts longer than {training.input_limit} tokens left out"
+            )
+    else:
+        fitting = fit(examples, training.input_limit, context.prompt_tokens, training=True)
     texts = [Text(e.prompt, e.target, e.group) for e in fitting]
     return encode_for_training(texts, context.tokenizer, training.input_limit, training.output_limit)
