@@ -3,7 +3,7 @@
 import pytest
 
 from kdzoo.tasks.example import Example
-from kdzoo.tasks.fitting import fit, surely_fits
+from kdzoo.tasks.fitting import fit, surely_fits, without_longer
 
 
 @pytest.fixture
@@ -45,3 +45,10 @@ def test_a_text_that_surely_fits_is_not_counted(example):
 )
 def test_a_token_stands_for_one_byte_at_least_and_two_may_be_added(text, limit, fits):
     assert surely_fits(text, limit) is fits
+
+
+def test_longer_ones_are_left_out_and_none_is_shortened(example):
+    short = Example("s", "abc", "target")
+    assert without_longer([example, short], 7, len) == [short]
+    assert without_longer([example, short], 8, len) == [example, short]
+    assert without_longer([example], 1, len) == []

@@ -6,8 +6,9 @@ import hashlib
 import random
 from collections.abc import Iterable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -41,19 +42,39 @@ class EmbeddedData(DataConfig):
     seed: int = Field(0, description="what databases and questions come from")
     questions: int = Field(6000, ge=50, description="training questions")
     test_questions: int = Field(300, ge=10, description="held-out questions")
-    databases: int = Field(
-        len(DATABASES), ge=1, le=len(DATABASES), description="how many of the domains are used"
+    max_train: int | None = Field(
+        None, ge=1, description="the first so many of the training questions; all unless given"
+    )
+    databases: Annotated[int, Field(ge=1, le=len(DATABASES))] | tuple[str, ...] = Field(
+        len(DATABASES), description="how many of the databases are used, or their names"
+    )
+    wrong_sql: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="fraction of the training questions that have the SQL of another question, of the same kind and on the "
+        "same database",
     )
     families: tuple[str, ...] = Field(
         FAMILIES, min_length=1, description="the kinds of questions that are asked"
     )
 
     @model_validator(mode="after")
-    def _known_families(self) -> EmbeddedData:
-        unknown = [name for name in self.families if name not in FAMILIES]
-        if unknown:
-            raise ValueError(f"no family of questions is called {unknown[0]!r}{hint(unknown[0], FAMILIES)}")
+    def _known_names(self) -> EmbeddedData:
+        for name in self.families:
+            if name not in FAMILIES:
+                raise ValueError(f"no family of questions is called {name!r}{hint(name, FAMILIES)}")
+        for name in self.database_names:
+            if name not in DATABASES:
+                raise ValueError(f"no embedded database is called {name!r}{hint(name, DATABASES)}")
+        if not self.database_names:
+            raise ValueError("databases names none")
         return self
+
+    @property
+    def database_names(self) -> tuple[str, ...]:
+        """The names of the databases that are used."""
+        return DATABASES[: self.databases] if isinstance(self.databases, int) else self.databases
 
 
 def build(config: EmbeddedData, cache: Path) -> Splits:
@@ -65,12 +86,13 @@ def build(config: EmbeddedData, cache: Path) -> Splits:
     Raises:
         UserError: more questions are asked for than the families can give.
     """
-    chosen = domains()[: config.databases]
+    chosen = tuple(domain for domain in domains() if domain.name in config.database_names)
     folder = cache / f"embedded-{config.seed}-{_version()}"
     files = {domain.name: folder / domain.name / f"{domain.name}.sqlite" for domain in chosen}
     for domain in chosen:
         _write_databases(domain, config.seed, files[domain.name])
     train, test = _questions(config, chosen, files)
+    train = _with_wrong_sql(train, config)[: config.max_train]
     beginnings = {name: schema_text(read_schema(file), _COMPACT) for name, file in files.items()}
     return Splits(
         train=list(_examples("train", train, beginnings, files)),
@@ -117,6 +139,20 @@ def _questions(
                 seen.add(key)
                 side.append((domain.name, asked))
     return train, test
+
+
+def _with_wrong_sql(train: list[tuple[str, Asked]], config: EmbeddedData) -> list[tuple[str, Asked]]:
+    """Exchange the SQL of some questions for that of others; which ones, and for which, follows from the seed."""
+    source = random.Random(f"wrong sql:{config.seed}")
+    alike: dict[tuple[str, str], list[str]] = {}
+    for name, asked in train:
+        alike.setdefault((name, asked.family), []).append(asked.sql)
+    made = []
+    for name, asked in train:
+        # drawn for every question, so that a greater fraction has all the wrong ones of a smaller
+        is_wrong, other = source.random() < config.wrong_sql, source.choice(alike[name, asked.family])
+        made.append((name, replace(asked, sql=other) if is_wrong else asked))
+    return made
 
 
 class _Answers:

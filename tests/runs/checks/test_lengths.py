@@ -94,6 +94,17 @@ class TestPrompts:
             f"./r.toml:10: training.input_limit: 2 of 3 {what} prompts are longer than 8 tokens and are cut in the middle"
         ]
 
+    def test_that_are_left_out_are_counted_and_refused_if_all_are(self, check: Check) -> None:
+        save_words(check, "train", prompts=[9, 20, 30])
+        key = "long_prompts = \"leave_out\"\n"
+        assert check("sft", more=limits(inputs=10) + key) == [
+            "./r.toml:10: training.input_limit: 2 of 3 training prompts are longer than 10 tokens and are left out"
+        ]
+        assert check.refused("sft", more=limits(inputs=8) + key) == (
+            "./r.toml:10: training.input_limit: all 3 training prompts are longer than 8 tokens and would be left out; the "
+            "shortest has 9"
+        )
+
     def test_that_lose_parts_of_their_schema_are_counted(self, check: Check) -> None:
         recipe = check.recipe("sft", more=limits(inputs=8))
         shortens = Example("1", "from " * 9, "where", shorten=lambda fits, training: "from")

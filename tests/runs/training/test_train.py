@@ -109,6 +109,15 @@ class TestSteps:
         assert 0 < left_out < 20
         assert f"sft: {left_out} targets longer than 4 tokens left out" in printed.getvalue()
 
+    def test_long_prompts_are_left_out_and_told_if_that_is_asked(self, run: Run) -> None:
+        printed = StringIO()
+        # "count 10:" has a digit more than "count 0:"
+        limits = ["training.input_limit=8", 'training.long_prompts="leave_out"']
+        stage = run("sft", *limits, examples=14, printed=printed)
+        left_out = 14 - results(stage)["examples"]
+        assert 0 < left_out < 14
+        assert f"sft: {left_out} prompts longer than 8 tokens left out" in printed.getvalue()
+
     def test_none_left_is_refused_before_anything_is_written(self, run: Run) -> None:
         with pytest.raises(UserError, match="all 10 training targets are longer than 2 tokens") as caught:
             run("sft", "training.output_limit=2")
@@ -121,7 +130,7 @@ class TestSteps:
         monkeypatch.setattr(
             "kdzoo.runs.checks.before_run.check_lengths", lambda *_: None
         )  # as in a rehearsal
-        with pytest.raises(RunError, match="stage 'sft': no example is left to train on; output_limit is 2"):
+        with pytest.raises(RunError, match="stage 'sft': no example is left to train on; input_limit is 64, output_limit 2"):
             run("sft", "training.output_limit=2")
 
 

@@ -105,6 +105,46 @@ def test_the_fingerprint_follows_the_settings():
     assert len(prints) == 2
 
 
+def test_databases_may_be_named(cache):
+    named = load(
+        EmbeddedData(kind="embedded", questions=60, test_questions=10, databases=("shop", "music")),
+        cache=cache,
+    )
+    assert {e.group for e in named.train + named.evaluation} == {"shop", "music"}
+    with pytest.raises(ValueError, match='no embedded database is called "musik"; did you mean "music"'):
+        EmbeddedData(kind="embedded", databases=("musik",))
+    with pytest.raises(ValueError, match="databases names none"):
+        EmbeddedData(kind="embedded", databases=())
+
+
+class TestWrongSQL:
+    def load(self, cache, **keys):
+        return load(EmbeddedData(kind="embedded", questions=2000, test_questions=200, **keys), cache=cache)
+
+    def test_stands_at_so_many_training_questions_and_at_no_other(self, cache, splits):
+        wrong = self.load(cache, wrong_sql=0.3)
+        assert wrong.evaluation == splits.evaluation
+        assert [e.prompt for e in wrong.train] == [e.prompt for e in splits.train]
+        differing = sum(a.target != b.target for a, b in zip(wrong.train, splits.train, strict=True))
+        assert 0.25 * 2000 < differing < 0.32 * 2000  # by chance some are given their own
+
+    def test_is_another_question_s_of_the_same_kind_and_database(self, cache, splits):
+        known = {(e.group, e.difficulty, e.target) for e in splits.train}
+        wrong = self.load(cache, wrong_sql=0.5)
+        assert {(e.group, e.difficulty, e.target) for e in wrong.train} <= known
+
+    def test_of_a_smaller_fraction_is_that_of_a_greater_as_well(self, cache, splits):
+        few, many = (self.load(cache, wrong_sql=fraction).train for fraction in (0.1, 0.4))
+        for right, one, other in zip(splits.train, few, many, strict=True):
+            assert one.target in (right.target, other.target)
+
+
+def test_the_first_training_questions_are_those_of_the_whole(cache, splits):
+    few = load(EmbeddedData(kind="embedded", questions=2000, test_questions=200, max_train=150), cache=cache)
+    assert few.train == splits.train[:150]
+    assert few.evaluation == splits.evaluation
+
+
 class TestTestSuites:
     def test_have_five_databases_of_one_schema_and_different_rows(self, splits):
         for database in {e.database for e in splits.evaluation}:
