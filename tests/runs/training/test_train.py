@@ -111,11 +111,12 @@ class TestSteps:
 
     def test_long_prompts_are_left_out_and_told_if_that_is_asked(self, run: Run) -> None:
         printed = StringIO()
-        # "count 10:" has a digit more than "count 0:"
+        lines = [{"prompt": f"count {'on and ' * (i % 3)}{i}:", "target": f"{i}"} for i in range(12)]
+        Path("train.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
         limits = ["training.input_limit=8", 'training.long_prompts="leave_out"']
-        stage = run("sft", *limits, examples=14, printed=printed)
-        left_out = 14 - results(stage)["examples"]
-        assert 0 < left_out < 14
+        stage = run("sft", *limits, printed=printed)
+        left_out = 12 - results(stage)["examples"]
+        assert 0 < left_out < 12
         assert f"sft: {left_out} prompts longer than 8 tokens left out" in printed.getvalue()
 
     def test_none_left_is_refused_before_anything_is_written(self, run: Run) -> None:

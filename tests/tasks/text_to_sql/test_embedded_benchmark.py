@@ -111,7 +111,7 @@ def test_databases_may_be_named(cache):
         cache=cache,
     )
     assert {e.group for e in named.train + named.evaluation} == {"shop", "music"}
-    with pytest.raises(ValueError, match='no embedded database is called "musik"; did you mean "music"'):
+    with pytest.raises(ValueError, match="no embedded database is called 'musik'; did you mean \"music\""):
         EmbeddedData(kind="embedded", databases=("musik",))
     with pytest.raises(ValueError, match="databases names none"):
         EmbeddedData(kind="embedded", databases=())
