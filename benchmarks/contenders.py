@@ -76,7 +76,7 @@ def _common(folder: str, shape: Shape, steps: int) -> dict[str, Any]:
         "report_to": "none",
         "logging_steps": 1000,
         "disable_tqdm": True,
-        "bf16": shape.dtype == "bfloat16",
+        "bf16": shape.computes_in_bf16,
         "use_cpu": DEVICE == "cpu",
         "gradient_checkpointing": False,
         "dataloader_pin_memory": False,
@@ -116,10 +116,14 @@ def run_ours(shape: Shape, steps: int, method: str, sharing: str) -> list[float]
     return clock.seconds
 
 
-def run_plain_sft(shape: Shape, steps: int) -> list[float]:
-    """An ordinary SFT step by hand: model(input_ids, labels).loss, backward (in parts, if there are), AdamW."""
+def run_plain(shape: Shape, steps: int, *, teacher_reads: bool = False) -> list[float]:
+    """An ordinary SFT step by hand: model(input_ids, labels).loss, backward (in parts, if there are), AdamW.
+
+    With ``teacher_reads`` the teacher runs over the same tokens without gradients: the least that a distillation adds.
+    """
     student, teacher = _models(shape)
-    del teacher
+    if not teacher_reads:
+        del teacher
     optimizer = torch.optim.AdamW((p for p in student.parameters() if p.requires_grad), lr=1e-4)
     examples = make_examples(shape, steps)
     seconds = []
@@ -132,8 +136,11 @@ def run_plain_sft(shape: Shape, steps: int) -> list[float]:
         # targets are of one length, so that the parts' means weigh the same
         parts = shape.batch // shape.micro_batch
         for part_ids, part_labels in zip(ids.chunk(parts), labels.chunk(parts), strict=True):
-            with torch.autocast(DEVICE, torch.bfloat16, enabled=shape.dtype == "bfloat16"):
+            with torch.autocast(DEVICE, torch.bfloat16, enabled=shape.computes_in_bf16):
                 loss = student(input_ids=part_ids, labels=part_labels).loss / parts
+                if teacher_reads:
+                    with torch.no_grad():
+                        teacher(input_ids=part_ids)
             loss.backward()
         torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimizer.step()
@@ -231,7 +238,8 @@ def run_trl_distillation(shape: Shape, steps: int) -> list[float]:
 
 
 CONTENDERS: dict[str, Callable[[Shape, int], list[float]]] = {
-    "plain sft": run_plain_sft,
+    "plain sft": run_plain,
+    "plain sft and teacher": lambda shape, steps: run_plain(shape, steps, teacher_reads=True),
     **{
         f"kdzoo {method} ({sharing})": lambda shape, steps, m=method, s=sharing: run_ours(shape, steps, m, s)
         for method in ("sft", "rkd", "kid", "gkd")

@@ -15,7 +15,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreT
 class Shape:
     """Models and batch of a benchmark. ``shared`` prompt tokens are common to groups of ``group`` rows.
 
-    ``micro_batch`` rows are computed at a time; an optimizer step takes ``batch`` of them.
+    ``micro_batch`` rows are computed at a time; an optimizer step takes ``batch`` of them. ``dtype`` is that of the weights;
+    with ``autocast`` they are float32 and the products bfloat16. ``tied`` heads are the models' embeddings.
     """
 
     student: dict[str, Any]
@@ -29,6 +30,13 @@ class Shape:
     target: int = 40
     lora_rank: int | None = None
     dtype: str = "float32"
+    autocast: bool = False
+    tied: bool = False
+
+    @property
+    def computes_in_bf16(self) -> bool:
+        """Whether products are of bfloat16, whatever the weights are."""
+        return self.autocast or self.dtype == "bfloat16"
 
 
 def _llama(hidden: int, inner: int, layers: int, heads: int, kv: int | None = None) -> dict[str, Any]:
@@ -61,6 +69,18 @@ _CPU = Shape(_llama(256, 688, 4, 4), _llama(512, 1376, 8, 8), 32_000)
 SHAPES = {
     "cpu": _CPU,
     "cpu-accumulated": replace(_CPU, batch=16, micro_batch=4),
+    # SmolLM2-135M as the teacher and 10 of its layers as the student, on Spider with names only
+    "smollm2-135m": Shape(
+        _llama(576, 1536, 10, 9, 3),
+        _llama(576, 1536, 30, 9, 3),
+        49_152,
+        prompt=233,
+        shared=213,
+        group=8,
+        target=24,
+        autocast=True,
+        tied=True,
+    ),
     "tinyllama-llama2-7b": Shape(
         _llama(2048, 5632, 22, 32, 4), _llama(4096, 11008, 32, 32), 32_000, **_PAPER
     ),
@@ -115,7 +135,7 @@ def make_model(settings: dict[str, Any], shape: Shape, device: str, seed: int) -
         eos_token_id=2,
         pad_token_id=0,
         max_position_embeddings=4096,
-        tie_word_embeddings=False,
+        tie_word_embeddings=shape.tied,
         **rest,
     )
     torch.manual_seed(seed)

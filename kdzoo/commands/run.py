@@ -102,15 +102,20 @@ def _checked(sweep: Sweep, dry_run: bool, rehearse: bool) -> Sweep:
 
 
 def _dry_run(sweep: Sweep, out: Path) -> None:
-    if not sweep.keys:
-        from kdzoo.runs.dry_run import print_dry_run
+    import tempfile
 
-        print_dry_run(sweep.members[0].recipe, out, Console())
-        return
-    from kdzoo.runs.sweep import Plan
-    from kdzoo.runs.sweep_dry_run import print_sweep_dry_run
+    from kdzoo.tasks.load import DataReader
 
-    print_sweep_dry_run(Plan.of(sweep, out), Console())
+    with tempfile.TemporaryDirectory() as cache:
+        if not sweep.keys:
+            from kdzoo.runs.dry_run import print_dry_run
+
+            print_dry_run(sweep.members[0].recipe, out, Console(), DataReader(Path(cache)))
+            return
+        from kdzoo.runs.sweep import Plan
+        from kdzoo.runs.sweep_dry_run import print_sweep_dry_run
+
+        print_sweep_dry_run(Plan.of(sweep, out), Console(), DataReader(Path(cache)))
 
 
 def _run(sweep: Sweep, out: Path, quiet: bool, jobs: int, member_command: MemberCommand) -> None:
@@ -120,13 +125,15 @@ def _run(sweep: Sweep, out: Path, quiet: bool, jobs: int, member_command: Member
     try:
         with interruption.handled():
             from kdzoo.report.progress import Reporter
+            from kdzoo.tasks.load import DataReader
 
             reporter = Reporter(Console(), quiet=quiet)
+            data = DataReader(out / ".cache")
 
             def run(member: Member) -> None:
                 from kdzoo.runs import pipeline
 
-                pipeline.run(member.recipe, out, reporter, interruption)
+                pipeline.run(member.recipe, out, reporter, interruption, data)
 
             if not sweep.keys:
                 run(sweep.members[0])

@@ -35,7 +35,7 @@ from kdzoo.runs.interruption import Interruption
 from kdzoo.runs.run_directory import RunDirectory
 from kdzoo.tasks.dataset import DataConfig
 from kdzoo.tasks.example import Splits
-from kdzoo.tasks.load import load as load_data
+from kdzoo.tasks.load import DataReader
 
 
 @dataclass(frozen=True)
@@ -53,28 +53,25 @@ class RunContext:
         self,
         recipe: Recipe,
         directory: RunDirectory,
-        cache: Path,
+        data: DataReader,
         reporter: Reporter,
         interruption: Interruption | None = None,
     ) -> None:
         self.recipe = recipe
         self.directory = directory
-        self.cache = cache
+        self.data = data
         self.reporter = reporter
         self.interruption = interruption or Interruption()
         self.device = _device()
         self._told: set[str] = set()
-        self._splits: dict[tuple[str, str], Splits] = {}
 
     def splits(self, data: DataConfig) -> Splits:
-        """The examples of a dataset's table, narrowed to the part that is wanted; read once."""
-        key = (data.kind, data.model_dump_json())
-        if key not in self._splits:
-            self._splits[key] = load_data(data, cache=self.cache)
-            for what, count in self._splits[key].report.items():
-                if count:
-                    self._say_once(f"data: {count} {what}")
-        return self._splits[key]
+        """The examples of a dataset's table, narrowed to the part that is wanted."""
+        splits = self.data.read(data)
+        for what, count in splits.report.items():
+            if count:
+                self._say_once(f"data: {count} {what}")
+        return splits
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:

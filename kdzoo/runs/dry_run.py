@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,10 @@ from kdzoo.recipe.toml_text import toml_value
 from kdzoo.runs import fingerprints
 from kdzoo.runs.dry_run_data import Read, data_lines, scored_sets, scoring_lines
 from kdzoo.runs.run_directory import RunDirectory
+from kdzoo.tasks.load import DataReader
 
 
-def print_dry_run(recipe: Recipe, out: Path, console: Console) -> None:
+def print_dry_run(recipe: Recipe, out: Path, console: Console, data: DataReader) -> None:
     """Print the resolved stages, models, steps and options, and what would be reused. Writes nothing below ``out``.
 
     The checks are those of a run; where data are missing, what can be said without them is printed before that is told.
@@ -42,8 +42,7 @@ def print_dry_run(recipe: Recipe, out: Path, console: Console) -> None:
         found = directory.find_finished(name, fingerprint)
         if found is not None:
             finished[name] = found[0]
-    with tempfile.TemporaryDirectory() as cache:
-        seen = _look(recipe, directory, finished, Path(cache))
+    seen = _look(recipe, directory, finished, data)
 
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -96,8 +95,8 @@ class _Seen:
     notices: list[str]
 
 
-def _look(recipe: Recipe, directory: RunDirectory, finished: dict[str, Path], cache: Path) -> _Seen:
-    """Do a run's checks with what is on this machine. What is made of the data is kept below ``cache``."""
+def _look(recipe: Recipe, directory: RunDirectory, finished: dict[str, Path], reader: DataReader) -> _Seen:
+    """Do a run's checks with what is on this machine."""
     named = {"tokenizer": recipe.tokenizer, "teacher": recipe.teacher, "student": recipe.student}
     tables = {name: table for name, table in named.items() if table is not None}
     elsewhere = [name for name, table in tables.items() if not _is_here(table)]
@@ -111,7 +110,7 @@ def _look(recipe: Recipe, directory: RunDirectory, finished: dict[str, Path], ca
     from kdzoo.runs import checks as preflight
     from kdzoo.runs.context import RunContext
 
-    context = RunContext(recipe, directory, cache, Reporter(quiet=True))
+    context = RunContext(recipe, directory, reader, Reporter(quiet=True))
     notices = preflight.check(context, finished, here)
     reports = [context.splits(one).report for one in there]
     left_out = [f"data: {count} {what}" for report in reports for what, count in report.items() if count]

@@ -27,16 +27,22 @@ from kdzoo.runs.process_lock import process_lock
 from kdzoo.runs.run_directory import RunDirectory, StageRecord
 from kdzoo.runs.training import train
 from kdzoo.runs.unfinished import where_it_continues
+from kdzoo.tasks.load import DataReader
 
 _REHEARSAL = "rehearsal: scores of tiny random models"
 
 
 def run(
-    recipe: Recipe, out: Path, reporter: Reporter, interruption: Interruption | None = None
+    recipe: Recipe,
+    out: Path,
+    reporter: Reporter,
+    interruption: Interruption | None = None,
+    data: DataReader | None = None,
 ) -> RunDirectory:
     """Run every stage of a recipe below ``out`` and print the table of its models.
 
-    ``interruption`` says when the run is to end before its time; the same call then continues it.
+    ``interruption`` says when the run is to end before its time; the same call then continues it. ``data`` are read by a reader
+    that several runs may share.
 
     Raises:
         Interrupted: a signal has ended the run.
@@ -45,7 +51,7 @@ def run(
     """
     prints = fingerprints.of_stages(recipe)
     directory = RunDirectory(out / fingerprints.run_name(recipe, prints))
-    context = RunContext(recipe, directory, out / ".cache", reporter, interruption)
+    context = RunContext(recipe, directory, data or DataReader(out / ".cache"), reporter, interruption)
     try:
         _check(context, prints)
         _tell_of_others(context)
@@ -148,7 +154,7 @@ def _run_stage(context: RunContext, stage: Stage, fingerprint: str) -> StageReco
     def waits(process: str) -> None:
         context.reporter.say(f"{stage.name}: process {process} is doing this stage; waits for it")
 
-    with process_lock(context.cache / "locks" / fingerprint, waits):
+    with process_lock(context.data.cache / "locks" / fingerprint, waits):
         # another run may have finished it since
         return _reused(context, stage, fingerprint) or _done(context, stage, fingerprint)
 

@@ -10,9 +10,10 @@ from rich.console import Console
 from kdzoo.errors import UserError
 from kdzoo.runs.dry_run import print_dry_run
 from kdzoo.runs.sweep import Plan
+from kdzoo.tasks.load import DataReader
 
 
-def print_sweep_dry_run(plan: Plan, console: Console) -> None:
+def print_sweep_dry_run(plan: Plan, console: Console, data: DataReader) -> None:
     """Print the members' values and runs, what they share, and all of the first; check the others too. Writes nothing.
 
     Raises:
@@ -34,10 +35,10 @@ def print_sweep_dry_run(plan: Plan, console: Console) -> None:
         say(f"   {text}")
     first, *others = plan.runs
     say(f"\n{first.member.label}:\n")
-    print_dry_run(first.member.recipe, plan.out, console)
+    print_dry_run(first.member.recipe, plan.out, console, data)
     for planned in others:
         try:
-            print_dry_run(planned.member.recipe, plan.out, Console(file=StringIO()))
+            print_dry_run(planned.member.recipe, plan.out, Console(file=StringIO()), data)
         except UserError as error:
             raise type(error)(f"{planned.member.label}: {error}") from error
 

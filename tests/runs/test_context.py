@@ -22,6 +22,7 @@ from kdzoo.report.progress import Reporter
 from kdzoo.runs import context as context_module
 from kdzoo.runs.context import ModelRef, RunContext
 from kdzoo.runs.run_directory import RunDirectory
+from kdzoo.tasks.load import DataReader
 
 RECIPE = """\
 [data]
@@ -51,7 +52,7 @@ def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
         Path("r.toml").write_text(RECIPE)
         recipe = load_recipe(Path("r.toml"), overrides)
         return RunContext(
-            recipe, RunDirectory(Path("run")), Path(".cache"), Reporter(Console(file=StringIO()))
+            recipe, RunDirectory(Path("run")), DataReader(Path(".cache")), Reporter(Console(file=StringIO()))
         )
 
     return context

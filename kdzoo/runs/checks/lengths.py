@@ -109,7 +109,8 @@ def _check_prompts(
         )
     elif longer:
         notices.add(
-            key, f"{len(longer)} of {len(examples)} training prompts are longer than {limit} tokens and are left out"
+            key,
+            f"{len(longer)} of {len(examples)} training prompts are longer than {limit} tokens and are left out",
         )
 
 

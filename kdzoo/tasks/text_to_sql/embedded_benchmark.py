@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from kdzoo.errors import UserError
 from kdzoo.spelling import hint
@@ -55,21 +55,22 @@ class EmbeddedData(DataConfig):
         description="fraction of the training questions that have the SQL of another question, of the same kind and on the "
         "same database",
     )
-    families: tuple[str, ...] = Field(
-        FAMILIES, min_length=1, description="the kinds of questions that are asked"
-    )
+    families: tuple[str, ...] = Field(FAMILIES, description="the kinds of questions that are asked")
 
-    @model_validator(mode="after")
-    def _known_names(self) -> EmbeddedData:
-        for name in self.families:
-            if name not in FAMILIES:
-                raise ValueError(f"no family of questions is called {name!r}{hint(name, FAMILIES)}")
-        for name in self.database_names:
-            if name not in DATABASES:
-                raise ValueError(f"no embedded database is called {name!r}{hint(name, DATABASES)}")
-        if not self.database_names:
-            raise ValueError("databases names none")
-        return self
+    @field_validator("families", "databases")
+    @classmethod
+    def _known_names(cls, value: int | tuple[str, ...], info: ValidationInfo) -> int | tuple[str, ...]:
+        if isinstance(value, int):
+            return value
+        known, what = (
+            (FAMILIES, "family of questions") if info.field_name == "families" else (DATABASES, "database")
+        )
+        if not value:
+            raise ValueError(f"must name at least one {what}")
+        for name in value:
+            if name not in known:
+                raise ValueError(f"no {what} is called {name!r}{hint(name, known)}")
+        return value
 
     @property
     def database_names(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from kdzoo.report.progress import Reporter
 from kdzoo.runs import checks as preflight
 from kdzoo.runs.context import RunContext
 from kdzoo.runs.run_directory import RunDirectory
+from kdzoo.tasks.load import DataReader
 from kdzoo.testing import make_tokenizer
 
 STAGES = {
@@ -98,7 +99,7 @@ path = "student"
         """Give what a check tells, or raise what it refuses."""
         recipe = self.recipe(*stages, more=more, overrides=overrides)
         context = RunContext(
-            recipe, RunDirectory(self.directory), self.folder / "cache", Reporter(quiet=True)
+            recipe, RunDirectory(self.directory), DataReader(self.folder / "cache"), Reporter(quiet=True)
         )
         told = preflight.check(context, finished or {}, tables)
         return [line.replace(str(self.folder), ".") for line in told]

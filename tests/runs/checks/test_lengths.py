@@ -96,7 +96,7 @@ class TestPrompts:
 
     def test_that_are_left_out_are_counted_and_refused_if_all_are(self, check: Check) -> None:
         save_words(check, "train", prompts=[9, 20, 30])
-        key = "long_prompts = \"leave_out\"\n"
+        key = 'long_prompts = "leave_out"\n'
         assert check("sft", more=limits(inputs=10) + key) == [
             "./r.toml:10: training.input_limit: 2 of 3 training prompts are longer than 10 tokens and are left out"
         ]

@@ -16,6 +16,7 @@ from kdzoo.report.progress import Reporter
 from kdzoo.runs import pipeline
 from kdzoo.runs.context import RunContext
 from kdzoo.runs.evaluation import evaluate
+from kdzoo.tasks.load import DataReader
 from kdzoo.tasks.sql import Item, Judge
 
 MODELS = """\
@@ -183,7 +184,7 @@ class TestSpiderAndBird:
         """The whole gold query, and a constant that is its answer on the database itself."""
         folder, _, _ = finished
         recipe = load_recipe(folder / "r.toml")
-        context = RunContext(recipe, None, folder / "runs/.cache", Reporter(quiet=True))
+        context = RunContext(recipe, None, DataReader(folder / "runs/.cache"), Reporter(quiet=True))
         for scored, suites in zip(recipe.sets_of()[:2], ("suites", "suites-dk"), strict=True):
             example = context.splits(scored.data).evaluation[0]
             assert example.test_suite == folder / suites / example.group

@@ -131,7 +131,9 @@ class TestSteps:
         monkeypatch.setattr(
             "kdzoo.runs.checks.before_run.check_lengths", lambda *_: None
         )  # as in a rehearsal
-        with pytest.raises(RunError, match="stage 'sft': no example is left to train on; input_limit is 64, output_limit 2"):
+        with pytest.raises(
+            RunError, match="stage 'sft': no example is left to train on; input_limit is 64, output_limit 2"
+        ):
             run("sft", "training.output_limit=2")
 
 

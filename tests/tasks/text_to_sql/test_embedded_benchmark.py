@@ -111,9 +111,9 @@ def test_databases_may_be_named(cache):
         cache=cache,
     )
     assert {e.group for e in named.train + named.evaluation} == {"shop", "music"}
-    with pytest.raises(ValueError, match="no embedded database is called 'musik'; did you mean \"music\""):
+    with pytest.raises(ValueError, match="no database is called 'musik'; did you mean \"music\""):
         EmbeddedData(kind="embedded", databases=("musik",))
-    with pytest.raises(ValueError, match="databases names none"):
+    with pytest.raises(ValueError, match="must name at least one database"):
         EmbeddedData(kind="embedded", databases=())
 
 
