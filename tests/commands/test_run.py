@@ -107,11 +107,12 @@ class TestARun:
         self, kdzoo: Command, write: Write, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from kdzoo.runs import context
+        from kdzoo.tasks import load
 
         calls: list[str] = []
 
-        def counted(name: str) -> Callable[..., Any]:
-            wrapped = getattr(context, name)
+        def counted(module: Any, name: str) -> Callable[..., Any]:
+            wrapped = getattr(module, name)
 
             def call(*given: Any, **named: Any) -> Any:
                 calls.append(name)
@@ -119,10 +120,10 @@ class TestARun:
 
             return call
 
-        for name in ("load_data", "train_tokenizer"):
-            monkeypatch.setattr(context, name, counted(name))
+        for module, name in ((load, "load"), (context, "train_tokenizer")):
+            monkeypatch.setattr(module, name, counted(module, name))
         assert kdzoo("run", write(), "--set", "training.max_steps=1").code == 0
-        assert sorted(calls) == ["load_data", "train_tokenizer"]
+        assert sorted(calls) == ["load", "train_tokenizer"]
 
 
 class TestDryRun:

@@ -22,6 +22,7 @@ from kdzoo.report.progress import Reporter
 from kdzoo.runs import context as context_module
 from kdzoo.runs.context import ModelRef, RunContext
 from kdzoo.runs.run_directory import RunDirectory
+from kdzoo.tasks import load as load_module
 from kdzoo.tasks.load import DataReader
 
 RECIPE = """\
@@ -210,13 +211,13 @@ class TestData:
 
     def test_each_part_is_read_once(self, context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
         read: list[Any] = []
-        load = context_module.load_data
+        load = load_module.load
 
-        def load_data(data: Any, cache: Path) -> Any:
+        def noted(data: Any, cache: Path) -> Any:
             read.append((data.train, data.evaluation))
             return load(data, cache=cache)
 
-        monkeypatch.setattr(context_module, "load_data", load_data)
+        monkeypatch.setattr(load_module, "load", noted)
         made = context(*self.SETS)
         Path("more.jsonl").write_text(json.dumps({"prompt": "zzz", "target": "yyy"}) + "\n")
         for _ in range(2):
