@@ -19,7 +19,6 @@ from kdzoo.engine.prompts.encoding import prompt_ids
 from kdzoo.errors import UserError
 from kdzoo.recipe import load_recipe
 from kdzoo.report.progress import Reporter
-from kdzoo.runs import context as context_module
 from kdzoo.runs.context import ModelRef, RunContext
 from kdzoo.runs.run_directory import RunDirectory
 from kdzoo.tasks import load as load_module
