@@ -79,7 +79,6 @@ TESTED_ELSEWHERE = {
     "runs/evaluation/measuring.py": ("test_third_party_data.py", "what metrics are given, and when"),
     "runs/unfinished.py": ("commands/test_run_interrupted.py", "it tells what an interruption has left"),
     "tasks/example.py": ("tasks/text_to_sql/test_spider.py", "data that every dataset gives"),
-    "tasks/load.py": ("tasks/text_to_sql/test_spider.py", "every dataset is loaded by it"),
     "tasks/metric.py": ("test_third_party_data.py", "what metrics are given and give"),
     "tasks/registry.py": ("test_third_party_data.py", "what packages bring is found"),
     "tasks/sql/executor.py": ("test_third_party_data.py", "what packages bring runs SQL"),

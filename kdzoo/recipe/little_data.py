@@ -73,5 +73,8 @@ def _little(data: DataConfig) -> DataConfig:
 
 
 def _cut(data: DataConfig, key: str, value: Any) -> Any:
+    """A key's value, or what is enough of it: a smaller number, or the first of a list."""
     most = dataset_of(data).little.get(key)
-    return value if most is None else min(value or most, most)
+    if most is None:
+        return value
+    return value[:most] if isinstance(value, (list, tuple)) else min(value or most, most)

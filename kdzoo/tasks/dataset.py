@@ -53,7 +53,7 @@ class Dataset(Generic[Config]):
     ``inputs`` says what shapes the examples; unless given, all files that the table names or that lie in a folder that
     it names, and all settings.
     ``code`` are modules whose code shapes the examples, beside the package that the dataset stands in.
-    ``little`` are the largest values that keys have in a rehearsal.
+    ``little`` are the largest values that keys have in a rehearsal; of a list, so many of its entries are left.
     """
 
     name: str
