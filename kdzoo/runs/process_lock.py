@@ -21,28 +21,24 @@ def process_lock(file: Path, taken: Callable[[str], None]) -> Iterator[None]:
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+") as holder:
-        try:
-            fcntl.lockf(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
+        if not _locked(holder.fileno()):
             holder.seek(0)
             taken(holder.read().strip() or "unknown")
-            _wait(holder.fileno())
-        except OSError:
-            pass  # a file system without locks
+            # a call that waits in the system may not be woken on every file system, nor by a signal
+            while not _locked(holder.fileno()):
+                time.sleep(_PAUSE_SECONDS)
         holder.truncate(0)
         holder.write(str(os.getpid()))
         holder.flush()
         yield
 
 
-def _wait(file: int) -> None:
-    """Look again and again: a call that waits in the system may not be woken on every file system, nor by a signal."""
-    while True:
-        time.sleep(_PAUSE_SECONDS)
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            continue
-        except OSError:
-            return  # the system refuses to let us wait: what is done twice is not done wrongly
-        return
+def _locked(file: int) -> bool:
+    """Whether the lock is ours now. So it is where there are no locks: what is done twice is not done wrongly."""
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        pass  # a file system without locks
+    return True

@@ -20,11 +20,7 @@ def fit(
     """
     fitting = []
     for example in examples:
-        if (
-            example.shorten is None
-            or surely_fits(example.prompt, limit)
-            or count_tokens(example.prompt) <= limit
-        ):
+        if example.shorten is None or _fits(example.prompt, limit, count_tokens):
             fitting.append(example)
         else:
             prompt = example.shorten(lambda text: count_tokens(text) <= limit, training)
@@ -36,7 +32,11 @@ def without_longer(
     examples: Sequence[Example], limit: int, count_tokens: Callable[[str], int]
 ) -> list[Example]:
     """Give the examples whose prompts have at most ``limit`` tokens as they are."""
-    return [e for e in examples if surely_fits(e.prompt, limit) or count_tokens(e.prompt) <= limit]
+    return [example for example in examples if _fits(example.prompt, limit, count_tokens)]
+
+
+def _fits(prompt: str, limit: int, count_tokens: Callable[[str], int]) -> bool:
+    return surely_fits(prompt, limit) or count_tokens(prompt) <= limit
 
 
 def surely_fits(text: str, limit: int) -> bool:

@@ -35,12 +35,14 @@ def check_lengths(
                 _tell_of_prompts(what, examples, lengths, evaluation.input_limit, of_input, notices)
                 _tell_of_gold(what, examples, lengths, evaluation.output_limit, of_output, notices)
         elif (trained := training_examples(recipe, stage, read)) is not None:
-            training = recipe.training_of(stage)
+            training, of = recipe.training_of(stage), len(trained)
             if training.long_prompts == "leave_out":
-                _check_prompts(trained, lengths, training.input_limit, of_input, problems, notices)
+                longer = lengths.prompts_over(training.input_limit, trained)
+                _check_left_out("prompts", longer, of, training.input_limit, of_input, problems, notices)
             else:
                 _tell_of_prompts("training", trained, lengths, training.input_limit, of_input, notices)
-            _check_targets(trained, lengths, training.output_limit, of_output, problems, notices)
+            longer = lengths.targets_over(training.output_limit, trained)
+            _check_left_out("targets", longer, of, training.output_limit, of_output, problems, notices)
 
 
 class _Lengths:
@@ -92,46 +94,19 @@ def _tell_of_gold(
         )
 
 
-def _check_prompts(
-    examples: Sequence[Example],
-    lengths: _Lengths,
-    limit: int,
-    key: Key,
-    problems: Problems,
-    notices: Problems,
+def _check_left_out(
+    what: str, longer: list[int], of: int, limit: int, key: Key, problems: Problems, notices: Problems
 ) -> None:
-    longer = lengths.prompts_over(limit, examples)
-    if len(longer) == len(examples):
+    """Note that all training prompts or targets would be left out, or tell how many are."""
+    if len(longer) == of:
         problems.add(
             key,
-            f"all {len(longer)} training prompts are longer than {limit} tokens and would be left out; the shortest has "
+            f"all {of} training {what} are longer than {limit} tokens, so that none is left to train on; the shortest has "
             f"{min(longer)}",
         )
     elif longer:
         notices.add(
             key,
-            f"{len(longer)} of {len(examples)} training prompts are longer than {limit} tokens and are left out",
-        )
-
-
-def _check_targets(
-    examples: Sequence[Example],
-    lengths: _Lengths,
-    limit: int,
-    key: Key,
-    problems: Problems,
-    notices: Problems,
-) -> None:
-    longer = lengths.targets_over(limit, examples)
-    if len(longer) == len(examples):
-        problems.add(
-            key,
-            f"all {len(longer)} training targets are longer than {limit} tokens, so that none is left to train on; the "
-            f"shortest has {min(longer)}",
-        )
-    elif longer:
-        notices.add(
-            key,
-            f"{len(longer)} of {len(examples)} training targets are longer than {limit} tokens and are left out; the "
-            f"longest has {max(longer)}",
+            f"{len(longer)} of {of} training {what} are longer than {limit} tokens and are left out; the longest has "
+            f"{max(longer)}",
         )

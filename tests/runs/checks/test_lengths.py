@@ -98,12 +98,13 @@ class TestPrompts:
         save_words(check, "train", prompts=[9, 20, 30])
         key = 'long_prompts = "leave_out"\n'
         assert check("sft", more=limits(inputs=10) + key) == [
-            "./r.toml:10: training.input_limit: 2 of 3 training prompts are longer than 10 tokens and are left out"
+            "./r.toml:10: training.input_limit: 2 of 3 training prompts are longer than 10 tokens and are left out; the "
+            "longest has 29"
         ]
         save_words(check, "train", prompts=[12, 20, 30])
         assert check.refused("sft", more=limits(inputs=10) + key) == (
-            "./r.toml:10: training.input_limit: all 3 training prompts are longer than 10 tokens and would be left out; the "
-            "shortest has 11"
+            "./r.toml:10: training.input_limit: all 3 training prompts are longer than 10 tokens, so that none is left to "
+            "train on; the shortest has 11"
         )
 
     def test_that_lose_parts_of_their_schema_are_counted(self, check: Check) -> None:
