@@ -128,7 +128,7 @@ def _run(sweep: Sweep, out: Path, quiet: bool, jobs: int, member_command: Member
             from kdzoo.tasks.load import DataReader
 
             reporter = Reporter(Console(), quiet=quiet)
-            data = DataReader(out / ".cache")
+            data = DataReader.below(out)
 
             def run(member: Member) -> None:
                 from kdzoo.runs import pipeline

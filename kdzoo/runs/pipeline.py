@@ -51,7 +51,7 @@ def run(
     """
     prints = fingerprints.of_stages(recipe)
     directory = RunDirectory(out / fingerprints.run_name(recipe, prints))
-    context = RunContext(recipe, directory, data or DataReader(out / ".cache"), reporter, interruption)
+    context = RunContext(recipe, directory, data or DataReader.below(out), reporter, interruption)
     try:
         _check(context, prints)
         _tell_of_others(context)

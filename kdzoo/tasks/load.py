@@ -25,6 +25,11 @@ class DataReader:
         self.cache = cache
         self._read: dict[tuple[str, str], Splits] = {}
 
+    @classmethod
+    def below(cls, runs: Path) -> DataReader:
+        """A reader whose cache is the one of a folder of runs."""
+        return cls(runs / ".cache")
+
     def read(self, config: DataConfig) -> Splits:
         """See `load`."""
         key = (config.kind, config.model_dump_json())
