@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import errno
+import hashlib
 import json
 import os
 import secrets
@@ -11,6 +12,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from kdzoo.errors import UserError
 
 # How libraries below us word that the system refused to write, where they do not raise an OSError.
 _REFUSALS = ("I/O error", "PytorchStreamWriter failed", "unexpected pos")
+
+_READ = 1 << 20
 
 # Machines, and containers above all, have processes of the same numbers, and may share a folder.
 _TOKEN = secrets.token_hex(4)
@@ -81,6 +85,32 @@ def parse_json(text: str) -> Any:
         raise NotJSONError("nested too deeply") from None
     except ValueError as error:  # a number of too many digits
         raise NotJSONError(f"not valid JSON: {error}") from None
+
+
+def digest_of(file: Path, whole: int = 64 << 20) -> str:
+    """A hash by which a file's content is known again: the same for a copy of it, however new.
+
+    A file of more than ``whole`` bytes, which would take too long to read, is known by its size, its time and its first MiB
+    (where SQLite keeps a counter that it raises with every change).
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: there can be no file of this name (it has a null character).
+    """
+    status = file.stat()
+    return _digest_of(file, whole, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+@cache
+def _digest_of(file: Path, whole: int, size: int, modified: int, changed: int) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        if size > whole:
+            digest.update(f"{size}:{modified}".encode() + stream.read(_READ))
+        else:
+            while part := stream.read(_READ):
+                digest.update(part)
+    return digest.hexdigest()
 
 
 def temporary_name(path: Path) -> Path:

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from kdzoo.errors import UserError
 from kdzoo.files import (
     NotJSONError,
+    digest_of,
     new_folder,
     parse_json,
     read_json,
@@ -253,3 +254,27 @@ class TestWhyNotWritable:
         monkeypatch.setattr(os, "access", lambda path, mode: not (mode & os.W_OK and path == tmp_path))
         assert why_not_writable(tmp_path) == "Permission denied"
         assert why_not_writable(tmp_path / "runs") == f"{tmp_path}: Permission denied"
+
+
+class TestDigest:
+    def test_it_follows_the_content_and_not_the_name_or_the_time(self, tmp_path: Path) -> None:
+        file, copy = tmp_path / "a", tmp_path / "b"
+        file.write_bytes(b"some bytes")
+        copy.write_bytes(b"some bytes")
+        os.utime(copy, (1, 1))
+        assert digest_of(file) == digest_of(copy)
+        copy.write_bytes(b"same bytes")
+        os.utime(copy, (1, 1))
+        assert digest_of(file) != digest_of(copy)
+
+    def test_of_a_large_file_size_time_and_first_bytes_count(self, tmp_path: Path) -> None:
+        file = tmp_path / "large"
+        file.write_bytes(b"a" * 2_000_000)
+        os.utime(file, (1, 1))
+        before = digest_of(file, whole=1000)
+        os.utime(file, (2, 2))
+        assert digest_of(file, whole=1000) != before
+        file.write_bytes(b"b" + b"a" * 1_999_999)
+        os.utime(file, (1, 1))
+        assert digest_of(file, whole=1000) != before
+        assert digest_of(file, whole=1000) != digest_of(file)

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from kdzoo.engine.models.adapter_folder import base_of, is_adapter
+from kdzoo.files import digest_of
 from kdzoo.methods import registry
 from kdzoo.recipe import EvaluateStage, Recipe, ScoredSet, StageModel, TrainingStage, scoring_of
 from kdzoo.recipe.scoring import KEYS as SCORING_KEYS
@@ -24,6 +25,9 @@ _COMPUTING = {"attention", "gradient_checkpointing", "device_map"}
 
 # What numbers depend on beside our own code.
 _PACKAGES = ("kdzoo", "torch", "transformers", "peft", "tokenizers")
+
+# Weights come in few files, and are often made or fetched anew: those of a small model are known by all their bytes.
+_WEIGHTS_READ_WHOLE = 1 << 30
 
 _ROOT = Path(__file__).parents[1]
 # The rooms of our code that shape what a stage leaves: the version alone would not tell of a change in a working copy.
@@ -147,7 +151,7 @@ def _files(path: str | None) -> Any:
         return None
     folder = Path(path)
     files = sorted(file for file in folder.glob("*") if file.is_file())
-    states = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    states = [[file.name, digest_of(file, whole=_WEIGHTS_READ_WHOLE)] for file in files]
     if not is_adapter(folder):
         return states
     base = base_of(folder)
@@ -177,9 +181,7 @@ def _code_of(plugin: ModuleType) -> str | None:
 
 
 def _digest_of_files(files: list[Path], root: Path) -> str:
-    return _digest(
-        [[str(file.relative_to(root)), hashlib.sha256(file.read_bytes()).hexdigest()] for file in files]
-    )
+    return _digest([[str(file.relative_to(root)), digest_of(file)] for file in files])
 
 
 def _digest(content: Any) -> str:

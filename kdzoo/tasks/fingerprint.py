@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from kdzoo.files import digest_of
 from kdzoo.tasks import registry
 from kdzoo.tasks.dataset import DataConfig
 from kdzoo.tasks.metric import Settings
@@ -18,7 +19,7 @@ _CODE = (".py", ".toml")
 
 
 def fingerprint_of_data(config: DataConfig) -> str:
-    """A hash of all that shapes the examples: settings, the dataset's code, and size and time of the files read.
+    """A hash of all that shapes the examples: settings, the dataset's code, and the files that are read.
 
     Of a table that is narrowed to one part (`Dataset.part_of`), what shapes that part.
     """
@@ -26,7 +27,7 @@ def fingerprint_of_data(config: DataConfig) -> str:
     inputs = found.description.shaping(config)
     content = {
         "config": config.model_dump(mode="json", exclude=set(inputs.unread)),
-        "code": [_origin(found), *(_digest_of(_file_of(name)) for name in found.description.code)],
+        "code": [_origin(found), *(digest_of(_file_of(name)) for name in found.description.code)],
         "files": [_file(file) for file in sorted(inputs.files)],
     }
     return _digest(content)
@@ -51,13 +52,7 @@ def _code_of(module: ModuleType) -> list[Any]:
     file = Path(module.__file__ or "")
     stands_alone = module.__spec__ is None or not module.__spec__.parent
     files = [file] if stands_alone else [path for path in file.parent.rglob("*") if path.suffix in _CODE]
-    return [
-        [str(path.relative_to(file.parent)), _digest_of(path)] for path in sorted(files) if path.is_file()
-    ]
-
-
-def _digest_of(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return [[str(path.relative_to(file.parent)), digest_of(path)] for path in sorted(files) if path.is_file()]
 
 
 def _file_of(module: str) -> Path:
@@ -70,7 +65,6 @@ def _digest(content: Any) -> str:
 
 def _file(path: Path) -> list[Any]:
     try:
-        status = path.stat()
+        return [str(path), digest_of(path)]
     except (OSError, ValueError):  # no system has a path with a null character
         return [str(path), None]
-    return [str(path), status.st_size, status.st_mtime_ns]

@@ -10,16 +10,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from kdzoo.files import write_text
+from kdzoo.files import digest_of, write_text
 from kdzoo.tasks.sql.journals import journals_of
 from kdzoo.tasks.sql.schema import Schema
 from kdzoo.tasks.text_to_sql.prompt import Match
 from kdzoo.tasks.text_to_sql.schema import Comments, read_schema, with_comments
 from kdzoo.tasks.text_to_sql.values import ValueIndex
-
-# Databases up to this size are told apart by all their bytes, larger ones by size, time and the first bytes.
-_HASHED_WHOLE = 64 << 20
-_READ = 1 << 20
 
 _SCHEMA = TypeAdapter(Schema)
 
@@ -77,14 +73,7 @@ def _key(database: Path) -> str:
     for module in ("../sql/schema.py", "schema.py", "values.py", "text_index.py", "contents_cache.py"):
         digest.update((here / module).read_bytes())
     for path in (database, *journals_of(database)):
-        status = path.stat()
-        with path.open("rb") as file:
-            if status.st_size <= _HASHED_WHOLE:
-                while part := file.read(_READ):
-                    digest.update(part)
-            else:
-                # the first page holds a counter that SQLite raises with every change
-                digest.update(f"{status.st_size}:{status.st_mtime_ns}".encode() + file.read(_READ))
+        digest.update(digest_of(path).encode())
     return digest.hexdigest()[:24]
 
 

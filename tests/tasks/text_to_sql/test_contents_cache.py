@@ -67,19 +67,6 @@ def test_a_changed_database_is_read_anew(concerts, cache):
     assert len(files(cache)) == 2
 
 
-def test_large_databases_are_told_apart_without_reading_them_whole(concerts, cache, monkeypatch):
-    monkeypatch.setattr(contents_cache, "_HASHED_WHOLE", 100)
-    for statement in ("SELECT 1", "INSERT INTO venue VALUES (1, 'Paris')"):
-        with sqlite3.connect(concerts) as connection:
-            connection.execute(statement)
-        connection.close()
-        contents = ContentsCache(concerts, cache)
-        contents.matches(["Is there a venue in Paris?"])
-        contents.save()
-    assert len(files(cache)) == 2
-    assert contents.matches(["Is there a venue in Paris?"])[0][0].values == ("Paris",)
-
-
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"schema": '])
 def test_a_damaged_file_is_made_again(concerts, cache, content):
     contents = ContentsCache(concerts, cache)
