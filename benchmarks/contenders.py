@@ -23,10 +23,10 @@ from workload import SHAPES, Shape, as_text, make_examples, make_model, make_tok
 
 from kdzoo.engine.prompts.batches import EncodedExample, EncodedExamples
 from kdzoo.engine.prompts.sampling import SamplingLimits
+from kdzoo.engine.training.chosen_method import choose_method
 from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.engine.training.trainer import KDTrainer
 from kdzoo.methods import registry
-from kdzoo.runs.training.train import choose_method
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 

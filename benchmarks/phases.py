@@ -32,7 +32,7 @@ from kdzoo.engine.prompts.batches import EncodedExample, make_batch
 from kdzoo.engine.prompts.prefix_cached import PrefixCachedForward
 from kdzoo.engine.training import step as training_step
 from kdzoo.engine.training.distillation_module import DistillationModule
-from kdzoo.engine.training.step import Moment
+from kdzoo.engine.training.training_step import Moment
 
 METHODS = ("sft", "rkd", "kid", "gkd")
 PHASES = (

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kdzoo.methods import divergences
     from kdzoo.methods.ground_truth_kd import ground_truth_kd
     from kdzoo.methods.hookspecs import hookimpl
+    from kdzoo.methods.loss_sum import LossSum
     from kdzoo.methods.method import (
         Decoding,
         Method,
@@ -25,7 +26,14 @@ if TYPE_CHECKING:
     )
     from kdzoo.methods.sequences import ScoredTokens, Sequences
     from kdzoo.methods.source import Kind, Source
-    from kdzoo.methods.step import ConditionedModel, Step
+    from kdzoo.methods.step import (
+        ConditionedModel,
+        FinishedStep,
+        ModelShape,
+        SetupContext,
+        Step,
+        StepLosses,
+    )
     from kdzoo.tasks.dataset import DataConfig, Dataset, Inputs
     from kdzoo.tasks.example import Example, Splits
     from kdzoo.tasks.metric import Answers, Measured, Metric
@@ -38,19 +46,24 @@ __all__ = [
     "Dataset",
     "Decoding",
     "Example",
+    "FinishedStep",
     "Inputs",
     "Kind",
+    "LossSum",
     "Measured",
     "Method",
     "Metric",
+    "ModelShape",
     "Options",
     "ScoredTokens",
     "Sequences",
+    "SetupContext",
     "Source",
     "Splits",
     "SqlExecutor",
     "Step",
     "StepCost",
+    "StepLosses",
     "TeacherDecodingOptions",
     "Temperature",
     "UserError",
@@ -67,19 +80,24 @@ _HOMES = {
     "Dataset": "kdzoo.tasks.dataset",
     "Decoding": "kdzoo.methods.method",
     "Example": "kdzoo.tasks.example",
+    "FinishedStep": "kdzoo.methods.step",
     "Inputs": "kdzoo.tasks.dataset",
     "Kind": "kdzoo.methods.source",
+    "LossSum": "kdzoo.methods.loss_sum",
     "Measured": "kdzoo.tasks.metric",
     "Method": "kdzoo.methods.method",
     "Metric": "kdzoo.tasks.metric",
+    "ModelShape": "kdzoo.methods.step",
     "Options": "kdzoo.methods.method",
     "ScoredTokens": "kdzoo.methods.sequences",
     "Sequences": "kdzoo.methods.sequences",
+    "SetupContext": "kdzoo.methods.step",
     "Source": "kdzoo.methods.source",
     "Splits": "kdzoo.tasks.example",
     "SqlExecutor": "kdzoo.tasks.sql.executor",
     "Step": "kdzoo.methods.step",
     "StepCost": "kdzoo.methods.method",
+    "StepLosses": "kdzoo.methods.step",
     "TeacherDecodingOptions": "kdzoo.methods.method",
     "Temperature": "kdzoo.methods.method",
     "UserError": "kdzoo.errors",

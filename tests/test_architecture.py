@@ -55,6 +55,7 @@ WITHIN_THE_ENGINE = {
 TESTED_ELSEWHERE = {
     "commands/data.py": ("commands/test_data_check.py", "it only groups two commands"),
     "commands/report.py": ("commands/test_report_paper.py", "it only groups commands"),
+    "methods/loss_sum.py": ("engine/training/test_step.py", "a name for what a sum is divided by"),
     "methods/step.py": ("testing/test_table_model.py", "protocols: what implements them is tested"),
     "recipe/checks.py": (
         "recipe/test_problems.py",

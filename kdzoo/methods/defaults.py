@@ -1,4 +1,4 @@
-"""The core's own implementations of the hooks: ground-truth sequences and no auxiliary loss."""
+"""The core's own implementations of the hooks: ground-truth sequences, no auxiliary loss, nothing kept."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 
 
 @hookimpl
+def setup() -> None:
+    """Keep nothing."""
+    return
+
+
+@hookimpl
 def make_training_sequence(step: Step) -> Sequences:
     """Score the ground truth."""
     return step.target
@@ -20,4 +26,10 @@ def make_training_sequence(step: Step) -> Sequences:
 @hookimpl
 def aux_loss() -> None:
     """Add nothing."""
+    return
+
+
+@hookimpl
+def after_step() -> None:
+    """Adapt nothing."""
     return

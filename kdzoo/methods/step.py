@@ -1,17 +1,37 @@
-"""What a plugin is given: one training step over a batch of prompts."""
+"""What a plugin is given: the models before training, one training step over a batch of prompts, and what it has come to."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
     from kdzoo.methods.randomness import StepGenerator
     from kdzoo.methods.sequences import Sequences
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """The sizes of a model: of its hidden states, its vocabulary, and the number of its decoder layers."""
+
+    hidden_size: int
+    vocabulary: int
+    layers: int
+
+
+@dataclass(frozen=True)
+class SetupContext:
+    """What ``setup`` is told of a training: its models (the teacher's shape is None without one), tokenizer and optimizer steps."""
+
+    student: ModelShape
+    teacher: ModelShape | None
+    tokenizer: PreTrainedTokenizerBase
+    steps: int
 
 
 class ConditionedModel(Protocol):
@@ -77,6 +97,21 @@ class Step(Protocol):
         ...
 
     @property
+    def prepared(self) -> Mapping[str, Tensor]:
+        """What ``prepare`` gave for this batch's prompts: tensors [B, ...] by name."""
+        ...
+
+    @property
+    def examples(self) -> Sequence[int]:
+        """The prompts' numbers in the training data, by which they are known from epoch to epoch."""
+        ...
+
+    @property
+    def state(self) -> Any:
+        """The module that ``setup`` gave."""
+        ...
+
+    @property
     def student(self) -> ConditionedModel:
         """The student, conditioned on this batch's prompts."""
         ...
@@ -99,4 +134,42 @@ class Step(Protocol):
     @property
     def generator(self) -> StepGenerator:
         """The seeded random source; plugins use no other."""
+        ...
+
+
+@dataclass(frozen=True)
+class StepLosses:
+    """The loss of one whole optimizer step and its two terms, in nats per token: plain numbers."""
+
+    total: float
+    divergence: float
+    auxiliary: float
+
+
+class FinishedStep(Protocol):
+    """An optimizer step that has been taken."""
+
+    @property
+    def training_sequence(self) -> Sequences:
+        """The training sequences of the whole step, on the CPU, in the order of their prompts' numbers."""
+        ...
+
+    @property
+    def examples(self) -> Sequence[int]:
+        """The prompts' numbers in the training data, ascending."""
+        ...
+
+    @property
+    def state(self) -> Any:
+        """The module that ``setup`` gave."""
+        ...
+
+    @property
+    def progress(self) -> float:
+        """How much of the training was done before this step, from 0 to 1."""
+        ...
+
+    @property
+    def generator(self) -> StepGenerator:
+        """A seeded random source for this step alone, apart from the one that the step itself has drawn from."""
         ...

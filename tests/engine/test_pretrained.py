@@ -19,13 +19,13 @@ from kdzoo.engine.models.kept_layers import cut
 from kdzoo.engine.models.loading import load_pretrained, load_trained
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
 from kdzoo.engine.prompts.sampling import SamplingLimits
+from kdzoo.engine.training.chosen_method import choose_method
 from kdzoo.engine.training.distillation_module import DistillationModule
-from kdzoo.engine.training.step import Moment
+from kdzoo.engine.training.training_step import Moment
 from kdzoo.methods import registry
 from kdzoo.recipe import load_recipe
 from kdzoo.report.progress import Reporter
 from kdzoo.runs import pipeline
-from kdzoo.runs.training.train import choose_method
 
 BEGINNING = Moment(step=0, progress=0.0)
 SHARING = ("on", "prompt", "off")

@@ -8,7 +8,7 @@ from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
-from kdzoo.engine.training.step import Moment
+from kdzoo.engine.training.training_step import Moment
 
 VOCABULARY = 60
 BEGINNING = Moment(step=0, progress=0.0)

@@ -12,9 +12,12 @@ from kdzoo.methods import hookspecs
 
 GIVEN = {
     "register_method": (),
+    "setup": ("context", "options"),
+    "prepare": ("step", "options"),
     "make_training_sequence": ("step", "options"),
     "divergence": ("student_logits", "teacher_logits", "tokens", "step", "options"),
     "aux_loss": ("step", "options"),
+    "after_step": ("step", "losses", "options"),
 }
 
 

@@ -137,10 +137,67 @@ def test_batches_beside_each_other_keep_each_prompt_s_sequences_together(data):
     assert unpadded(three) == [row for triple in zip(a, b, c, strict=True) for row in triple]
 
 
+class TestValues:
+    """What a method attaches to tokens goes where they go. Here each token's value is ten times the token."""
+
+    @staticmethod
+    def tenfold(sequences):
+        return sequences.with_values(
+            tenfold=10 * sequences.tokens, both=sequences.tokens[..., None].expand(-1, -1, 2)
+        )
+
+    @staticmethod
+    def holds(sequences):
+        scored = sequences.scored
+        at = sequences.tokens[scored.rows, scored.positions]
+        return (
+            torch.equal(at, scored.ids)
+            and torch.equal(scored.values["tenfold"], 10 * scored.ids)
+            and torch.equal(scored.values["both"], scored.ids[:, None].expand(-1, 2))
+        )
+
+    @settings(max_examples=50)
+    @given(st.data())
+    def test_they_stay_with_their_tokens(self, data):
+        first = data.draw(rows)
+        batch = st.lists(st.lists(st.integers(0, 99), max_size=9), min_size=len(first), max_size=len(first))
+        a = self.tenfold(Sequences.of(first, Source.STUDENT))
+        b = self.tenfold(Sequences.of(data.draw(batch), Source.TEACHER))
+        chosen = torch.tensor(data.draw(st.lists(st.booleans(), min_size=len(first), max_size=len(first))))
+        order = torch.tensor(data.draw(st.permutations(range(len(first)))), dtype=torch.long)
+        both = a.beside(b)
+        for made in (a, a.where(chosen, b), both, a.followed_by(b), both.of_prompts(order), a.detach()):
+            assert self.holds(made)
+        part = both.scored[1:3]
+        assert torch.equal(part.values["tenfold"], 10 * part.ids)
+        assert unpadded(both.of_prompts(order)) == [
+            row for prompt in order.tolist() for row in (first[prompt], unpadded(b)[prompt])
+        ]
+
+    def test_other_tokens_have_none(self):
+        y = self.tenfold(Sequences.of([[1, 2]], Source.GROUND_TRUTH))
+        assert y.rewritten(y.tokens, Source.IMPERFECT).values == {}
+
+    def test_one_of_another_shape_is_named(self):
+        y = Sequences.of([[1, 2], [3]], Source.GROUND_TRUTH)
+        with pytest.raises(ValueError, match=r"'w' are to be one for each token, \[2, 2\], not \[3\]"):
+            y.with_values(w=torch.ones(3))
+
+    @pytest.mark.parametrize("together", [Sequences.beside, Sequences.followed_by])
+    def test_those_of_one_batch_alone_are_named(self, together):
+        y = Sequences.of([[1, 2]], Source.GROUND_TRUTH)
+        with pytest.raises(RunError, match="'both', 'tenfold' are attached to one batch"):
+            together(y, self.tenfold(y))
+
+
 def test_another_device_gets_all_of_it():
     moved = (
-        Sequences.of([[1, 2], [3]], Source.STUDENT).beside(Sequences.of([[4], []], Source.TEACHER)).to("meta")
+        Sequences.of([[1, 2], [3]], Source.STUDENT)
+        .beside(Sequences.of([[4], []], Source.TEACHER))
+        .with_values(x=torch.zeros(4, 2))
+        .to("meta")
     )
+    assert moved.values["x"].device.type == "meta"
     assert {moved.tokens.device.type, moved.lengths.device.type, moved.sources.device.type} == {"meta"}
     assert moved.per_prompt == 2
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,8 +67,12 @@ TokenLoss = Callable[[Tensor, slice], Tensor]
 """Takes a chunk's student logits [n, V] and which tokens they are; gives the loss of each, [n]."""
 
 
-def sum_over_tokens(states: ScoredHiddenStates, token_loss: TokenLoss) -> Tensor:
+def sum_over_tokens(
+    states: ScoredHiddenStates, token_loss: TokenLoss, of_method: Sequence[Tensor] = ()
+) -> Tensor:
     """Sum a per-token loss over all tokens of the student: a scalar with gradients, in float32.
+
+    Gradients reach the student and the trained parameters ``of_method`` that the loss uses.
 
     Where the logits do not fit in one chunk, each chunk's gradients are computed while its logits are at hand, so
     that no more than one chunk of logits ever exists. The result is the same.
@@ -80,7 +84,7 @@ def sum_over_tokens(states: ScoredHiddenStates, token_loss: TokenLoss) -> Tensor
     if not torch.is_grad_enabled():
         parts = [token_loss(states.logits(part), part).float().sum() for part in states.chunks()]
         return torch.stack(parts).sum()
-    total: Tensor = _ChunkedSum.apply(states, token_loss, states.rows, *states.parameters)  # type: ignore[no-untyped-call]
+    total: Tensor = _ChunkedSum.apply(states, token_loss, states.rows, *states.parameters, *of_method)  # type: ignore[no-untyped-call]
     return total
 
 

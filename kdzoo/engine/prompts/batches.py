@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from kdzoo.engine.prompts.prefix_groups import PrefixGroups, group_prefixes, order_by_prefix
+from kdzoo.engine.prompts.prepared import put_together
 from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Sequences, Source
 
 
 @dataclass(frozen=True)
 class EncodedExample:
-    """Token ids of one prompt and its target; ``group`` names what its prompt's beginning belongs to."""
+    """Token ids of one prompt and its target; ``group`` names what its prompt's beginning belongs to.
+
+    ``teacher_target`` and ``prepared`` are what was made of it before training, if anything was.
+    """
 
     index: int
     prompt: list[int]
     target: list[int]
     group: str | None = None
     teacher_target: list[int] | None = None
+    prepared: Mapping[str, Tensor] | None = field(default=None, compare=False)
 
 
 class EncodedExamples(Dataset[EncodedExample]):
@@ -52,6 +58,7 @@ class Batch:
     teacher_target: Sequences | None = None
     training_sequence: Sequences | None = None
     generator: StepGenerator | None = None
+    prepared: Mapping[str, Tensor] | None = None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same batch on another device."""
@@ -61,6 +68,9 @@ class Batch:
             target=self.target.to(device),
             teacher_target=None if self.teacher_target is None else self.teacher_target.to(device),
             training_sequence=None if self.training_sequence is None else self.training_sequence.to(device),
+            prepared=None
+            if self.prepared is None
+            else {name: value.to(device) for name, value in self.prepared.items()},
         )
 
 
@@ -74,10 +84,12 @@ def make_batch(examples: Sequence[EncodedExample], *, share_beginnings: bool) ->
     if all(row is not None for row in teacher_rows):
         teacher_target = Sequences.of([row for row in teacher_rows if row is not None], Source.TEACHER)
     prompts = [row.prompt for row in rows]
+    prepared = [row.prepared for row in rows if row.prepared is not None]
     return Batch(
         prompts,
         group_prefixes(prompts, share_beginnings=share_beginnings),
         Sequences.of([row.target for row in rows], Source.GROUND_TRUTH),
         [row.index for row in rows],
         teacher_target,
+        prepared=put_together(prepared) if len(prepared) == len(rows) else None,
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from peft import PeftModel
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kdzoo.engine.models.decoder_and_head import shared_vocabulary
@@ -16,24 +17,25 @@ from kdzoo.engine.prompts.probe.choice import Sharing, choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import PrefixCached
 from kdzoo.engine.training.agreement import Observation
-from kdzoo.engine.training.step import (
-    ChosenMethod,
-    Loss,
-    Moment,
-    TokenCounts,
-    TrainingStep,
-    loss_of,
-    make_training_sequence,
-)
+from kdzoo.engine.training.chosen_method import ChosenMethod
+from kdzoo.engine.training.method_state import make_state, shape_of
+from kdzoo.engine.training.preparation import checked
+from kdzoo.engine.training.step import Loss, TokenCounts, loss_of, make_training_sequence
+from kdzoo.engine.training.training_step import Moment, TakenStep, TrainingStep, in_their_order
 from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Sequences, Source
+from kdzoo.methods.step import SetupContext, StepLosses
+
+# Before its first step a training prepares; after each, a method draws from streams that no step has.
+_BEFORE_TRAINING = Moment(step=-1, progress=0.0)
+_AFTERWARDS = 1 << 40
 
 
 class DistillationModule(nn.Module):
-    """A student, the method that trains it, and (not as a submodule: it is never trained or saved) its teacher.
+    """A student, the method that trains it with what it keeps, and (no submodule: never trained or saved) its teacher.
 
     Everything that a step computes happens in ``forward``, so that the wrappers of distributed and mixed-precision
-    training see every use of the student.
+    training see every use of the student. ``steps`` is the number of optimizer steps of the training.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class DistillationModule(nn.Module):
         seed: int,
         sharing: Sharing = "on",
         prompt_limit: int = 0,
+        steps: int = 0,
     ) -> None:
         super().__init__()
         self.student = student
@@ -71,6 +74,14 @@ class DistillationModule(nn.Module):
                 teacher, "teacher", prompt=prompt_limit, output=limits.output, sharing=sharing
             )
             ways.append(self._teacher_way)
+        context = SetupContext(
+            student=shape_of(student),
+            teacher=None if teacher is None else shape_of(teacher),
+            tokenizer=tokenizer,
+            steps=steps,
+        )
+        self.method_state = make_state(method, context, seed)
+        self._taken: list[tuple[list[int], Sequences]] = []
         self.shares_beginnings = sharing == "on" and any(isinstance(way, PrefixCached) for way in ways)
 
     def forward(self, batch: Batch, moment: Moment, counts: TokenCounts | None = None) -> Loss:
@@ -84,6 +95,8 @@ class DistillationModule(nn.Module):
             step.training_sequence = batch.training_sequence
         else:
             make_training_sequence(self.method, step)
+        if self.method.adapts:
+            self._taken.append((batch.examples, step.training_sequence.detach().to("cpu")))
         counts = counts or count_tokens([step.training_sequence], [step.target])
         if not moment.is_logged:
             return loss_of(self.method, step, counts)
@@ -96,6 +109,26 @@ class DistillationModule(nn.Module):
         step = self.begin(batch, moment, trains=False)
         sequences = make_training_sequence(self.method, step)
         return replace(batch, training_sequence=sequences, generator=step.generator)
+
+    @torch.no_grad()
+    def prepare(self, batch: Batch) -> dict[str, Tensor]:
+        """Let the method prepare what it keeps of a batch's prompts: tensors [B, ...] by name, on the CPU.
+
+        Raises:
+            RunError: what the method gave has an impossible shape.
+        """
+        step = self.begin(batch, _BEFORE_TRAINING, trains=False)
+        given = self.method.hooks.prepare(step=step, options=self.method.options)
+        return {name: value.detach().cpu() for name, value in checked(self.method.name, given, batch).items()}
+
+    @torch.no_grad()
+    def after_step(self, moment: Moment, losses: StepLosses) -> None:
+        """Let the method adapt what it keeps to an optimizer step, whose parts have all been run since the last."""
+        examples, sequences = in_their_order(self._taken)
+        self._taken.clear()
+        generator = StepGenerator(self.seed + _AFTERWARDS, moment.step, examples)
+        taken = TakenStep(sequences, examples, moment.progress, generator, self.method_state)
+        self.method.hooks.after_step(step=taken, losses=losses, options=self.method.options)
 
     def begin(self, batch: Batch, moment: Moment, *, trains: bool) -> TrainingStep:
         """Condition both models on the batch's prompts; neither has read them yet."""
@@ -117,6 +150,9 @@ class DistillationModule(nn.Module):
             tokenizer=self.tokenizer,
             progress=moment.progress,
             generator=generator,
+            examples=batch.examples,
+            prepared=batch.prepared,
+            state=self.method_state,
         )
 
     def _conditioned_teacher(self, batch: Batch, generator: StepGenerator) -> ModelOnPrompts:
@@ -126,16 +162,17 @@ class DistillationModule(nn.Module):
         return condition(teacher, batch, self.limits, generator, source=Source.TEACHER, way=self._teacher_way)
 
 
-def count_tokens(training_sequences: list[Sequences] | None, targets: list[Sequences]) -> TokenCounts:
-    """Count the scored tokens and the ground truth's, over all processes; at least 1 each.
+def count_tokens(training_sequences: Sequence[Sequences] | None, targets: Sequence[Sequences]) -> TokenCounts:
+    """Count the scored tokens, the ground truth's and the prompts, over all processes; at least 1 each.
 
     ``training_sequences`` are None where they are still to be made, in the targets' lengths.
     """
     sequences = targets if training_sequences is None else training_sequences
     scored, target = (torch.stack([one.lengths.sum() for one in some]).sum() for some in (sequences, targets))
+    prompts = scored.new_tensor(sum(len(one.lengths) for one in targets))
     by_source = torch.stack([one.source_counts for one in sequences]).sum(0)
-    counts = torch.cat([torch.stack([scored, target]), by_source])
+    counts = torch.cat([torch.stack([scored, target, prompts]), by_source])
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.all_reduce(counts)
-    scored, target = counts[:2].clamp_min(1)
-    return TokenCounts(scored, target, None if training_sequences is None else counts[2:])
+    scored, target, prompts = counts[:3].clamp_min(1)
+    return TokenCounts(scored, target, prompts, None if training_sequences is None else counts[3:])

@@ -144,6 +144,8 @@ class _AfterSteps(TrainerCallback):  # type: ignore[misc]
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
+        if self.trainer is not None:
+            self.trainer.after_optimizer_step()
         self._times.end()
         stop, is_logged = self._should_stop, control.should_log
         if stop() or not self.score_if_due(state.global_step, state.max_steps, stop):

@@ -19,8 +19,11 @@ from kdzoo.engine.prompts.batch_order import GroupedSampler, SeededSampler
 from kdzoo.engine.prompts.batches import Batch, EncodedExample, EncodedExamples, make_batch
 from kdzoo.engine.training.agreement import means_of
 from kdzoo.engine.training.distillation_module import DistillationModule, count_tokens
-from kdzoo.engine.training.step import Loss, Moment
+from kdzoo.engine.training.method_state import load_state, save_state
+from kdzoo.engine.training.step import Loss
 from kdzoo.engine.training.step_times import StepTimes
+from kdzoo.engine.training.training_step import Moment
+from kdzoo.methods.step import StepLosses
 
 
 class DivergedError(Exception):
@@ -59,6 +62,8 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         self._logged: dict[str, float] = defaultdict(float)
         self._steps_logged = 0
         self._observed: Tensor | None = None
+        self._moment = Moment(step=0, progress=0.0)
+        self._of_step = [0.0, 0.0]
         self.tokens_seen = 0
         self.step_times = step_times
 
@@ -88,6 +93,7 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         done = self.state.global_step
         moment = Moment(done, done / max(1, self.state.max_steps), self._is_logged(done + 1))
         self._steps_logged += 1
+        self._moment, self._of_step = moment, [0.0, 0.0]
         lengths_are_known = self._module.method.keeps_target_lengths
         if len(batches) > 1 and not lengths_are_known:
             self._module.train()
@@ -124,8 +130,9 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         kd_loss, aux_loss = float(loss.divergence), float(loss.auxiliary)
         if not math.isfinite(kd_loss + aux_loss):
             raise DivergedError(f"at step {self.state.global_step + 1}")
-        self._logged["kd_loss"] += kd_loss
-        self._logged["aux_loss"] += aux_loss
+        for name, place, value in (("kd_loss", 0, kd_loss), ("aux_loss", 1, aux_loss)):
+            self._logged[name] += value
+            self._of_step[place] += value
         if loss.observed is not None:
             self._observed = loss.observed if self._observed is None else self._observed + loss.observed
         self.tokens_seen += sum(len(prompt) for prompt in batch.prompts) + int(batch.target.lengths.sum())
@@ -149,6 +156,16 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         if not math.isfinite(logs.get("grad_norm", 0.0)):
             raise DivergedError(f"at step {self.state.global_step}")
 
+    def after_optimizer_step(self) -> None:
+        """Let the method adapt what it keeps to the step that has been taken."""
+        if not self._module.method.adapts:
+            return
+        # each process has its share of the step's losses
+        divergence, auxiliary = self.accelerator.reduce(
+            torch.tensor(self._of_step, dtype=torch.float64, device=self.args.device)
+        ).tolist()
+        self._module.after_step(self._moment, StepLosses(divergence + auxiliary, divergence, auxiliary))
+
     def load_student(self, checkpoint: Path) -> None:
         """Give the student the weights of a checkpoint."""
         self._load_from_checkpoint(str(checkpoint))
@@ -156,7 +173,7 @@ class KDTrainer(Trainer):  # type: ignore[misc]
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         if not self.args.should_save:
             return
-        trained = (weights for weights in self._module.student.parameters() if weights.requires_grad)
+        trained = (weights for weights in self._module.parameters() if weights.requires_grad)
         if not all(bool(weights.isfinite().all()) for weights in trained):
             # a checkpoint of it would let every later start diverge at once; the last step is saved too
             raise DivergedError(f"at step {self.state.global_step}")
@@ -170,6 +187,7 @@ class KDTrainer(Trainer):  # type: ignore[misc]
             }
         self._module.student.save_pretrained(folder, state_dict=state_dict)
         self._module.tokenizer.save_pretrained(folder)
+        save_state(self._module.method_state, Path(folder))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         student = self._module.student
@@ -178,3 +196,4 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         else:
             saved = type(student).from_pretrained(resume_from_checkpoint, dtype=student.dtype)
             student.load_state_dict(saved.state_dict())
+        load_state(self._module.method_state, Path(resume_from_checkpoint))

@@ -15,14 +15,12 @@ from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.engine.prompts.encoding import Encoded, Text, encode_for_training, with_teacher_targets
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.training.checkpoints import CHECKPOINTS, last_complete_checkpoint
+from kdzoo.engine.training.chosen_method import choose_method
 from kdzoo.engine.training.distillation_module import DistillationModule
-from kdzoo.engine.training.step import ChosenMethod
 from kdzoo.engine.training.train import Trained, train
 from kdzoo.engine.training.trainer import DivergedError
 from kdzoo.errors import RunError, UserError
 from kdzoo.files import new_folder
-from kdzoo.methods import registry
-from kdzoo.methods.method import Options
 from kdzoo.methods.used_options import watched
 from kdzoo.recipe import Training, TrainingStage
 from kdzoo.runs.context import ModelRef, RunContext
@@ -31,6 +29,7 @@ from kdzoo.runs.training.arguments import trainer_arguments
 from kdzoo.runs.training.clock import Clock
 from kdzoo.runs.training.pace import Pace
 from kdzoo.runs.training.peak_memory import PeakMemory
+from kdzoo.runs.training.prepared import with_prepared
 from kdzoo.runs.training.scoring import StageScorer, scorer_of
 from kdzoo.runs.training.teacher_targets import teacher_targets
 from kdzoo.runs.training.unused_options import UnusedOptions
@@ -44,8 +43,8 @@ def run(
 
     ``models`` are the stage's own by their roles, the teacher among them if the method uses it. Continues from what an
     interrupted start left in ``folder``. Gives the numbers that the report shows. Over all starts, ``training_seconds`` is the
-    time of preparing and training, without loading and scoring, ``preparing_seconds`` that of the teacher's generations
-    alone, ``step_seconds`` the median time of an optimizer step, and ``peak_memory_bytes`` the most memory at a time. Where the best
+    time of preparing and training, without loading and scoring, ``preparing_seconds`` that of the teacher's generations and
+    of what the method prepares alone, ``step_seconds`` the median time of an optimizer step, and ``peak_memory_bytes`` the most memory at a time. Where the best
     weights are kept, ``best_step`` and ``best_score`` say which they are.
 
     Raises:
@@ -87,7 +86,6 @@ def run(
                 context, name, folder, teacher_model, examples, readable, training, decoding
             )
             examples = with_teacher_targets(examples, generated)
-        clock, pace = Clock(folder / "seconds"), Pace()
         module = DistillationModule(
             student,
             teacher_model,
@@ -97,7 +95,12 @@ def run(
             seed=context.recipe.seed_of(stage.role),
             sharing=training.sharing,
             prompt_limit=max(len(example.prompt) for example in examples),
+            steps=training.steps(len(examples)),
         )
+        if chosen.prepares:
+            examples, seconds = with_prepared(context, name, folder, module, examples, training)
+            preparing_seconds += seconds
+        clock, pace = Clock(folder / "seconds"), Pace()
 
         def scored(seconds: float) -> None:
             clock.leave_out(seconds)
@@ -182,18 +185,6 @@ def _train(
     finally:
         reporter.stop()
     return result
-
-
-def choose_method(name: str, options: Options) -> ChosenMethod:
-    """Find a method and put its hooks over the core's defaults."""
-    plugin = registry.find(name)
-    return ChosenMethod(
-        name,
-        registry.hooks_of(plugin),
-        options,
-        has_divergence=registry.implements(plugin, "divergence"),
-        makes_sequences=registry.implements(plugin, "make_training_sequence"),
-    )
 
 
 def encode_training_examples(context: RunContext, stage: TrainingStage) -> Encoded:

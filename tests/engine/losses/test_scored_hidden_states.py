@@ -58,6 +58,24 @@ def test_a_frozen_projection_gets_no_gradient(monkeypatch):
     assert rows.grad.norm() > 0
 
 
+def test_what_a_method_trains_gets_its_gradient_from_every_chunk(monkeypatch):
+    gradients = []
+    for limit in (TOKENS * VOCABULARY, 5 * VOCABULARY):
+        monkeypatch.setattr(features_module, "CHUNK_ELEMENTS", limit)
+        head, rows, teacher = setup(torch.float32)
+        weights, unused = (torch.ones(TOKENS, requires_grad=True) for _ in range(2))
+
+        def loss(logits, part, teacher=teacher, weights=weights):
+            return weights[part].exp() * divergences.reverse_kl(logits, teacher[part])
+
+        states = ScoredHiddenStates(rows, head, VOCABULARY, list(head.parameters()))
+        sum_over_tokens(states, loss, of_method=[weights, unused]).backward()
+        gradients.append(weights.grad)
+        assert unused.grad is None or not unused.grad.any()
+    assert gradients[0].norm() > 0
+    assert torch.allclose(*gradients, rtol=1e-5)
+
+
 def test_only_one_chunk_of_logits_exists_at_a_time(monkeypatch):
     head, rows, _ = setup(torch.float32)
     monkeypatch.setattr(features_module, "CHUNK_ELEMENTS", 5 * VOCABULARY)

@@ -17,10 +17,10 @@ from kdzoo.engine.models.loading import add_lora, load_pretrained, load_trained
 from kdzoo.engine.models.placement import Placement, is_placed, why_not_quantised
 from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.engine.prompts.sampling import SamplingLimits
+from kdzoo.engine.training.chosen_method import choose_method
 from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.methods import registry
 from kdzoo.methods.sequences import Source
-from kdzoo.runs.training.train import choose_method
 from kdzoo.testing import make_tokenizer
 
 TOKENS = torch.tensor([[1, 5, 9, 7, 33]])

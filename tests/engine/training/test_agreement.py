@@ -12,8 +12,8 @@ from kdzoo.engine.losses import scored_hidden_states
 from kdzoo.engine.prompts.batches import EncodedExamples, make_batch
 from kdzoo.engine.training import agreement
 from kdzoo.engine.training.agreement import Observation, means_of
-from kdzoo.engine.training.step import Moment
 from kdzoo.engine.training.trainer import KDTrainer
+from kdzoo.engine.training.training_step import Moment
 from kdzoo.methods.sequences import Sequences, Source
 
 LOGGED = Moment(step=0, progress=0.0, is_logged=True)

@@ -7,10 +7,10 @@ from tiny_training import BEGINNING, VOCABULARY, make_examples, make_tokenizer
 
 from kdzoo.engine.prompts.batches import make_batch
 from kdzoo.engine.prompts.sampling import SamplingLimits
+from kdzoo.engine.training.chosen_method import choose_method
 from kdzoo.engine.training.distillation_module import DistillationModule, count_tokens
 from kdzoo.methods import registry
 from kdzoo.methods.sequences import Sequences, Source
-from kdzoo.runs.training.train import choose_method
 
 
 def test_counts_are_of_all_parts():

@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from keeping_method import HOOKS, keeping
 from tiny_training import BEGINNING, METHODS, NAMES, make_examples, step_of
 from transformers import TrainingArguments
 
 import kdzoo
+from kdzoo import LossSum
 from kdzoo.engine.prompts.batches import EncodedExamples, make_batch
+from kdzoo.engine.training.distillation_module import count_tokens
 from kdzoo.engine.training.trainer import KDTrainer
 from kdzoo.errors import RunError
 from kdzoo.methods import registry
@@ -94,6 +97,25 @@ def test_both_sources_weigh_alike_whatever_their_lengths(make_module):
     assert len(distances[Source.TEACHER]) != len(distances[Source.STUDENT])
     means = [sum(some) / len(some) for some in distances.values()]
     assert loss.item() == pytest.approx(sum(means) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("per", ["target_token", "scored_token", "prompt"])
+def test_a_sum_is_divided_by_what_it_is_said_to_be_a_sum_over(make_module, per):
+    """Three prompts in two parts: each part's loss is its sum's share of the whole step's."""
+    nothing = dict.fromkeys(hook.__name__ for hook in HOOKS)
+    hooks = {
+        "make_training_sequence": lambda step: step.target.beside(step.target),
+        "aux_loss": lambda step: LossSum(step.target.tokens.sum() * 1.0, per=per),
+    }
+    module = make_module(keeping(**{**nothing, **hooks}))
+    examples = make_examples(3)
+    batches = [make_batch(part, share_beginnings=True) for part in (examples[:1], examples[1:])]
+    made = [module.with_training_sequence(batch, BEGINNING) for batch in batches]
+    counts = count_tokens([one.training_sequence for one in made], [one.target for one in made])
+    loss = sum(float(module(batch, BEGINNING, counts).total) for batch in made)
+    tokens = [len(example.target) for example in examples]
+    number = {"target_token": sum(tokens), "scored_token": 2 * sum(tokens), "prompt": 3}[per]
+    assert loss == pytest.approx(sum(sum(example.target) for example in examples) / number)
 
 
 def with_hooks(module, **hooks):

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from keeping_method import keeping
 from tiny_training import METHODS, NAMES, gradients_of, make_examples
 from transformers import TrainingArguments
 
 from kdzoo import hookimpl
-from kdzoo.engine.prompts.batches import EncodedExamples
+from kdzoo.engine.prompts.batches import EncodedExamples, make_batch
 from kdzoo.engine.prompts.prefix_cached import PrefixCachedForward
 from kdzoo.engine.training.trainer import KDTrainer
 from kdzoo.methods import registry
@@ -87,6 +88,33 @@ def test_a_loss_draws_on_where_the_sequences_have_stopped(make_module, tmp_path,
         return module
 
     assert_parts_are_the_whole(make, tmp_path, monkeypatch)
+
+
+def test_a_method_with_every_hook_does_not_notice_the_parts(make_module, tmp_path, monkeypatch):
+    """Its values of tokens, its sum over scored tokens, what it prepares, trains and adapts."""
+    results = []
+    for micro in (16, 4):
+        module, examples = make_module(keeping()), make_examples(16)
+        prepared = module.prepare(make_batch(examples, share_beginnings=False))["likely"]
+        examples = [replace(e, prepared={"likely": row}) for e, row in zip(examples, prepared, strict=True)]
+        trainer = KDTrainer(module, EncodedExamples(examples), arguments(tmp_path, micro))
+        state, seen = module.method_state, {}
+
+        def look(self, *_, module=module, state=state, seen=seen):
+            seen["student"] = gradients_of(module)
+            seen["kept"] = torch.cat([p.grad.flatten() for p in state.parameters()])
+
+        monkeypatch.setattr(torch.optim.AdamW, "step", look)
+        trainer.train()
+        assert state.last == []  # nobody calls back: the training's loop does
+        trainer.after_optimizer_step()
+        results.append((seen, float(state.mean), state.last))
+    (whole, mean, last), (parts, mean_of_parts, last_of_parts) = results
+    for name, gradients in whole.items():
+        assert gradients.norm() > 0
+        assert (parts[name] - gradients).norm() <= 1e-5 * gradients.norm()
+    assert mean_of_parts == pytest.approx(mean, rel=1e-5)
+    assert last_of_parts == last == list(range(16))
 
 
 def test_a_part_s_prompts_are_read_once_where_lengths_are_known(make_module, tmp_path, monkeypatch):

@@ -1,0 +1,22 @@
+"""An auxiliary loss that is a sum, and what it is to be divided by. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class LossSum:
+    """What `aux_loss` gives where its loss is no mean over the ground truth's tokens.
+
+    ``total`` is a scalar with gradients: the sum over this batch. The core divides it by the number of all things named in
+    ``per``, over the whole optimizer step, whatever parts its batch is split into: the ground truth's tokens, the scored
+    tokens (those of ``step.training_sequence``), or the prompts.
+    """
+
+    total: Tensor
+    per: Literal["target_token", "scored_token", "prompt"]
