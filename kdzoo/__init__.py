@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         StepCost,
         TeacherDecodingOptions,
         Temperature,
+        TrainingDataOptions,
         WeightedOptions,
     )
     from kdzoo.methods.sequences import ScoredTokens, Sequences
@@ -53,6 +54,7 @@ __all__ = [
     "StepCost",
     "TeacherDecodingOptions",
     "Temperature",
+    "TrainingDataOptions",
     "UserError",
     "WeightedOptions",
     "divergences",
@@ -82,6 +84,7 @@ _HOMES = {
     "StepCost": "kdzoo.methods.method",
     "TeacherDecodingOptions": "kdzoo.methods.method",
     "Temperature": "kdzoo.methods.method",
+    "TrainingDataOptions": "kdzoo.methods.method",
     "UserError": "kdzoo.errors",
     "WeightedOptions": "kdzoo.methods.method",
     "ground_truth_kd": "kdzoo.methods.ground_truth_kd",
