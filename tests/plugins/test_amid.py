@@ -35,9 +35,7 @@ def of_paper(student, teacher, alpha, share, order, ab):
         {},
         {"data": "student"},
         {"data": "student", "mle_weight": 0.5, "temperature": 0.7},
-        {"mle_weight": 1},
         {"alpha": 1, "order": "qr", "divergence": "kl"},
-        {"alpha": 3, "order": "rp", "lambda": 0.9},
         {"alpha": -5, "order": "rq", "ab_alpha": 0, "ab_beta": 1},
     ],
 )

@@ -36,8 +36,6 @@ def of_paper(student, teacher, w1, w2, temperature):
     [
         {},
         {"data": "student"},
-        {"data": "student", "mle_weight": 1},
-        {"w1": "teacher"},
         {"w1": "uniform", "loss_temp": 1.5},
         {"w1": "teacher", "w2": "teacher", "mle_weight": 0.5},
     ],
