@@ -4,7 +4,7 @@ Two parameters move between forward KL, (1, 0), and reverse KL, (0, 1)::
 
     -1 / (alpha beta) sum p^alpha q^beta - alpha / (alpha + beta) p^(alpha + beta) - beta / (alpha + beta) q^(alpha + beta)
 
-The defaults are the paper's for instruction following (its scripts' too). Where a parameter or the sum is 0, the
+The defaults are those that its scripts for instruction following name. Where a parameter or the sum is 0, the
 divergence is its limit (Cichocki et al. 2011); the paper's code (ghwang-s/abkd) divides there by the other parameter once
 instead of twice, which differs unless that is 1. The paper's objective is cross entropy plus the divergence, on the ground
 truth. Its scripts for language models leave out that cross entropy (``mle_weight = 0``) and add a language modelling loss
