@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         StepCost,
         TeacherDecodingOptions,
         Temperature,
+        TrainingDataOptions,
         WeightedOptions,
     )
     from kdzoo.methods.sequences import ScoredTokens, Sequences
@@ -66,6 +67,7 @@ __all__ = [
     "StepLosses",
     "TeacherDecodingOptions",
     "Temperature",
+    "TrainingDataOptions",
     "UserError",
     "WeightedOptions",
     "divergences",
@@ -100,6 +102,7 @@ _HOMES = {
     "StepLosses": "kdzoo.methods.step",
     "TeacherDecodingOptions": "kdzoo.methods.method",
     "Temperature": "kdzoo.methods.method",
+    "TrainingDataOptions": "kdzoo.methods.method",
     "UserError": "kdzoo.errors",
     "WeightedOptions": "kdzoo.methods.method",
     "ground_truth_kd": "kdzoo.methods.ground_truth_kd",

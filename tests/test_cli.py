@@ -174,17 +174,23 @@ def test_the_installed_command_is_this_one() -> None:
     [[Path(sys.executable).with_name("kdzoo")], [sys.executable, "-m", "kdzoo"]],
     ids=["script", "module"],
 )
-def test_the_installed_command_gives_the_seven_methods(command: list[Any]) -> None:
+def test_the_installed_command_gives_the_built_in_methods(command: list[Any]) -> None:
     done = subprocess.run([*command, "list", "--json"], check=True, capture_output=True, encoding="utf-8")
     methods: list[dict[str, Any]] = json.loads(done.stdout)
     assert [method["name"] for method in methods if method["package"] == "kdzoo"] == [
+        "abkd",
+        "akl",
+        "amid",
+        "csd",
         "fdistill",
         "fkd",
         "gkd",
         "imitkd",
         "kid",
+        "opd",
         "rkd",
         "sft",
+        "todi",
     ]
 
 

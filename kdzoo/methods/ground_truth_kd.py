@@ -13,30 +13,41 @@ if TYPE_CHECKING:
 
     from kdzoo.methods.step import Step
 
-_Hooks: TypeAlias = "tuple[Callable[[], Method], Callable[..., Tensor], Callable[..., Tensor]]"
+_Hooks: TypeAlias = "tuple[Callable[[], Method], Callable[..., Tensor], Callable[..., Tensor | None]]"
 
 
 def ground_truth_kd(
-    divergence_of: Callable[[Tensor, Tensor], Tensor], *, name: str, summary: str, paper: str, divergence: str
+    divergence_of: Callable[..., Tensor],
+    *,
+    name: str,
+    summary: str,
+    paper: str,
+    divergence: str,
+    training_data: str = "ground truth",
+    options: type[WeightedOptions] | None = None,
 ) -> _Hooks:
     """Make the hooks ``register_method``, ``divergence`` and ``aux_loss`` of a method that trains on the ground truth.
 
     Its loss is ``kd_weight`` times ``divergence_of`` (the student's and the teacher's logits, [N, V] -> [N]; see
-    `kdzoo.divergences`) plus ``mle_weight`` times MLE. The texts are those of `kdzoo.Method`.
+    `kdzoo.divergences`) plus ``mle_weight`` times MLE. Where ``options`` are given, a model with more of them,
+    ``divergence_of`` gets the method's options as a third argument. The texts are those of `kdzoo.Method`.
 
     The MLE loss is the KID paper's (arXiv 2410.11371, section 3: "for a fair comparison, we also add the auxiliary
     MLE loss into the baseline KD methods that rely on the ground-truth data").
     """
+    model = WeightedOptions if options is None else options
+    uses_mle = model().mle_weight > 0
     method = Method(
         name=name,
         summary=summary,
         paper=paper,
-        training_data="ground truth",
+        training_data=training_data,
         divergence=divergence,
-        aux_loss="MLE on y",
+        aux_loss="MLE on y" if uses_mle else "- (or MLE on y)",
         cost=StepCost(student=1, teacher=1),
-        options=WeightedOptions,
+        options=model,
     )
+    takes_options = options is not None
 
     @hookimpl
     def register_method() -> Method:
@@ -46,10 +57,13 @@ def ground_truth_kd(
     def weighted_divergence(
         student_logits: Tensor, teacher_logits: Tensor, options: WeightedOptions
     ) -> Tensor:
-        return options.kd_weight * divergence_of(student_logits, teacher_logits)
+        more = (options,) if takes_options else ()
+        return options.kd_weight * divergence_of(student_logits, teacher_logits, *more)
 
     @hookimpl
-    def aux_loss(step: Step, options: WeightedOptions) -> Tensor:
+    def aux_loss(step: Step, options: WeightedOptions) -> Tensor | None:
+        if options.mle_weight == 0:
+            return None
         return options.mle_weight * step.student.cross_entropy(step.target)
 
     return register_method, weighted_divergence, aux_loss

@@ -73,6 +73,32 @@ class WeightedOptions(Options):
     )
 
 
+class TrainingDataOptions(WeightedOptions):
+    """Options of a method that trains on the ground truth or on what the student generates as it learns.
+
+    MLE stays a loss on the ground truth, and is left out by default.
+    """
+
+    mle_weight: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="factor of the MLE loss on the ground truth"
+    )
+    data: Literal["ground_truth", "student"] = Field(
+        "ground_truth",
+        description="what both models are scored on: the ground truth, or the student's generations",
+    )
+    temperature: Temperature = Field(
+        1.0, description="sampling temperature of the student; 0 is greedy, else at least 0.01"
+    )
+
+    @property
+    def keeps_target_lengths(self) -> bool:
+        return self.data == "ground_truth"
+
+    @property
+    def scores_target(self) -> bool:
+        return self.data == "student" and self.mle_weight > 0
+
+
 class TeacherDecodingOptions(Options):
     """Options of a method that may need the teacher's generations: how those are made, before training starts."""
 

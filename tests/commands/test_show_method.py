@@ -74,7 +74,10 @@ class TestJson:
         assert options["rewrite"]["choices"] == ["predict", "mask_only", "none"]
         assert (options["alpha"]["type"], options["alpha"]["range"]) == ("number", "> 0 and <= 1")
 
-    @pytest.mark.parametrize("name", ["fkd", "rkd", "fdistill", "imitkd", "gkd", "kid"])
+    @pytest.mark.parametrize(
+        "name",
+        ["fkd", "rkd", "fdistill", "imitkd", "gkd", "kid", "akl", "todi", "abkd", "amid", "csd"],
+    )
     def test_every_option_of_ours_is_described(self, name):
         assert all(row["description"] for row in shown(name)["options"])
 

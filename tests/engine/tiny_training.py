@@ -55,6 +55,8 @@ METHODS = [
     ("fdistill", {"mix": "request"}),
     ("fdistill", {"mix": "both"}),
     ("fdistill", {"divergence": "js", "mix": "both"}),
+    ("amid", {"data": "student", "mle_weight": 0.5}),
+    ("opd", {}),
 ]
 NAMES = [f"{name}-{'-'.join(str(v) for v in options.values())}".strip("-") for name, options in METHODS]
 

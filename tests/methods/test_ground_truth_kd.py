@@ -4,8 +4,9 @@ import types
 
 import pytest
 import torch
+from pydantic import Field
 
-from kdzoo import WeightedOptions, divergences, ground_truth_kd
+from kdzoo import TrainingDataOptions, WeightedOptions, divergences, ground_truth_kd
 from kdzoo.methods import registry
 from kdzoo.testing import RandomBatch, check_method
 
@@ -51,3 +52,40 @@ def test_every_call_makes_a_method_of_its_own(plugin):
     other = ground_truth_kd(divergences.forward_kl, name="other", summary="s", paper="-", divergence="KL")
     assert other[0]().name == "other"
     assert plugin.module.register_method().name == "mine"
+
+
+class TestOptions:
+    class Mixing(TrainingDataOptions):
+        beta: float = Field(0.3, ge=0, le=1)
+
+    @pytest.fixture
+    def mixing(self):
+        module = types.ModuleType("mixing")
+        module.register_method, module.divergence, module.aux_loss = ground_truth_kd(
+            lambda student, teacher, options: divergences.jensen_shannon(student, teacher, options.beta),
+            name="mixing",
+            summary="A method of a test with an option.",
+            paper="-",
+            divergence="JSD(beta)",
+            training_data="ground truth, or another",
+            options=self.Mixing,
+        )
+        return registry.plugin_of(module)
+
+    def test_the_divergence_gets_them(self, mixing):
+        hooks = registry.hooks_of(mixing)
+        student, teacher = torch.randn(2, 5, 7)
+        given = {"student_logits": student, "teacher_logits": teacher, "tokens": None, "step": None}
+        for beta in (0.3, 0.8):
+            found = hooks.divergence(**given, options=self.Mixing(beta=beta, kd_weight=2))
+            torch.testing.assert_close(found, 2 * divergences.jensen_shannon(student, teacher, beta))
+
+    def test_the_description_says_whether_mle_is_added(self, plugin, mixing):
+        assert mixing.method.options is self.Mixing
+        assert mixing.method.training_data == "ground truth, or another"
+        assert (plugin.method.aux_loss, mixing.method.aux_loss) == ("MLE on y", "- (or MLE on y)")
+
+    def test_without_a_weight_no_mle_is_computed(self, mixing):
+        hooks, step = registry.hooks_of(mixing), RandomBatch().step()
+        assert hooks.aux_loss(step=step, options=self.Mixing()) is None
+        assert hooks.aux_loss(step=step, options=self.Mixing(mle_weight=0.5)).item() > 0

@@ -6,7 +6,16 @@ import math
 import pytest
 from pydantic import Field, ValidationError
 
-from kdzoo import Decoding, Method, Options, StepCost, TeacherDecodingOptions, Temperature, WeightedOptions
+from kdzoo import (
+    Decoding,
+    Method,
+    Options,
+    StepCost,
+    TeacherDecodingOptions,
+    Temperature,
+    TrainingDataOptions,
+    WeightedOptions,
+)
 
 
 class Sampling(Options):
@@ -62,6 +71,27 @@ class TestWeightedOptions:
     def test_a_weight_is_a_finite_number_from_0(self, name, wrong):
         with pytest.raises(ValidationError, match=name):
             WeightedOptions(**{name: wrong})
+
+
+class TestTrainingDataOptions:
+    def test_mle_is_left_out_unless_it_is_given_a_weight(self):
+        assert (TrainingDataOptions().kd_weight, TrainingDataOptions().mle_weight) == (1, 0)
+        with pytest.raises(ValidationError, match="mle_weight"):
+            TrainingDataOptions(mle_weight=-1)
+
+    @pytest.mark.parametrize(
+        ("given", "keeps_lengths", "scores_target"),
+        [
+            ({}, True, False),
+            ({"mle_weight": 1}, True, False),  # the ground truth is the training sequence
+            ({"data": "student"}, False, False),
+            ({"data": "student", "mle_weight": 1}, False, True),
+        ],
+    )
+    def test_the_core_is_told_what_will_be_scored(self, given, keeps_lengths, scores_target):
+        options = TrainingDataOptions(**given)
+        assert options.keeps_target_lengths is keeps_lengths
+        assert options.scores_target is scores_target
 
 
 class TestTeacherDecodingOptions:

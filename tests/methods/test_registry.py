@@ -15,7 +15,21 @@ from kdzoo.methods import registry
 from kdzoo.methods.hookspecs import hookimpl
 from kdzoo.methods.method import Method, StepCost
 
-BUILT_IN = {"sft", "fkd", "rkd", "fdistill", "imitkd", "gkd", "kid"}
+BUILT_IN = {
+    "sft",
+    "fkd",
+    "rkd",
+    "fdistill",
+    "imitkd",
+    "gkd",
+    "kid",
+    "akl",
+    "todi",
+    "abkd",
+    "amid",
+    "csd",
+    "opd",
+}
 
 OUTSIDER = """
     from kdzoo import Method, Options, StepCost, divergences, hookimpl
@@ -160,7 +174,7 @@ class TestThirdParties:
 
 
 class TestFind:
-    def test_the_seven_methods_are_found_like_any_other(self):
+    def test_the_built_in_methods_are_found_like_any_other(self):
         zoo = registry.discover()
         assert set(zoo.plugins) >= BUILT_IN
         assert {zoo.plugins[name].package for name in BUILT_IN} == {"kdzoo"}

@@ -9,7 +9,13 @@ from kdzoo.methods.source import Source
 
 TARGETS = [[3, 4, 5, 6], [7], [], [8, 9]]
 # options under which every sequence is the student's
-METHODS = {"gkd": {}, "imitkd": {"constant": 0}, "fdistill": {"divergence": "rkl"}}
+METHODS = {
+    "gkd": {},
+    "imitkd": {"constant": 0},
+    "fdistill": {"divergence": "rkl"},
+    "amid": {"data": "student"},
+    "csd": {"data": "student"},
+}
 
 
 def test_these_are_all_that_have_one():

@@ -287,7 +287,7 @@ class TestVersionsAndCode:
         ("file", "stages"),
         [
             ("engine/training/step.py", ALL),
-            ("methods/divergences.py", ALL),
+            ("methods/divergences/f_divergences.py", ALL),
             ("runs/training/train.py", ALL),
             ("runs/context.py", ALL),
             ("tasks/fitting.py", ALL),

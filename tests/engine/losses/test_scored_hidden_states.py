@@ -34,6 +34,10 @@ LOSSES = {
     "rkl": divergences.reverse_kl,
     "jsd": lambda q, p: divergences.jensen_shannon(q, p, beta=0.3),
     "tvd": divergences.total_variation,
+    "head and tail": divergences.head_tail_kl,
+    "alpha-beta": lambda q, p: divergences.alpha_beta(q, p, 0.2, 0.7),
+    "assistant": lambda q, p: divergences.assistant_alpha_beta(q, p, alpha=0.5, share=0.5),
+    "concrete": lambda q, p: divergences.concrete_score(q, p, "teacher", "student"),
     "mle": lambda q, p: cross_entropy(q, p.argmax(-1)),
 }
 

@@ -1,37 +1,24 @@
-"""Divergences between teacher and student, per token, in nats.
-
-Each function takes the student's and the teacher's logits, float [N, V], and gives float32 [N]. In all
-formulas p is the teacher's distribution and q the student's, both the softmax of the logits over V at
-temperature 1. Gradients reach the student's logits only, and only once (no second derivatives).
-
-Everything is computed in float32 from log-softmax. A probability of exactly zero (a logit of minus infinity)
-is given the logarithm -10,000: where the formula has 0 log 0 it contributes nothing, and where it is infinite
-the value is large but finite, as is its gradient.
-
-The formulas at the end give each value with its gradient with respect to the student's logits z: for a
-divergence D with derivative g = dD/dq, that is q (g - sum q g), in which a constant added to g makes no
-difference.
-"""
+"""Divergences of the two distributions as they are: KL in both directions, Jensen-Shannon, total variation."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
 
+from kdzoo.methods.divergences.evaluation import evaluate
+
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from kdzoo.methods.closed_form import Formula
 
 
 def forward_kl(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     """KL(p‖q) = sum p (log p - log q). Hinton et al. 2015; the FKD of the KID paper."""
-    return _evaluate(_forward_kl, student_logits, teacher_logits)
+    return evaluate(_forward_kl, student_logits, teacher_logits)
 
 
 def reverse_kl(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     """KL(q‖p) = sum q (log q - log p). Gu et al. 2023 (MiniLLM), here per token; the RKD of the KID paper."""
-    return _evaluate(_reverse_kl, student_logits, teacher_logits)
+    return evaluate(_reverse_kl, student_logits, teacher_logits)
 
 
 def jensen_shannon(student_logits: Tensor, teacher_logits: Tensor, beta: float = 0.5) -> Tensor:
@@ -50,22 +37,22 @@ def jensen_shannon(student_logits: Tensor, teacher_logits: Tensor, beta: float =
         return forward_kl(student_logits, teacher_logits)
     if beta == 1:
         return reverse_kl(student_logits, teacher_logits)
-    return _evaluate(partial(_jensen_shannon, beta=beta), student_logits, teacher_logits)
+    return evaluate(partial(_jensen_shannon, beta=beta), student_logits, teacher_logits)
 
 
 def teacher_to_mixture_kl(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     """KL(p‖m) with m = p/2 + q/2, from 0 to log 2. Wen et al. 2023: JS on the teacher's sequences."""
-    return _evaluate(_teacher_to_mixture_kl, student_logits, teacher_logits)
+    return evaluate(_teacher_to_mixture_kl, student_logits, teacher_logits)
 
 
 def student_to_mixture_kl(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     """KL(q‖m) with m = p/2 + q/2, from 0 to log 2. Wen et al. 2023: JS on the student's sequences."""
-    return _evaluate(_student_to_mixture_kl, student_logits, teacher_logits)
+    return evaluate(_student_to_mixture_kl, student_logits, teacher_logits)
 
 
 def total_variation(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     """Total variation distance 1/2 sum abs(p - q), 0 to 1. Wen et al. 2023; the KID paper, equation 5."""
-    return _evaluate(_total_variation, student_logits, teacher_logits)
+    return evaluate(_total_variation, student_logits, teacher_logits)
 
 
 def entropy(logits: Tensor) -> Tensor:
@@ -73,12 +60,6 @@ def entropy(logits: Tensor) -> Tensor:
     log_q = logits.float().log_softmax(-1)
     q = log_q.exp()
     return -(q * log_q.masked_fill(q == 0, 0)).sum(-1)
-
-
-def _evaluate(formula: Formula, student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
-    from kdzoo.methods import closed_form  # here, because it imports torch
-
-    return closed_form.evaluate(formula, student_logits, teacher_logits)
 
 
 def _forward_kl(log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
