@@ -147,7 +147,12 @@ def raise_failures(name: str, results: Sequence[CheckResult], error: type[CheckE
 def summary(results: Sequence[CheckResult]) -> str:
     """How many checks had each outcome: "28 passed, 1 failed"."""
     counts = Counter(result.outcome for result in results)
-    return ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
+    plural = {Outcome.EXPECTED_FAILURE: "expected failures", Outcome.DOES_NOT_APPLY: "do not apply"}
+    return ", ".join(
+        f"{count} {outcome if count == 1 else plural.get(outcome, outcome)}"
+        for outcome in Outcome
+        if (count := counts[outcome])
+    )
 
 
 def failure(name: str, reason: str, error: Exception) -> CheckResult:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
-import numpy as np
 import torch
 
 from kdzoo.methods.sequences import Sequences
 from kdzoo.methods.source import Source
 from kdzoo.testing.case import SEEDS, Case
 from kdzoo.testing.check import Check
+from kdzoo.testing.global_generators import global_generators, global_generators_kept
 from kdzoo.testing.table_model import VOCABULARY, RandomBatch
 
 
@@ -95,10 +93,10 @@ def sequences_keep_the_lengths_that_options_promise(case: Case) -> None:
 def random_choices_come_from_the_step(case: Case) -> None:
     """No global generator moves."""
     for seed in SEEDS:
-        with _global_generators_kept():
-            before = _global_generators()
+        with global_generators_kept():
+            before = global_generators()
             case.make(case.step(RandomBatch(seed=seed)))
-            assert _global_generators() == before, (
+            assert global_generators() == before, (
                 f"{case.name}: make_training_sequence draws from a global generator; use step.generator"
             )
 
@@ -144,21 +142,6 @@ def _rows(sequences: Sequences) -> list[tuple[int, list[int]]]:
             sequences.sources.tolist(), sequences.tokens.tolist(), sequences.lengths.tolist(), strict=True
         )
     ]
-
-
-@contextmanager
-def _global_generators_kept() -> Iterator[None]:
-    torch_state, python_state, numpy_state = torch.get_rng_state(), random.getstate(), np.random.get_state()
-    try:
-        yield
-    finally:
-        torch.set_rng_state(torch_state)
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)
-
-
-def _global_generators() -> list[str]:
-    return [str(torch.get_rng_state().tolist()), str(random.getstate()), str(np.random.get_state())]
 
 
 _LEGAL = (sequences_are_made, sequences_fit_their_prompts)
