@@ -54,6 +54,7 @@ WITHIN_THE_ENGINE = {
 # Modules, and rooms, without a test file at the place that mirrors theirs: the one that tests them instead, and why.
 TESTED_ELSEWHERE = {
     "commands/data.py": ("commands/test_data_check.py", "it only groups two commands"),
+    "commands/method_table.py": ("commands/test_list_methods.py", "what the command prints"),
     "commands/report.py": ("commands/test_report_paper.py", "it only groups commands"),
     "methods/step.py": ("testing/test_table_model.py", "protocols: what implements them is tested"),
     "recipe/checks.py": (
