@@ -67,6 +67,7 @@ def register_method() -> Method:
         aux_loss="MLE on y",
         cost=StepCost(student=2, student_no_grad=1, teacher=1),
         options=KIDOptions,
+        sources=(Source.IMPERFECT,),
     )
 
 

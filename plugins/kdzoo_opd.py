@@ -33,6 +33,9 @@ def register_method() -> Method:
         divergence="log q(y) - log p(y), by policy gradient",
         aux_loss="-",
         cost=StepCost(student=1, teacher=1, generation=1),
+        expected_failed_checks={
+            "divergence_is_smallest_at_the_teacher": "the log ratio of a single sample may be negative elsewhere"
+        },
     )
 
 

@@ -17,7 +17,7 @@ def register_method() -> Method:
     return Method(
         name="sft",
         summary="Cross entropy on the ground truth, without a teacher.",
-        paper="the baseline of Zhong et al. 2024, Learning from Imperfect Data (arXiv 2410.11371)",
+        paper="Zhong et al. 2024, the baseline of Learning from Imperfect Data (arXiv 2410.11371)",
         training_data="ground truth",
         divergence="-",
         aux_loss="MLE on y",

@@ -32,13 +32,13 @@ MAY_USE = {
     "files": {"errors"},
     "spelling": set[str](),
     "methods": _FOUNDATION,
-    "testing": _METHODS,
+    "testing": {*_METHODS, "tasks", "recipe"},
     "engine": _METHODS,
     "tasks": _METHODS,
     "recipe": {*_METHODS, "tasks"},
     "report": {*_METHODS, "tasks", "recipe"},
     "runs": {*_METHODS, "engine", "tasks", "recipe", "report"},
-    "commands": {*_METHODS, "engine", "tasks", "recipe", "report", "runs"},
+    "commands": {*_METHODS, "engine", "tasks", "recipe", "report", "runs", "testing"},
     "cli": {"commands", "errors"},
     "__main__": {"cli"},
 }
@@ -54,6 +54,7 @@ WITHIN_THE_ENGINE = {
 # Modules, and rooms, without a test file at the place that mirrors theirs: the one that tests them instead, and why.
 TESTED_ELSEWHERE = {
     "commands/data.py": ("commands/test_data_check.py", "it only groups two commands"),
+    "commands/method_table.py": ("commands/test_list_methods.py", "what the command prints"),
     "commands/report.py": ("commands/test_report_paper.py", "it only groups commands"),
     "methods/loss_sum.py": ("engine/training/test_step.py", "a name for what a sum is divided by"),
     "methods/step.py": ("testing/test_table_model.py", "protocols: what implements them is tested"),
@@ -104,6 +105,12 @@ TESTED_ELSEWHERE = {
         "what reading a dataset ends with",
     ),
     "testing/checks.py": ("testing/test_check_method.py", "named after its public function"),
+    "testing/dataset_case.py": ("testing/test_dataset_rules.py", "what the rules are tried on"),
+    "testing/global_generators.py": (
+        "testing/test_check_sequences.py",
+        "rules that nothing is drawn from them are broken there",
+    ),
+    "testing/metric_case.py": ("testing/test_metric_rules.py", "what the rules are tried on"),
 }
 
 # Where the core may say a method's name: a recipe's default, and how a table calls what others are compared with.

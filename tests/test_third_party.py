@@ -187,7 +187,7 @@ class TestAnOptionThatDoesNothing:
 
     def test_is_an_error_to_check_method(self, idle: Path) -> None:
         with pytest.raises(AssertionError, match="bothkl: no hook reads the options mle_weight: "):
-            check_method("bothkl", {"mle_weight": 7}, zero_at_teacher=False)
+            check_method("bothkl", {"mle_weight": 7})
 
     def test_is_told_by_the_run(self, idle: Path, recipe: Path, tmp_path: Path) -> None:
         printed = StringIO()

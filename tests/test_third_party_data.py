@@ -18,6 +18,7 @@ from kdzoo.recipe import check_paths, load_recipe, rehearsed, resolved_toml
 from kdzoo.report.progress import Reporter
 from kdzoo.runs import fingerprints, pipeline
 from kdzoo.tasks import registry
+from kdzoo.testing import check_dataset, check_metric
 
 PAGE = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
@@ -212,6 +213,11 @@ class TestTheDocumentedOnes:
             check_paths(loaded)
         little = rehearsed(loaded)
         assert (little.data.kind, little.evaluation.metrics) == ("embedded", ())
+
+    def test_they_keep_the_rules(self, documented: Path, recipe: Callable[..., Path]) -> None:
+        recipe()
+        check_dataset("tsv", {"train": "train.tsv", "evaluation": "test.tsv"})
+        check_metric("first_letter")
 
     def test_their_names_are_told_beside_the_built_in_ones(
         self, documented: Path, recipe: Callable[..., Path]

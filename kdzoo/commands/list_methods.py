@@ -3,56 +3,72 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from kdzoo.methods.registry import Plugin, discover
+from kdzoo.commands.many_values import WithManyValues
+from kdzoo.methods import hookspecs
+from kdzoo.methods.described_fields import fields_of
+from kdzoo.methods.method import Method
+from kdzoo.methods.registry import Plugin, discover, implements
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from kdzoo.report.comparison import Comparison
 
-_LEGEND = (
-    "p: teacher, q: student, y: ground truth. The columns of numbers are the cost of a step, in passes over "
-    "sequences of the target's length: the student's with gradients and without, the teacher's, and the "
-    "student's generation, token by token. Reading each prompt once per model comes on top."
-)
 
-# So wide a terminal shows what was measured beside what is declared.
-_ROOM_FOR_MEASURED = 150
-
-
-@click.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.command("list", cls=WithManyValues, many_values=("--results",))
+@click.argument("words", nargs=-1)
+@click.option("--on-policy/--off-policy", default=None, help="Those whose student generates, or not.")
+@click.option("--needs-teacher/--no-teacher", default=None, help="Those that need a teacher, or do not.")
+@click.option("--since", type=int, metavar="YEAR", help="Those of papers of this year or later.")
 @click.option(
-    "--results", is_flag=True, help="Show beside it what RUNS (of recipes or sweeps) have measured."
+    "--results",
+    "runs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="RUN...",
+    help="Show beside it what these runs (of recipes or sweeps) have measured.",
 )
-@click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
-def command(as_json: bool, results: bool, runs: tuple[Path, ...]) -> None:
-    """Compare the installed methods: what they train on, their losses, and what a step costs."""
-    if results != bool(runs):
-        raise click.UsageError("--results and the folders of runs go together: kdzoo list --results RUN...")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with all that `kdzoo show` says.")
+def command(
+    words: tuple[str, ...],
+    on_policy: bool | None,
+    needs_teacher: bool | None,
+    since: int | None,
+    runs: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Compare the installed methods: what they train on, their losses, and what a step costs.
+
+    WORDS choose those whose name, summary or paper has all of them.
+    """
     zoo = discover()
     for broken in zoo.broken:
         what = f"warning: method {broken.name!r} of the package {broken.package} cannot be loaded"
         click.echo(f"{what}: {broken.reason}", err=True)
-    plugins = [zoo.plugins[name] for name in sorted(zoo.plugins)]
-    measured = _measured(runs) if results else None
+    plugins = [
+        plugin
+        for _, plugin in sorted(zoo.plugins.items())
+        if on_policy in (None, plugin.method.on_policy)
+        and needs_teacher in (None, plugin.method.uses_teacher)
+        and (since is None or (plugin.method.publication_year or 0) >= since)
+        and _has(plugin.method, words)
+    ]
+    if not plugins:
+        paths = [word for word in words if Path(word).exists()]
+        advice = f"; is {paths[0]} a run? --results {paths[0]} shows what it has measured" if paths else ""
+        click.echo(f"no installed method is such a one{advice}", err=True)
+    measured = _measured(runs) if runs else None
     if as_json:
         described = [{**describe(plugin), **_measured_json(plugin, measured)} for plugin in plugins]
         click.echo(json.dumps(described, indent=2, ensure_ascii=False))
-    else:
-        _print(plugins, measured)
+    elif plugins:
+        from kdzoo.commands.method_table import print_methods
 
-
-def _measured_lines(plugin: Plugin, measured: Comparison) -> list[tuple[str, tuple[str, ...]]]:
-    from kdzoo.report.by_method import measured_texts, rows_by_method
-
-    rows = rows_by_method(measured).get(plugin.method.name, [])
-    return [(row.label, measured_texts(measured, row)) for row in rows]
+        print_methods(plugins, measured)
 
 
 def describe(plugin: Plugin) -> dict[str, Any]:
@@ -62,7 +78,10 @@ def describe(plugin: Plugin) -> dict[str, Any]:
         "name": method.name,
         "summary": method.summary,
         "paper": method.paper,
+        "year": method.publication_year,
         "training_data": method.training_data,
+        "sources": [source.name.lower() for source in method.usual_sources],
+        "on_policy": method.on_policy,
         "divergence": method.divergence,
         "aux_loss": method.aux_loss,
         "cost": {
@@ -74,7 +93,20 @@ def describe(plugin: Plugin) -> dict[str, Any]:
         "uses_teacher": method.uses_teacher,
         "package": plugin.package,
         "version": plugin.version,
+        "hooks": hooks_implemented(plugin),
+        "options": fields_of(method.options),
     }
+
+
+def hooks_implemented(plugin: Plugin) -> list[str]:
+    """The hooks that a method implements itself, beside its description, in the order of their specifications."""
+    specified = [name for name, of in vars(hookspecs).items() if hasattr(of, f"{hookspecs.PROJECT}_spec")]
+    return [hook for hook in specified if hook != "register_method" and implements(plugin, hook)]
+
+
+def _has(method: Method, words: Sequence[str]) -> bool:
+    text = f"{method.name} {method.summary} {method.paper}".casefold()
+    return all(word.casefold() in text for word in words)
 
 
 def _measured(runs: tuple[Path, ...]) -> Comparison:
@@ -94,69 +126,3 @@ def _measured_json(plugin: Plugin, measured: Comparison | None) -> dict[str, Any
 
     rows = rows_by_method(measured).get(plugin.method.name, [])
     return {"measured": [measured_json(measured, row) for row in rows]}
-
-
-def _print(plugins: list[Plugin], measured: Comparison | None) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=1000, soft_wrap=True)  # a pipe has no width to fit
-    narrow = console.width < 100
-    table = Table(box=None, pad_edge=False, padding=(0, 1 if narrow else 2, 0, 0))
-    table.add_column("method", overflow="fold")
-    table.add_column("training data", overflow="fold", width=17 if narrow else None)
-    table.add_column("divergence", overflow="fold", width=11 if narrow else None)
-    table.add_column("aux.\nloss", overflow="fold")
-    for heading in ("student", "no\ngrad", "teacher", "gen."):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("package", no_wrap=True)
-    beside = measured is not None and console.width >= _ROOM_FOR_MEASURED
-    if measured is not None and beside:
-        _add_measured_columns(table, measured)
-    for plugin in plugins:
-        method, cost = plugin.method, plugin.method.cost
-        declared: list[Text | str] = [
-            *(Text(text) for text in (method.name, method.training_data, method.divergence, method.aux_loss)),
-            *(
-                f"{passes:g}"
-                for passes in (cost.student, cost.student_no_grad, cost.teacher, cost.generation)
-            ),
-            Text(plugin.package + ("\n" if narrow else " ") + plugin.version),
-        ]
-        found = _measured_lines(plugin, measured) if measured is not None and beside else []
-        if len(found) == 1 and found[0][0] == method.name:
-            table.add_row(*declared, *found[0][1])
-            continue
-        table.add_row(*declared)
-        for label, texts in found:
-            table.add_row(Text(f"  {label}"), *[""] * (len(declared) - 1), *texts)
-    with console.capture() as capture:
-        console.print(table)
-        console.print(Text(f"\n{_LEGEND}"))
-        if measured is not None and not beside:
-            console.print(_measured_table(plugins, measured))
-    click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
-
-
-def _measured_table(plugins: list[Plugin], measured: Comparison) -> Table:
-    """What was measured by itself, for a terminal that has no room for it beside what is declared."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title="\nmeasured", title_justify="left", box=None, pad_edge=False)
-    table.add_column("method", overflow="fold")
-    _add_measured_columns(table, measured)
-    for plugin in plugins:
-        for label, texts in _measured_lines(plugin, measured):
-            table.add_row(Text(label), *texts)
-    return table
-
-
-def _add_measured_columns(table: Table, measured: Comparison) -> None:
-    from kdzoo.report.by_method import measured_headings
-
-    for heading in measured_headings(measured):
-        table.add_column(heading, justify="right")

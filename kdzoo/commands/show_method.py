@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from typing import Any
 
 import click
 
-from kdzoo.commands.list_methods import describe
+from kdzoo.commands.list_methods import describe, hooks_implemented
+from kdzoo.errors import RunError
 from kdzoo.methods.described_fields import fields_of
 from kdzoo.methods.method import StepCost
-from kdzoo.methods.registry import Plugin, find, implements
-
-_HOOKS = ("make_training_sequence", "divergence", "aux_loss")
+from kdzoo.methods.registry import Plugin, find
 
 
 @click.command("show")
 @click.argument("method")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(method: str, as_json: bool) -> None:
-    """Show METHOD: its source, what it implements, and its options with defaults and ranges."""
+@click.option("--source", is_flag=True, help="Print the method's own code.")
+def command(method: str, as_json: bool, source: bool) -> None:
+    """Show METHOD: its paper, what it implements, and its options with defaults and ranges."""
+    if as_json and source:
+        raise click.UsageError("--json and --source exclude each other")
     plugin = find(method)
-    options = fields_of(plugin.method.options)
-    if as_json:
-        content = {**describe(plugin), "hooks": _hooks(plugin), "options": options}
-        click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    if source:
+        click.echo(_source(plugin), nl=False)
+    elif as_json:
+        click.echo(json.dumps(describe(plugin), indent=2, ensure_ascii=False))
     else:
-        _print(plugin, options)
+        _print(plugin, fields_of(plugin.method.options))
+
+
+def _source(plugin: Plugin) -> str:
+    """The text of the module that implements a method.
+
+    Raises:
+        RunError: there is none that can be read.
+    """
+    try:
+        return inspect.getsource(plugin.module)
+    except (OSError, TypeError):
+        module = plugin.module.__name__
+        raise RunError(f"{plugin.method.name}: the module {module} has no source that can be read") from None
 
 
 def _print(plugin: Plugin, options: list[dict[str, Any]]) -> None:
@@ -34,11 +50,12 @@ def _print(plugin: Plugin, options: list[dict[str, Any]]) -> None:
     click.echo(f"{method.name}: {method.summary}\n")
     for label, text in (
         ("paper", method.paper),
+        ("year", "unknown" if method.publication_year is None else str(method.publication_year)),
         ("training data", method.training_data),
         ("divergence", method.divergence),
         ("auxiliary loss", method.aux_loss),
         ("passes per step", _passes(method.cost)),
-        ("implements", ", ".join(_hooks(plugin)) or "the defaults only"),
+        ("implements", ", ".join(hooks_implemented(plugin)) or "the defaults only"),
         ("package", f"{plugin.package} {plugin.version}"),
     ):
         click.echo(f"{label:17}{text}")
@@ -53,10 +70,6 @@ def _print(plugin: Plugin, options: list[dict[str, Any]]) -> None:
         click.echo(f"  {row['name']} = {default}  ({allowed})")
         if row["description"]:
             click.echo(f"      {row['description']}")
-
-
-def _hooks(plugin: Plugin) -> list[str]:
-    return [hook for hook in _HOOKS if implements(plugin, hook)]
 
 
 def _passes(cost: StepCost) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from kdzoo.methods.source import Source
 
 _COLDEST, _HOTTEST = 0.01, 100.0
 
@@ -131,11 +135,22 @@ class StepCost:
     generation: float = 0
 
 
+ExpectedFailures: TypeAlias = "Mapping[str, str] | Callable[[Options], Mapping[str, str]]"
+"""Names of checks of `kdzoo.testing` with the reason why a method means to fail each; or what gives them for its options."""
+
+_YEAR = re.compile(r"\b(?:19|20)\d\d\b(?!\.\d)")  # and not the beginning of an arXiv number
+
+
 @dataclass(frozen=True)
 class Method:
     """What ``register_method`` returns: one method, as ``kdzoo list`` and ``kdzoo show`` describe it.
 
+    ``paper`` begins with its authors and year: "Hinton et al. 2015, Distilling the Knowledge (arXiv 1503.02531)".
     ``uses_teacher`` is False for methods that learn from the ground truth alone; no teacher is then loaded.
+    ``expected_failed_checks`` are rules that the method breaks because its idea is otherwise.
+    ``year`` is the paper's; unless given, the first that ``paper`` names.
+    ``sources`` are those of its training sequences with the default options. Unless given, they follow from the cost and
+    the options: the student's where it generates, the teacher's where its targets are needed, else the ground truth.
     """
 
     name: str
@@ -147,3 +162,36 @@ class Method:
     cost: StepCost
     options: type[Options] = Options
     uses_teacher: bool = True
+    expected_failed_checks: ExpectedFailures = field(default_factory=dict, hash=False)
+    year: int | None = None
+    sources: tuple[Source, ...] | None = None
+
+    @property
+    def publication_year(self) -> int | None:
+        """The paper's year; None if neither ``year`` nor ``paper`` says it."""
+        found = _YEAR.search(self.paper)
+        return int(found[0]) if self.year is None and found is not None else self.year
+
+    @property
+    def reference(self) -> str:
+        """A short name of the paper: its text up to its year, "Hinton et al. 2015", or else up to its first comma."""
+        found = _YEAR.search(self.paper)
+        return self.paper[: found.end()] if found is not None else self.paper.partition(",")[0]
+
+    @property
+    def on_policy(self) -> bool:
+        """Whether the student generates sequences as it learns."""
+        return self.cost.generation > 0
+
+    @property
+    def usual_sources(self) -> tuple[Source, ...]:
+        """Where the training sequences come from with the default options, in the order of `kdzoo.Source`."""
+        if self.sources is not None:
+            return tuple(sorted(set(self.sources)))
+        from_teacher = self.options().needs_teacher_target
+        found = {
+            Source.GROUND_TRUTH: not from_teacher and self.cost.generation < 1,
+            Source.STUDENT: self.on_policy,
+            Source.TEACHER: from_teacher,
+        }
+        return tuple(source for source, comes in found.items() if comes)

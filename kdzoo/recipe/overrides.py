@@ -39,7 +39,7 @@ def apply_override(content: dict[str, Any], override: str) -> Key:
         path = (*path, part)
         if not isinstance(node, dict):
             raise UserError(f'"{part}" holds a value, not a table')
-    node[parts[-1]] = _parse(text.strip())
+    node[parts[-1]] = parse_value(text.strip())
     return (*path, parts[-1])
 
 
@@ -70,7 +70,8 @@ def _with_table(kind: Any, keys: list[str]) -> list[str]:
     return keys
 
 
-def _parse(text: str) -> Any:
+def parse_value(text: str) -> Any:
+    """A value of the command line: TOML, or else a bare string."""
     try:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:

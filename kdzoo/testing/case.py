@@ -20,15 +20,11 @@ _PROGRESS = (0.0, 0.5, 1.0)
 
 @dataclass(frozen=True)
 class Case:
-    """The method under check with one set of options.
-
-    ``zero_at_teacher``: the divergence means to be smallest where student and teacher agree.
-    """
+    """The method under check with one set of options."""
 
     plugin: Plugin
     hooks: pluggy.HookRelay
     options: Options
-    zero_at_teacher: bool = True
 
     @property
     def name(self) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
-import numpy as np
 import torch
 
 from kdzoo.methods.sequences import Sequences
 from kdzoo.methods.source import Source
 from kdzoo.testing.case import SEEDS, Case
 from kdzoo.testing.check import Check
+from kdzoo.testing.global_generators import global_generators, global_generators_kept
 from kdzoo.testing.table_model import VOCABULARY, RandomBatch
 
 
@@ -66,6 +64,21 @@ def sequences_name_their_source(case: Case) -> None:
         )
 
 
+def sequences_come_from_the_declared_sources(case: Case) -> None:
+    """With the default options every sequence is of a source that the method's description names."""
+    method = case.plugin.method
+    # what is not declared is derived, and the ground truth may stand beside what the teacher or the student generates
+    derived = {Source.GROUND_TRUTH} if method.sources is None else set()
+    for step in case.steps():
+        found = {Source(source) for source in case.make(step).sources.tolist()}
+        others = sorted(found - set(method.usual_sources) - derived)
+        assert not others, (
+            f"{case.name}: make_training_sequence gives sequences of {_named(others)}, but the description says "
+            f"{_named(method.usual_sources)}: let Method.sources name all that it may give, or rewritten() "
+            "say another source"
+        )
+
+
 def sequences_keep_the_lengths_that_options_promise(case: Case) -> None:
     """Where the options say keeps_target_lengths, each prompt's one sequence is as long as its target."""
     for step in case.steps():
@@ -80,10 +93,10 @@ def sequences_keep_the_lengths_that_options_promise(case: Case) -> None:
 def random_choices_come_from_the_step(case: Case) -> None:
     """No global generator moves."""
     for seed in SEEDS:
-        with _global_generators_kept():
-            before = _global_generators()
+        with global_generators_kept():
+            before = global_generators()
             case.make(case.step(RandomBatch(seed=seed)))
-            assert _global_generators() == before, (
+            assert global_generators() == before, (
                 f"{case.name}: make_training_sequence draws from a global generator; use step.generator"
             )
 
@@ -113,6 +126,14 @@ def sequences_do_not_depend_on_other_rows(case: Case) -> None:
                 )
 
 
+def _named(sources: Iterable[Source]) -> str:
+    return " and ".join(f"Source.{source.name}" for source in sources)
+
+
+def _has_default_options(case: Case) -> bool:
+    return case.options == type(case.options)()
+
+
 def _rows(sequences: Sequences) -> list[tuple[int, list[int]]]:
     """Each sequence's source and tokens, without padding."""
     return [
@@ -123,21 +144,6 @@ def _rows(sequences: Sequences) -> list[tuple[int, list[int]]]:
     ]
 
 
-@contextmanager
-def _global_generators_kept() -> Iterator[None]:
-    torch_state, python_state, numpy_state = torch.get_rng_state(), random.getstate(), np.random.get_state()
-    try:
-        yield
-    finally:
-        torch.set_rng_state(torch_state)
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)
-
-
-def _global_generators() -> list[str]:
-    return [str(torch.get_rng_state().tolist()), str(random.getstate()), str(np.random.get_state())]
-
-
 _LEGAL = (sequences_are_made, sequences_fit_their_prompts)
 
 CHECKS = [
@@ -146,6 +152,12 @@ CHECKS = [
     Check(sequences_fit_their_prompts, needs=(sequences_are_made,)),
     Check(sequences_are_of_the_vocabulary, needs=_LEGAL),
     Check(sequences_name_their_source, needs=_LEGAL),
+    Check(
+        sequences_come_from_the_declared_sources,
+        needs=(*_LEGAL, sequences_name_their_source),
+        applies=_has_default_options,
+        otherwise="does not apply to other options than the defaults",
+    ),
     Check(sequences_keep_the_lengths_that_options_promise, needs=_LEGAL),
     Check(random_choices_come_from_the_step, needs=(sequences_are_made,)),
     # what is drawn elsewhere differs from call to call, and from row to row

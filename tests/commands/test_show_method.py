@@ -1,12 +1,18 @@
 """``kdzoo show`` prints a method's source, hooks and options."""
 
 import json
+import types
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from kdzoo.commands import show_method
 from kdzoo.commands.show_method import command
-from kdzoo.errors import UserError
+from kdzoo.errors import RunError, UserError
+from kdzoo.methods.registry import Plugin, find
+
+PLUGINS = Path(__file__).parents[2] / "plugins"
 
 
 def show(*arguments):
@@ -26,6 +32,7 @@ class TestText:
             "kid: Reverse KL on the ground truth",
             "paper Zhong et al. 2024",
             "passes per step 2 student, 1 student without gradients, 1 teacher",
+            "year 2024",
             "implements make_training_sequence, divergence, aux_loss",
             "package kdzoo 0.1.0",
         ):
@@ -51,8 +58,25 @@ class TestText:
         assert "implements       aux_loss" in text
 
 
+class TestSource:
+    def test_it_is_the_method_s_own_file(self):
+        assert show("kid", "--source") == (PLUGINS / "kdzoo_kid.py").read_text(encoding="utf-8")
+
+    def test_one_that_cannot_be_read_is_told(self, monkeypatch):
+        nowhere = Plugin(find("kid").method, types.ModuleType("made_up"), "kdzoo", "0.1.0")
+        monkeypatch.setattr(show_method, "find", lambda name: nowhere)
+        done = CliRunner().invoke(command, ["kid", "--source"])
+        assert isinstance(done.exception, RunError)
+        assert str(done.exception) == "kid: the module made_up has no source that can be read"
+
+    def test_it_is_no_json(self):
+        done = CliRunner().invoke(command, ["kid", "--source", "--json"])
+        assert done.exit_code == 2
+        assert "--json and --source exclude each other" in done.output
+
+
 class TestJson:
-    def test_it_holds_what_list_holds_and_hooks_and_options(self):
+    def test_it_holds_what_list_holds(self):
         content = shown("kid")
         assert content["name"] == "kid"
         assert content["cost"]["student"] == 2

@@ -10,6 +10,7 @@ from kdzoo import (
     Decoding,
     Method,
     Options,
+    Source,
     StepCost,
     TeacherDecodingOptions,
     Temperature,
@@ -136,3 +137,57 @@ class TestMethod:
     def test_a_description_does_not_change(self):
         with pytest.raises(dataclasses.FrozenInstanceError):
             Method("mine", "s", "-", "-", "-", "-", StepCost()).name = "yours"
+
+
+class TestWhatADescriptionSays:
+    def described(self, **changes):
+        return dataclasses.replace(
+            Method("mine", "A method of a test.", "-", "ground truth", "-", "-", StepCost()), **changes
+        )
+
+    @pytest.mark.parametrize(
+        ("paper", "year", "reference"),
+        [
+            ("Hinton et al. 2015, Distilling (arXiv 1503.02531)", 2015, "Hinton et al. 2015"),
+            ("A talk, never written (arXiv 2009.07253)", None, "A talk"),
+            ("2001: A Space Odyssey, 1968", 2001, "2001"),
+            ("-", None, "-"),
+        ],
+    )
+    def test_the_year_and_a_short_name_are_those_of_the_paper(self, paper, year, reference):
+        method = self.described(paper=paper)
+        assert (method.publication_year, method.reference) == (year, reference)
+
+    def test_a_year_that_is_given_counts(self):
+        assert self.described(paper="2001: A Space Odyssey, 1968", year=1968).publication_year == 1968
+
+    @pytest.mark.parametrize(
+        ("cost", "sources"),
+        [
+            (StepCost(), (Source.GROUND_TRUTH,)),
+            (StepCost(generation=1), (Source.STUDENT,)),
+            (StepCost(generation=0.5), (Source.GROUND_TRUTH, Source.STUDENT)),
+        ],
+    )
+    def test_sources_follow_from_what_the_student_generates(self, cost, sources):
+        method = self.described(cost=cost)
+        assert method.usual_sources == sources
+        assert method.on_policy == (Source.STUDENT in sources)
+
+    def test_and_from_what_the_teacher_has_to(self):
+        class Taught(Options):
+            @property
+            def needs_teacher_target(self):
+                return True
+
+        assert self.described(options=Taught).usual_sources == (Source.TEACHER,)
+        both = self.described(options=Taught, cost=StepCost(generation=0.5))
+        assert both.usual_sources == (Source.STUDENT, Source.TEACHER)
+
+    def test_sources_that_are_given_count(self):
+        given = (Source.TEACHER, Source.IMPERFECT, Source.TEACHER)
+        assert self.described(sources=given).usual_sources == (Source.IMPERFECT, Source.TEACHER)
+
+    def test_a_description_can_be_a_key(self):
+        one, same = (self.described(expected_failed_checks={"a": "b"}) for _ in range(2))
+        assert {one: 1}[same] == 1

@@ -38,7 +38,7 @@ class TestDescription:
         breaks(divergence, method="mine", by=READ, words="must give a kdzoo.Method, not 'mine'")
 
     def test_it_must_not_import_torch(self) -> None:
-        found = failures(heavy_method, zero_at_teacher=False)
+        found = failures(heavy_method)
         assert list(found) == ["description_needs_no_torch"]
         assert "heavy_method imports torch before a hook needs it" in found["description_needs_no_torch"]
 

@@ -13,7 +13,8 @@ from pydantic import Field, ValidationError
 
 from kdzoo import Options, Sequences, Source, UserError, divergences, hookimpl
 from kdzoo.methods import registry
-from kdzoo.testing import MethodCheckError, check_method, method_report
+from kdzoo.methods.entry_points import Broken
+from kdzoo.testing import MethodCheckError, Outcome, check_method, checks, method_checks, method_report
 from kdzoo.testing.checks import _CHECKS
 
 
@@ -35,7 +36,8 @@ class TestWhatPasses:
             by="divergence_is_smallest_at_the_teacher",
             words="not smallest where the student agrees with the teacher",
         )
-        check_method(module(divergence), zero_at_teacher=False)
+        with pytest.warns(DeprecationWarning, match=r"Method\.expected_failed_checks"):
+            check_method(module(divergence), zero_at_teacher=False)
 
     def test_an_aux_loss_may_be_none_at_times(self) -> None:
         def aux_loss(step: Any) -> torch.Tensor | None:
@@ -131,6 +133,7 @@ def unmarked() -> Any:
 # For each check a method with the one fault that the check is named after.
 BROKEN = {
     "plugin_can_be_read": lambda: module(divergence, method="mine"),
+    "expected_failures_are_checks": lambda: method_with(expected_failed_checks={"divergence_is_fine": "So."}),
     "description_is_complete": lambda: method_with(paper=""),
     "description_needs_no_torch": lambda: heavy_method,
     "hooks_are_marked": unmarked,
@@ -145,12 +148,17 @@ BROKEN = {
     "sequences_name_their_source": lambda: method_with(
         lambda step: replace(step.target, sources=step.target.sources + 7)
     ),
+    "sequences_come_from_the_declared_sources": lambda: method_with(
+        lambda step: step.target.rewritten(step.target.tokens, Source.STUDENT)
+    ),
     "sequences_keep_the_lengths_that_options_promise": lambda: method_with(
         lambda step: step.target.beside(step.target), options=Promising
     ),
     "random_choices_come_from_the_step": lambda: method_with(drawn),
-    "the_same_step_gives_the_same_sequences": lambda: method_with(CountingCalls()),
-    "sequences_do_not_depend_on_other_rows": lambda: method_with(flipped),
+    "the_same_step_gives_the_same_sequences": lambda: method_with(
+        CountingCalls(), sources=(Source.IMPERFECT,)
+    ),
+    "sequences_do_not_depend_on_other_rows": lambda: method_with(flipped, sources=(Source.IMPERFECT,)),
     "divergence_gives_a_tensor": lambda: method_with(loss=lambda q, p: 0.5),
     "divergence_gives_one_number_per_token": lambda: method_with(
         loss=lambda q, p: plain_kl(q, p.detach()).mean()
@@ -186,9 +194,8 @@ BROKEN = {
 class TestEveryCheck:
     @pytest.mark.parametrize("name", BROKEN)
     def test_catches_the_method_with_its_fault_and_is_the_only_one(self, name: str) -> None:
-        settings: dict[str, Any] = {"zero_at_teacher": False} if name == "description_needs_no_torch" else {}
         options = {"secret": 0.25} if name == "options_survive_a_recipe" else {}
-        assert list(failures(BROKEN[name](), options=options, **settings)) == [name]
+        assert list(failures(BROKEN[name](), options=options)) == [name]
 
     def test_has_such_a_method_here(self) -> None:
         assert [result.name for result in method_report(method_with())] == list(BROKEN)
@@ -207,7 +214,9 @@ class TestTwoFaults:
             ),
             (
                 lambda: method_with(
-                    flipped, auxiliary=lambda step: step.student.cross_entropy(step.target).detach()
+                    flipped,
+                    auxiliary=lambda step: step.student.cross_entropy(step.target).detach(),
+                    sources=(Source.IMPERFECT,),
                 ),
                 ["sequences_do_not_depend_on_other_rows", "aux_loss_trains_the_student"],
             ),
@@ -269,7 +278,7 @@ class TestReport:
 
     def test_a_module_that_cannot_be_read_leaves_all_else_untried(self) -> None:
         first, *others = method_report(module(divergence, method="mine"))
-        assert (first.name, first.passed) == ("plugin_can_be_read", False)
+        assert (first.name, first.outcome) == ("plugin_can_be_read", Outcome.FAILED)
         assert {result.reason for result in others} == {
             "not run: it needs plugin_can_be_read, which did not pass"
         }
@@ -295,6 +304,114 @@ class TestReport:
     def test_options_that_the_method_does_not_have_are_the_caller_s_mistake(self) -> None:
         with pytest.raises(ValidationError, match="alpha"):
             method_report("rkd", {"alpha": 1})
+
+
+RESTS = "divergence_is_smallest_at_the_teacher"
+
+
+def declaring(expected: Any, loss: Any = lambda q, p: divergences.entropy(q), **changes: Any) -> Any:
+    return method_with(loss=loss, expected_failed_checks=expected, **changes)
+
+
+class TestExpectedFailures:
+    """A method declares which rules its idea breaks."""
+
+    def test_are_no_failures(self) -> None:
+        made = declaring({RESTS: "Entropy is a confidence penalty."})
+        check_method(made)
+        (result,) = (result for result in method_report(made) if not result.passed)
+        assert (result.name, result.outcome) == (RESTS, Outcome.EXPECTED_FAILURE)
+        assert result.reason.startswith(
+            "Entropy is a confidence penalty. (mine: divergence is not smallest where the student agrees"
+        )
+
+    def test_may_depend_on_the_options(self) -> None:
+        class Switch(Options):
+            penalty: bool = False
+
+        def divergence(
+            student_logits: torch.Tensor, teacher_logits: torch.Tensor, options: Switch
+        ) -> torch.Tensor:
+            if options.penalty:
+                return divergences.entropy(student_logits)
+            return divergences.forward_kl(student_logits, teacher_logits)
+
+        def expected(options: Options) -> dict[str, str]:
+            assert isinstance(options, Switch)
+            return {RESTS: "A penalty."} if options.penalty else {}
+
+        made = module(divergence, method=described(options=Switch, expected_failed_checks=expected))
+        check_method(made)
+        check_method(made, {"penalty": True})
+
+    def test_one_that_passes_is_itself_an_error(self) -> None:
+        found = failures(declaring({RESTS: "Once."}, loss=divergences.forward_kl))
+        assert found == {RESTS: "is declared in expected_failed_checks, but it passes: take it out there"}
+
+    @pytest.mark.parametrize(
+        ("expected", "words"),
+        [
+            ({"divergence_is_finit": "So."}, 'did you mean "divergence_is_finite"?'),
+            ({"plugin_can_be_read": "So."}, "which is no check that can be expected to fail"),
+            ({"expected_failures_are_checks": "So."}, "which is no check that can be expected to fail"),
+            ({RESTS: " "}, "needs a reason"),
+            ({RESTS: None}, "needs a reason in words"),
+            ([RESTS], "must be reasons by the names of checks, not ['divergence_is"),
+            (lambda options: options.nothing, "AttributeError"),
+        ],
+    )
+    def test_one_that_cannot_be_is_told(self, expected: Any, words: str) -> None:
+        found = failures(declaring(expected))
+        assert words in found["expected_failures_are_checks"]
+
+
+class TestChecksAsTests:
+    def test_there_is_one_for_each_check_that_applies_named_after_it(self) -> None:
+        names = [str(check) for check in method_checks(module(divergence))]
+        assert names == [name for name in BROKEN if not name.startswith("aux_loss_")]
+
+    def test_each_passes_or_raises_with_its_own_reason(self) -> None:
+        checks = {str(check): check for check in method_checks(method_with(paper=""))}
+        checks["divergence_is_finite"]()
+        with pytest.raises(MethodCheckError, match=r"description_is_complete: Method\.paper is empty"):
+            checks["description_is_complete"]()
+
+    def test_an_expected_failure_is_one_to_pytest(self) -> None:
+        checks = {str(check): check for check in method_checks(declaring({RESTS: "A penalty."}))}
+        with pytest.raises(pytest.xfail.Exception, match="A penalty"):
+            checks[RESTS]()
+
+    def test_one_that_passes_fails(self) -> None:
+        made = declaring({RESTS: "Once."}, loss=divergences.forward_kl)
+        checks = {str(check): check for check in method_checks(made)}
+        with pytest.raises(MethodCheckError, match="take it out there"):
+            checks[RESTS]()
+
+    def test_what_cannot_be_run_is_skipped(self) -> None:
+        checks = {str(check): check for check in method_checks(method_with(lambda step: step.nothing))}
+        with pytest.raises(pytest.skip.Exception, match="it needs sequences_are_made"):
+            checks["sequences_fit_their_prompts"]()
+
+    def test_a_module_that_cannot_be_read_has_one_that_fails(self) -> None:
+        (check,) = method_checks(module(divergence, method="mine"))
+        with pytest.raises(MethodCheckError, match=r"plugin_can_be_read: .* must give a kdzoo\.Method"):
+            check()
+
+    def test_what_is_not_installed_is_told_when_tests_are_collected(self) -> None:
+        with pytest.raises(UserError, match='did you mean "kid"'):
+            method_checks("kidd")
+
+
+def test_an_installed_method_that_cannot_be_loaded_is_a_failure_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    zoo = registry.Zoo({}, [Broken("mine", "outside", "SyntaxError: invalid syntax")])
+    for where in (registry, checks):
+        monkeypatch.setattr(where, "discover", lambda: zoo)
+    first, *others = method_report("mine")
+    assert (first.name, first.outcome) == ("plugin_can_be_read", Outcome.FAILED)
+    assert "(package outside) cannot be loaded: SyntaxError: invalid syntax" in first.reason
+    assert {result.outcome for result in others} == {Outcome.NOT_RUN}
 
 
 def test_a_check_stands_behind_those_that_it_needs() -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from broken_methods import breaks, described, divergence, module
 
-from kdzoo import Options, Sequences, Source
+from kdzoo import Options, Sequences, Source, StepCost
 from kdzoo.testing import check_method
 
 FIT = "sequences_fit_their_prompts"
@@ -23,7 +23,9 @@ class TestTrainingSequence:
         def make_training_sequence(step: Any) -> Any:
             return make(step)
 
-        breaks(make_training_sequence, divergence, by=by, words=words)
+        breaks(
+            make_training_sequence, divergence, by=by, words=words, method=described(sources=tuple(Source))
+        )
 
     def test_it_must_be_sequences(self) -> None:
         self.check(lambda step: step.target.tokens, "sequences_are_made", "gave Tensor, not kdzoo.Sequences")
@@ -72,11 +74,49 @@ class TestTrainingSequence:
         breaks(
             make_training_sequence,
             divergence,
-            method=described(options=Promising),
+            method=described(options=Promising, cost=StepCost(generation=1)),
             by="sequences_keep_the_lengths_that_options_promise",
             words="other lengths than the target's, but the options say keeps_target_lengths",
         )
-        check_method(module(make_training_sequence, divergence))
+        check_method(
+            module(make_training_sequence, divergence, method=described(cost=StepCost(generation=1)))
+        )
+
+    @pytest.mark.parametrize(
+        ("declared", "words"),
+        [
+            ({}, "gives sequences of Source.STUDENT, but the description says Source.GROUND_TRUTH: "),
+            (
+                {"cost": StepCost(generation=0.5), "sources": (Source.TEACHER,)},
+                "gives sequences of Source.GROUND_TRUTH and Source.STUDENT, but the description says Source.TEACHER: ",
+            ),
+        ],
+    )
+    def test_its_sources_must_be_those_of_the_description(self, declared: dict[str, Any], words: str) -> None:
+        def make_training_sequence(step: Any) -> Sequences:
+            rows = step.generator.per_row(1)[:, 0] < 0.5
+            return step.student.generate(rows=rows).where(rows, step.target)
+
+        breaks(
+            make_training_sequence,
+            divergence,
+            method=described(**declared),
+            by="sequences_come_from_the_declared_sources",
+            words=words,
+        )
+        right = described(cost=StepCost(generation=0.5))
+        check_method(module(make_training_sequence, divergence, method=right))
+
+    def test_what_other_options_give_need_not_be_described(self) -> None:
+        class Switch(Options):
+            on_policy: bool = False
+
+        def make_training_sequence(step: Any, options: Switch) -> Sequences:
+            return step.student.generate() if options.on_policy else step.target
+
+        check_method(
+            module(make_training_sequence, divergence, method=described(options=Switch)), {"on_policy": True}
+        )
 
     @pytest.mark.parametrize(
         "draw",
