@@ -55,7 +55,7 @@ WITHIN_THE_ENGINE = {
 TESTED_ELSEWHERE = {
     "commands/data.py": ("commands/test_data_check.py", "it only groups two commands"),
     "commands/report.py": ("commands/test_report_paper.py", "it only groups commands"),
-    "methods/step.py": ("testing/test_table_model.py", "protocols: what implements them is tested"),
+    "methods/step.py": ("testing/test_conditioned_table.py", "protocols: what implements them is tested"),
     "recipe/checks.py": (
         "recipe/test_problems.py",
         "it words problems; the words are tested from whole recipes",

@@ -12,14 +12,8 @@ A package with a method of its own needs one test::
 
 from kdzoo.testing.check import CheckResult
 from kdzoo.testing.checks import MethodCheckError, check_method, method_report
-from kdzoo.testing.table_model import (
-    VOCABULARY,
-    ConditionedTable,
-    RandomBatch,
-    TableModel,
-    TableStep,
-    make_tokenizer,
-)
+from kdzoo.testing.conditioned_table import VOCABULARY, ConditionedTable, TableModel
+from kdzoo.testing.table_model import RandomBatch, TableStep, make_tokenizer
 
 __all__ = [
     "VOCABULARY",
