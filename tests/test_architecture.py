@@ -57,7 +57,7 @@ TESTED_ELSEWHERE = {
     "commands/method_table.py": ("commands/test_list_methods.py", "what the command prints"),
     "commands/report.py": ("commands/test_report_paper.py", "it only groups commands"),
     "methods/loss_sum.py": ("engine/training/test_step.py", "a name for what a sum is divided by"),
-    "methods/step.py": ("testing/test_table_model.py", "protocols: what implements them is tested"),
+    "methods/step.py": ("testing/test_conditioned_table.py", "protocols: what implements them is tested"),
     "recipe/checks.py": (
         "recipe/test_problems.py",
         "it words problems; the words are tested from whole recipes",

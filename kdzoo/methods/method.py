@@ -67,6 +67,20 @@ class Options(BaseModel):
         """
         return False
 
+    @property
+    def hidden_layers(self) -> tuple[int, ...]:
+        """The layers whose hidden states a loss takes from ``step.student``.
+
+        They are then kept from the run that the other losses need, so that the model is not run again. What this says
+        does not change any result.
+        """
+        return ()
+
+    @property
+    def teacher_hidden_layers(self) -> tuple[int, ...]:
+        """The same of ``step.teacher``."""
+        return ()
+
 
 class WeightedOptions(Options):
     """Options of a method whose loss has two terms. The paper gives no weights; both are 1 by default."""

@@ -62,18 +62,71 @@ class ConditionedModel(Protocol):
         """
         ...
 
-    def cross_entropy(self, sequences: Sequences, labels: Sequences | None = None) -> Tensor:
-        """Mean over the tokens of -log q(label | prompt, sequence before it), nats; follows grad mode.
+    def log_probs(self, sequences: Sequences, labels: Sequences | None = None) -> Tensor:
+        """Float32 [R, T]: log q(label | prompt, sequence before it) in nats; 0 in the padding. Follows grad mode.
 
-        ``labels`` are the sequences themselves unless given; they must have the sequences' lengths.
+        q is a distribution over the V shared tokens, as `generate` samples from. ``labels`` are the sequences
+        themselves unless given. Memory does not grow with R * T * V, also with gradients.
+
+        Raises:
+            RunError: ``labels`` have other lengths than the sequences.
         """
         ...
 
-    def generate(self, *, temperature: float = 1.0, rows: Tensor | None = None) -> Sequences:
+    def cross_entropy(self, sequences: Sequences, labels: Sequences | None = None) -> Tensor:
+        """Mean over the tokens of -log q(label | prompt, sequence before it), nats; follows grad mode.
+
+        ``labels`` are the sequences themselves unless given. q is over the model's whole vocabulary, padding included.
+
+        Raises:
+            RunError: ``labels`` have other lengths than the sequences.
+        """
+        ...
+
+    def hidden(self, sequences: Sequences, layers: Sequence[int]) -> list[Tensor]:
+        """For each of the layers, float [R, T, H]: the hidden states that predict token t; 0 in the padding.
+
+        Layers are counted as in transformers' ``output_hidden_states``: 0 is what goes into the first layer (the
+        embeddings, with all that is added to them), n what comes out of the n-th, and the last (also -1) stands after
+        the final norm: the projection makes the logits of it. The few architectures that transformers itself counts
+        otherwise (Mamba has no 0) are counted as there. H is the layer's size, the type that of the model.
+
+        Follows grad mode, and with it the model's mode. The run is the one that the other losses on the same sequences need
+        if `Options.hidden_layers` (of the teacher `Options.teacher_hidden_layers`) name these layers; otherwise the
+        model is run again.
+
+        Raises:
+            RunError: the model has no such layer, or no hidden states of that shape.
+        """
+        ...
+
+    def generate(
+        self,
+        *,
+        temperature: float = 1.0,
+        rows: Tensor | None = None,
+        prefix: Sequences | None = None,
+        beside: ConditionedModel | None = None,
+        choose: Callable[..., Tensor] | None = None,
+        draws: int = 1,
+    ) -> Sequences:
         """Sample one sequence per prompt, in eval mode and without gradients, up to the output limit.
 
         A sequence ends with its first end-of-sequence token. ``temperature`` 0 is greedy. Only the prompts
         marked in ``rows`` (bool [B]) are continued; the others get length 0.
+
+        ``prefix`` (one sequence a prompt, any lengths) is continued: the result begins with it, and its tokens count
+        within the output limit. One that holds an end-of-sequence token, or fills the limit, is the result.
+
+        ``choose`` picks the tokens instead, many rows at a time: it is given the logits (float [n, V]) that predict the
+        next token of n rows, those of the model ``beside`` it after the same tokens if there is one (the teacher, for
+        example), and float32 [n, draws], the row's own uniform numbers in [0, 1) for this token. It gives the
+        tokens' ids, int64 [n], each by its own row alone. It is asked for no token of a prefix or after an end.
+
+        Raises:
+            RunError: the prefix is not one sequence a prompt or is longer than the output limit; ``beside`` is not a
+                model of the same step; ``beside`` or ``draws`` without ``choose``; ``temperature`` with it; ``choose``
+                gives anything but a token for each row.
         """
         ...
 

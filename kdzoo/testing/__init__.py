@@ -15,15 +15,9 @@ and `check_metric`, `dataset_report` and `metric_report`.
 
 from kdzoo.testing.check import CheckError, CheckResult, Outcome
 from kdzoo.testing.checks import MethodCheck, MethodCheckError, check_method, method_checks, method_report
+from kdzoo.testing.conditioned_table import VOCABULARY, ConditionedTable, TableModel
 from kdzoo.testing.data_checks import check_dataset, check_metric, dataset_report, metric_report
-from kdzoo.testing.table_model import (
-    VOCABULARY,
-    ConditionedTable,
-    RandomBatch,
-    TableModel,
-    TableStep,
-    make_tokenizer,
-)
+from kdzoo.testing.table_model import RandomBatch, TableStep, make_tokenizer
 
 __all__ = [
     "VOCABULARY",

@@ -10,8 +10,9 @@ from kdzoo.methods.sequences import Sequences
 from kdzoo.methods.source import Source
 from kdzoo.testing.case import SEEDS, Case
 from kdzoo.testing.check import Check
+from kdzoo.testing.conditioned_table import VOCABULARY
 from kdzoo.testing.global_generators import global_generators, global_generators_kept
-from kdzoo.testing.table_model import VOCABULARY, RandomBatch
+from kdzoo.testing.table_model import RandomBatch
 
 
 def sequences_are_made(case: Case) -> None:

@@ -7,122 +7,17 @@ worked out by hand.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
-from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from kdzoo.methods.earlier_names import earlier_name
 from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Sequences
 from kdzoo.methods.source import Source
-
-VOCABULARY = 12
-"""Tokens of the tables' vocabulary: ``make_tokenizer`` names them."""
-
-_STATES = 61
-_CHUNK = 3
-
-
-class TableModel:
-    """A language model whose next-token logits stand in a table, in the row that all tokens before hash to.
-
-    ``table`` is float [61, V], with gradients where the model is trained.
-    """
-
-    def __init__(
-        self, seed: int, *, vocabulary: int = VOCABULARY, dtype: torch.dtype = torch.float32, trains: bool
-    ) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        table = 2 * torch.randn(_STATES, vocabulary, generator=generator, dtype=torch.float64)
-        self.table = table.to(dtype).requires_grad_(trains)
-
-    def next_logits(self, prompt: int, prefix: Sequence[int]) -> Tensor:
-        """Logits [V] of the token that follows ``prefix`` after the prompt of that number."""
-        state = prompt
-        for token in prefix:
-            state = 31 * state + token + 1
-        return self.table[state % _STATES]
-
-
-class ConditionedTable:
-    """A table model that has read a batch's prompts (here: numbers). Implements `kdzoo.ConditionedModel`."""
-
-    @earlier_name("kind", "source")
-    def __init__(
-        self,
-        model: TableModel,
-        prompts: Sequence[int],
-        generator: StepGenerator,
-        *,
-        source: Source,
-        end: int,
-        output_limit: int,
-    ) -> None:
-        self.model = model
-        self._prompts = list(prompts)
-        self._generator = generator
-        self._source = source
-        self._end = end
-        self._output_limit = output_limit
-
-    def logits(self, sequences: Sequences) -> Tensor:
-        """See `kdzoo.ConditionedModel.logits`."""
-        rows, width = sequences.tokens.shape
-        nothing = torch.zeros_like(self.model.table[0])
-        found = []
-        for row in range(rows):
-            prompt, tokens = self._prompts[row // sequences.per_prompt], sequences.tokens[row].tolist()
-            length = int(sequences.lengths[row])
-            found += [self.model.next_logits(prompt, tokens[:t]) for t in range(length)]
-            found += [nothing] * (width - length)
-        return torch.stack(found).reshape(rows, width, -1) if found else nothing.expand(rows, width, -1)
-
-    def per_token(
-        self,
-        sequences: Sequences,
-        function: Callable[..., Tensor],
-        inputs: Tensor | None = None,
-        where: Tensor | None = None,
-    ) -> Tensor:
-        """See `kdzoo.ConditionedModel.per_token`."""
-        mask = sequences.mask if where is None else sequences.mask & where
-        with torch.no_grad():
-            logits = self.logits(sequences)[mask]
-            given = () if inputs is None else (inputs[mask],)
-            parts = []
-            for start in range(0, max(1, len(logits)), _CHUNK):
-                part = slice(start, start + _CHUNK)
-                parts.append(function(logits[part], *(values[part] for values in given)))
-            values = torch.cat(parts)
-        return values.new_zeros(mask.shape).masked_scatter(mask, values)
-
-    def cross_entropy(self, sequences: Sequences, labels: Sequences | None = None) -> Tensor:
-        """See `kdzoo.ConditionedModel.cross_entropy`."""
-        ids = (labels or sequences).tokens[sequences.mask]
-        log_q = self.logits(sequences)[sequences.mask].log_softmax(-1)
-        return -log_q.gather(1, ids[:, None]).sum() / max(1, len(ids))
-
-    def generate(self, *, temperature: float = 1.0, rows: Tensor | None = None) -> Sequences:
-        """See `kdzoo.ConditionedModel.generate`."""
-        uniform = self._generator.per_row(self._output_limit) if temperature else None
-        generated = []
-        for row, prompt in enumerate(self._prompts):
-            tokens: list[int] = []
-            wanted = rows is None or bool(rows[row])
-            while wanted and len(tokens) < self._output_limit and self._end not in tokens:
-                logits = self.model.next_logits(prompt, tokens).detach().double()
-                if uniform is None:
-                    tokens.append(int(logits.argmax()))
-                    continue
-                cumulative = ((logits - logits.max()) / temperature).softmax(-1).cumsum(-1)
-                point = float(uniform[row, len(tokens)]) * float(cumulative[-1])
-                tokens.append(int((cumulative <= point).sum()))
-            generated.append(tokens)
-        return Sequences.of(generated, self._source)
+from kdzoo.testing.conditioned_table import VOCABULARY, ConditionedTable, TableModel
 
 
 class TableStep:

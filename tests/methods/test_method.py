@@ -44,6 +44,7 @@ class TestOptions:
         assert not options.needs_teacher_target
         assert not options.scores_target
         assert not options.keeps_target_lengths
+        assert options.hidden_layers == options.teacher_hidden_layers == ()
         assert options.teacher_target_decoding == Decoding(temperature=1, beams=1)
 
 

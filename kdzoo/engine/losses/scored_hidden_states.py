@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from kdzoo.engine.losses.linear_cross_entropy import linear_cross_entropy
 from kdzoo.methods.closed_form import cross_entropy
@@ -22,7 +23,8 @@ class ScoredHiddenStates:
 
     ``rows`` is float [N, hidden size], or [N, V] where the model gave logits at once and ``project`` does nothing.
     ``parameters`` are the projection's trainable parameters, which gradients must reach too. ``weight`` [V, hidden
-    size] is given where ``project`` is a product with it and no more.
+    size] is given where ``project`` is a product with it and no more. ``hidden`` holds what layers that were asked for
+    have at the same tokens, float [N, H] each, by the layer's number.
     """
 
     rows: Tensor
@@ -30,14 +32,20 @@ class ScoredHiddenStates:
     vocabulary: int
     parameters: list[Tensor] = field(default_factory=list)
     weight: Tensor | None = None
+    hidden: dict[int, Tensor] = field(default_factory=dict)
     _logits: Tensor | None = None
 
     def __len__(self) -> int:
         return self.rows.shape[0]
 
+    @property
+    def chunk_size(self) -> int:
+        """The tokens of a chunk: so many that their logits fit the limit."""
+        return max(1, CHUNK_ELEMENTS // self.vocabulary)
+
     def chunks(self) -> Iterator[slice]:
         """Cut the tokens so that the logits of each part fit the limit."""
-        size = max(1, CHUNK_ELEMENTS // self.vocabulary)
+        size = self.chunk_size
         for start in range(0, len(self), size):
             yield slice(start, min(start + size, len(self)))
 
@@ -101,6 +109,28 @@ def _is_computed_at_once(states: ScoredHiddenStates) -> bool:
     lowered = torch.is_autocast_enabled(states.rows.device.type)
     single = states.rows.dtype == torch.float32 and not lowered
     return torch.is_grad_enabled() and single and states._logits is None
+
+
+def log_probabilities(states: ScoredHiddenStates, labels: Tensor, vocabulary: int | None) -> Tensor:
+    """Log q(label) of each token among the first ``vocabulary`` ids (None: all); ``labels`` int64 [N]: float32 [N], in nats.
+
+    Where the logits do not fit in one chunk, only a chunk of them ever exists, also with gradients: the backward pass
+    projects each chunk again.
+    """
+    known = slice(vocabulary)
+    if len(states) == 0 or states.fits_one_chunk:
+        return -cross_entropy(states.all_logits()[:, known], labels)
+    if not torch.is_grad_enabled():
+        return map_tokens(states, lambda logits, part: -cross_entropy(logits[:, known], labels[part]))
+
+    def of_chunk(rows: Tensor, labels: Tensor) -> Tensor:
+        return -cross_entropy(states.project(rows)[:, known], labels)
+
+    size = states.chunk_size
+    # split, not sliced: a slice's gradient is as large as all rows
+    parts = zip(torch.split(states.rows, size), torch.split(labels, size), strict=True)
+    # it puts back the random state and the precision of the forward pass: a LoRA's dropout is the same again
+    return torch.cat([checkpoint(of_chunk, *part, use_reentrant=False) for part in parts])
 
 
 def map_tokens(states: ScoredHiddenStates, function: Callable[[Tensor, slice], Tensor]) -> Tensor:

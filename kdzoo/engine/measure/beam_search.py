@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from peft import PeftModel
@@ -10,7 +11,7 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from kdzoo.engine.models.decoder_and_head import vocabulary_of
 from kdzoo.engine.prompts.batches import EncodedExample
-from kdzoo.engine.prompts.full_forward import nothing_preset, side_by_side
+from kdzoo.engine.prompts.full_forward import side_by_side
 from kdzoo.engine.prompts.probe.choice import choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import Full
@@ -71,10 +72,25 @@ def _searched(
     tokens, mask = side_by_side(
         [torch.tensor(prompt, device=device) for prompt in prompts], padding_side="left"
     )
-    with torch.no_grad(), nothing_preset(model) as inner:
+    with torch.no_grad(), _nothing_preset(model) as inner:
         found = inner.generate(input_ids=tokens, attention_mask=mask.long(), generation_config=settings)
     ids: list[list[int]] = found[:, tokens.shape[1] :].tolist()
     return ids
+
+
+@contextmanager
+def _nothing_preset(model: PreTrainedModel | PeftModel) -> Iterator[PreTrainedModel]:
+    """The model without its generation config, which would fill in whatever we leave open.
+
+    A checkpoint may name a repetition penalty, forced or suppressed tokens or a least length there: none of them is
+    part of the distribution that a method samples from.
+    """
+    inner = model.get_base_model() if isinstance(model, PeftModel) else model
+    preset, inner.generation_config = inner.generation_config, GenerationConfig()
+    try:
+        yield inner
+    finally:
+        inner.generation_config = preset
 
 
 def _through_first_end(ids: list[int], end_ids: tuple[int, ...]) -> list[int]:

@@ -13,12 +13,14 @@ from transformers.cache_utils import Cache, DynamicCache
 from kdzoo.engine.losses.scored_hidden_states import ScoredHiddenStates
 from kdzoo.engine.models.decoder_and_head import DecoderAndHead
 from kdzoo.engine.models.embedding_gradient import DenseGradientEmbedding
+from kdzoo.engine.models.hidden_states import asked_for, hidden_states_of
+from kdzoo.engine.prompts.generation import Stepper
 from kdzoo.engine.prompts.key_value_cache import KeyValues, branch, growing_branch, keep_rows
 from kdzoo.engine.prompts.packing import Packing, pack
 from kdzoo.engine.prompts.prefix_groups import PrefixGroups
-from kdzoo.engine.prompts.sampling import SamplingLimits, is_end, next_tokens
+from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import PrefixCached
-from kdzoo.methods.sequences import Sequences, Source
+from kdzoo.methods.sequences import Sequences
 
 
 class PrefixCachedForward:
@@ -37,7 +39,6 @@ class PrefixCachedForward:
         limits: SamplingLimits,
         way: PrefixCached,
         *,
-        source: Source,
         trains: bool,
     ) -> None:
         self._parts = DecoderAndHead.of(model)
@@ -46,23 +47,24 @@ class PrefixCachedForward:
         self._groups = groups
         self._limits = limits
         self._way = way
-        self._source = source
         self._trains = trains
         self._trained: KeyValues | None = None
         self._frozen_prompt: KeyValues | None = None
         self._mask = _prompt_mask(groups)
         self._lengths = groups.lengths
 
-    def run(self, sequences: Sequences) -> ScoredHiddenStates:
+    def run(self, sequences: Sequences, layers: Sequence[int] = ()) -> ScoredHiddenStates:
         """See `kdzoo.engine.prompts.conditioned_model.Forward.run`."""
-        return self.run_together((sequences,))[0]
+        return self.run_together((sequences,), layers)[0]
 
-    def run_together(self, several: Sequence[Sequences]) -> list[ScoredHiddenStates]:
+    def run_together(
+        self, several: Sequence[Sequences], layers: Sequence[int] = ()
+    ) -> list[ScoredHiddenStates]:
         """See `kdzoo.engine.prompts.conditioned_model.Forward.run_together`."""
         packing = self._packing(several)
         if packing is None:
-            return [self._run_repeated(sequences) for sequences in several]
-        return self._run_packed(several, packing)
+            return [self._run_repeated(sequences, layers) for sequences in several]
+        return self._run_packed(several, packing, layers)
 
     def _packing(self, several: Sequence[Sequences]) -> Packing | None:
         """The sequences packed, if that is allowed, fits, and puts more than one in a row."""
@@ -73,7 +75,7 @@ class PrefixCachedForward:
         fits = widest is None or self._groups.width + packing.inputs.shape[1] <= widest
         return packing if fits else None
 
-    def _run_repeated(self, sequences: Sequences) -> ScoredHiddenStates:
+    def _run_repeated(self, sequences: Sequences, layers: Sequence[int]) -> ScoredHiddenStates:
         first = self._groups.last.repeat_interleave(sequences.per_prompt)
         inputs = torch.cat([first[:, None], sequences.tokens[:, :-1]], dim=1)
         prompt, mask, lengths = self._prompt(), self._mask, self._lengths
@@ -83,77 +85,61 @@ class PrefixCachedForward:
         steps = torch.arange(inputs.shape[1], device=inputs.device)
         # padding repeats the row's last position: beyond it the model may have none
         last = (sequences.lengths - 1).clamp_min(0)[:, None]
-        hidden = self._decode(
+        hidden, of_layers = self._decode_layers(
             inputs,
             torch.cat([mask, (steps <= last).long()], dim=1),
             lengths[:, None] + steps.minimum(last),
             branch(prompt, inputs.shape[1]),
+            layers,
         )
-        return self._states(hidden[sequences.mask])
+        width, scored = (
+            sequences.tokens.shape[1],
+            sequences.mask,
+        )  # where nothing is scored, one column was run
+        return self._states(
+            hidden[:, :width][scored],
+            {layer: states[:, :width][scored] for layer, states in of_layers.items()},
+        )
 
-    def _run_packed(self, several: Sequence[Sequences], packing: Packing) -> list[ScoredHiddenStates]:
+    def _run_packed(
+        self, several: Sequence[Sequences], packing: Packing, layers: Sequence[int]
+    ) -> list[ScoredHiddenStates]:
         width = packing.inputs.shape[1]
         of_prompt = self._mask.bool()[:, None].expand(-1, width, -1)
-        hidden = self._decode(
+        hidden, of_layers = self._decode_layers(
             packing.inputs,
             self._parts.attention_mask(torch.cat([of_prompt, packing.visible], dim=2)),
             self._lengths[:, None] + packing.offsets,
             branch(self._prompt(), width),
-        ).flatten(0, 1)
+            layers,
+        )
+
+        def states_at(places: Tensor) -> ScoredHiddenStates:
+            scored = {
+                layer: states.flatten(0, 1).index_select(0, places) for layer, states in of_layers.items()
+            }
+            return self._states(hidden.flatten(0, 1).index_select(0, places), scored)
+
         return [
-            self._states(hidden.index_select(0, places[sequences.mask]))
+            states_at(places[sequences.mask])
             for sequences, places in zip(several, packing.places, strict=True)
         ]
 
-    def _states(self, rows: Tensor) -> ScoredHiddenStates:
+    def _states(self, rows: Tensor, hidden: dict[int, Tensor]) -> ScoredHiddenStates:
         parts = self._parts
         parameters: list[Tensor] = [p for p in parts.head.parameters() if p.requires_grad]
-        return ScoredHiddenStates(rows, parts.project, parts.vocabulary, parameters, parts.plain_weight)
+        return ScoredHiddenStates(
+            rows, parts.project, parts.vocabulary, parameters, parts.plain_weight, hidden
+        )
 
-    def generate(self, temperature: float, uniform: Tensor | None, rows: Tensor | None) -> Sequences:
-        """See `kdzoo.engine.prompts.conditioned_model.Forward.generate`."""
-        count, width = self._lengths.shape[0], self._limits.output
-        generated = self._lengths.new_zeros(count, width)
-        produced = self._lengths.new_zeros(count)
-        chosen = torch.arange(count, device=produced.device)
-        if rows is not None:
-            chosen = chosen[rows.to(chosen.device)]
-        if len(chosen):
-            numbers = None if uniform is None else uniform.to(produced.device)
-            self._extend(chosen, numbers, temperature, generated, produced)
-        longest = int(produced.max()) if count else 0
-        return Sequences(generated[:, :longest], produced, torch.full_like(produced, int(self._source)))
+    @property
+    def rows_at_once(self) -> int | None:
+        """See `kdzoo.engine.prompts.generation.Steppable.rows_at_once`."""
+        return None
 
-    def _extend(
-        self, rows: Tensor, uniform: Tensor | None, temperature: float, generated: Tensor, produced: Tensor
-    ) -> None:
-        """Write tokens of the given rows into ``generated`` and their number into ``produced``, until all end."""
-        room = self._limits.output
-        cache = growing_branch(self._prompt(), rows, room)
-        mask = self._mask.index_select(0, rows)
-        mask = torch.cat([mask, mask.new_ones(len(rows), room)], dim=1)
-        prompt_width = mask.shape[1] - room
-        tokens = self._groups.last.index_select(0, rows)
-        positions = self._lengths.index_select(0, rows)
-        for step in range(room):
-            hidden = self._decode(
-                tokens[:, None], mask[:, : prompt_width + step + 1], positions[:, None], cache
-            )
-            numbers = None if uniform is None else uniform[rows, step]
-            logits = self._parts.project(hidden[:, -1])[:, : self._limits.vocabulary]
-            tokens = next_tokens(logits, temperature, numbers)
-            generated[rows, step] = tokens
-            produced[rows] = step + 1
-            going = ~is_end(tokens, self._limits.end_ids)
-            positions = positions + 1
-            remaining = int(going.sum())
-            if remaining == 0:
-                return
-            if remaining < len(rows):
-                kept = going.nonzero().squeeze(-1)
-                keep_rows(cache, kept)
-                rows, tokens, positions = rows[kept], tokens[kept], positions[kept]
-                mask = mask.index_select(0, kept)
+    def start(self, rows: Tensor, beginning: Tensor) -> Stepper:
+        """See `kdzoo.engine.prompts.generation.Steppable.start`."""
+        return _Branch(self, rows, beginning)
 
     def _prompt(self) -> KeyValues:
         """The prompt's keys and values for the rows, [B, heads, tokens, head size], in the current grad mode."""
@@ -192,11 +178,59 @@ class PrefixCachedForward:
         return KeyValues.of(continued)
 
     def _decode(self, tokens: Tensor, mask: Tensor | None, positions: Tensor, cache: Cache) -> Tensor:
+        """The last layer's hidden states, [rows, tokens, H]; the cache grows by the tokens."""
+        return self._decode_layers(tokens, mask, positions, cache, ())[0]
+
+    def _decode_layers(
+        self, tokens: Tensor, mask: Tensor | None, positions: Tensor, cache: Cache, layers: Sequence[int]
+    ) -> tuple[Tensor, dict[int, Tensor]]:
+        """The same, and those of the layers that are asked for."""
         given = {"input_ids": tokens} if self._embed is None else {"inputs_embeds": self._embed(tokens)}
-        hidden: Tensor = self._parts.decoder(
-            **given, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True
-        ).last_hidden_state
-        return hidden.to(tokens.device)  # a model that is spread over devices may end on another
+        output = self._parts.decoder(
+            **given,
+            attention_mask=mask,
+            position_ids=positions,
+            cache=cache,
+            use_cache=True,
+            **asked_for(layers),
+        )
+        hidden: Tensor = output.last_hidden_state
+        of_layers = hidden_states_of(output, layers, len(tokens))
+        # a model that is spread over devices may end on another
+        return hidden.to(tokens.device), {
+            layer: states.to(tokens.device) for layer, states in zip(layers, of_layers, strict=True)
+        }
+
+
+class _Branch:
+    """The continuation of some rows. Implements `kdzoo.engine.prompts.generation.Stepper`."""
+
+    def __init__(self, forward: PrefixCachedForward, rows: Tensor, beginning: Tensor) -> None:
+        self._forward = forward
+        room = forward._limits.output
+        self._cache = growing_branch(forward._prompt(), rows, room)
+        mask = forward._mask.index_select(0, rows)
+        self._columns = mask.shape[1]
+        self._mask = torch.cat([mask, mask.new_ones(len(rows), room)], dim=1)
+        # what the model has not read yet
+        self._tokens = torch.cat([forward._groups.last.index_select(0, rows)[:, None], beginning], dim=1)
+        steps = torch.arange(self._tokens.shape[1], device=rows.device)
+        self._positions = forward._lengths.index_select(0, rows)[:, None] + steps
+
+    def next_logits(self) -> Tensor:
+        self._columns += self._tokens.shape[1]
+        mask = self._mask[:, : self._columns]
+        hidden = self._forward._decode(self._tokens, mask, self._positions, self._cache)
+        return self._forward._parts.project(hidden[:, -1])
+
+    def append(self, tokens: Tensor) -> None:
+        self._tokens = tokens[:, None]
+        self._positions = self._positions[:, -1:] + 1
+
+    def keep(self, rows: Tensor) -> None:
+        keep_rows(self._cache, rows)
+        self._mask = self._mask.index_select(0, rows)
+        self._positions = self._positions.index_select(0, rows)
 
 
 def _prompt_mask(groups: PrefixGroups) -> Tensor:

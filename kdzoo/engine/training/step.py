@@ -77,6 +77,9 @@ def loss_of(
     """
     if method.options.scores_target:
         step.student.score_together(step.training_sequence, step.target)
+    step.student.capture(*method.options.hidden_layers)
+    if method.options.teacher_hidden_layers:
+        step.teacher.capture(*method.options.teacher_hidden_layers)
     nothing = torch.zeros((), device=step.target.lengths.device)
     divergence = (
         _divergence(method, step, counts, observation) / counts.scored if method.has_divergence else nothing

@@ -2,10 +2,16 @@
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 
 from kdzoo import divergences
 from kdzoo.engine.losses import scored_hidden_states as features_module
-from kdzoo.engine.losses.scored_hidden_states import ScoredHiddenStates, map_tokens, sum_over_tokens
+from kdzoo.engine.losses.scored_hidden_states import (
+    ScoredHiddenStates,
+    log_probabilities,
+    map_tokens,
+    sum_over_tokens,
+)
 from kdzoo.methods.closed_form import cross_entropy
 
 TOKENS, HIDDEN, VOCABULARY = 37, 16, 50
@@ -110,3 +116,86 @@ def test_mapping_tokens_gives_a_value_for_each(monkeypatch):
             ScoredHiddenStates(rows, head, VOCABULARY), lambda logits, part: logits.argmax(-1)
         )
         assert torch.equal(mapped, head(rows).argmax(-1))
+
+
+class TestLogProbabilities:
+    KNOWN = 45
+    labels = torch.arange(TOKENS) % KNOWN
+
+    def states(self, head, rows, limit, monkeypatch):
+        monkeypatch.setattr(features_module, "CHUNK_ELEMENTS", limit * VOCABULARY)
+        trained = [p for p in head.parameters() if p.requires_grad]
+        return ScoredHiddenStates(rows, head, VOCABULARY, trained)
+
+    def textbook(self, head, rows, known=KNOWN):
+        logits = head(rows)[:, :known]
+        return logits.log_softmax(-1).gather(1, self.labels[:, None]).squeeze(1)
+
+    @pytest.mark.parametrize("limit", [1, 5, TOKENS - 1, TOKENS])
+    @pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
+    def test_they_and_their_gradients_are_the_textbook_s(self, limit, lora, monkeypatch):
+        head, rows, _ = setup(torch.float64)
+        if lora:
+            head = get_peft_model(
+                torch.nn.Sequential(head), LoraConfig(target_modules=["0"], init_lora_weights=False)
+            ).double()
+        weights = torch.randn(TOKENS, dtype=torch.float64)
+        found = log_probabilities(self.states(head, rows, limit, monkeypatch), self.labels, self.KNOWN)
+        expected = self.textbook(head, rows)
+        torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=1e-6)
+        trained = [rows, *(p for p in head.parameters() if p.requires_grad)]
+        assert len(trained) == 3
+        ours, theirs = (
+            torch.autograd.grad((weights * some).sum(), trained, retain_graph=True)
+            for some in (found, expected)
+        )
+        for one, other in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize("limit", [5, TOKENS])
+    def test_without_gradients_they_are_the_same(self, limit, monkeypatch):
+        head, rows, _ = setup(torch.float64)
+        with torch.no_grad():
+            found = log_probabilities(self.states(head, rows, limit, monkeypatch), self.labels, None)
+            assert found.dtype == torch.float32
+            torch.testing.assert_close(found.double(), self.textbook(head, rows, VOCABULARY))
+
+    def test_no_tokens_have_none(self):
+        head, rows, _ = setup(torch.float32)
+        found = log_probabilities(ScoredHiddenStates(rows[:0], head, VOCABULARY), self.labels[:0], None)
+        assert found.shape == (0,)
+        found.sum().backward()
+
+    def test_only_one_chunk_of_logits_exists_at_a_time(self, monkeypatch):
+        head, rows, _ = setup(torch.float32)
+        alive, most = 0, 0
+
+        def kept(tensor):
+            nonlocal alive, most
+            alive += tensor.numel() * (tensor.shape[-1:] == (VOCABULARY,))
+            most = max(most, alive)
+            return tensor
+
+        states = self.states(head, rows, 5, monkeypatch)
+        with torch.autograd.graph.saved_tensors_hooks(kept, lambda tensor: tensor):
+            log_probabilities(states, self.labels, None).sum().backward()
+        assert most <= 5 * VOCABULARY
+
+    def test_dropout_on_the_head_is_the_same_in_the_backward_pass(self, monkeypatch):
+        """The gradient is that of the value that was given, not of another draw."""
+        head, rows, _ = setup(torch.float64)
+        head.requires_grad_(False)
+        noisy = torch.nn.Sequential(torch.nn.Dropout(0.5), head)
+        torch.manual_seed(1)
+        states = self.states(noisy, rows, 5, monkeypatch)
+        found = log_probabilities(states, self.labels, None)
+        torch.manual_seed(1)
+        expected = torch.cat(
+            [
+                noisy(some).log_softmax(-1).gather(1, labels[:, None])[:, 0]
+                for some, labels in zip(rows.split(5), self.labels.split(5), strict=True)
+            ]
+        )
+        torch.testing.assert_close(found.double(), expected)
+        ours, theirs = (torch.autograd.grad(some.sum(), rows)[0] for some in (found, expected))
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)

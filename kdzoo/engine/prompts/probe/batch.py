@@ -148,16 +148,13 @@ class Probe:
 
     def _full(self, *, rows_at_once: int | None) -> Rows:
         device = self.sequences.tokens.device
-        way = Full(rows_at_once)
-        forward = FullForward(
-            self.model, self.prompts, self._limits, way, source=Source.STUDENT, device=device
-        )
+        forward = FullForward(self.model, self.prompts, Full(rows_at_once), device=device)
         return self._in_eval_mode(forward, self.sequences)
 
     def _shared(self, groups: PrefixGroups, *, packs: bool) -> PrefixCachedForward:
         groups = groups.to(self.sequences.tokens.device)
         way = PrefixCached(packs=packs)
-        return PrefixCachedForward(self.model, groups, self._limits, way, source=Source.STUDENT, trains=False)
+        return PrefixCachedForward(self.model, groups, self._limits, way, trains=False)
 
     @property
     def _limits(self) -> SamplingLimits:
