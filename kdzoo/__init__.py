@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         TrainingDataOptions,
         WeightedOptions,
     )
+    from kdzoo.methods.sampling import next_tokens
     from kdzoo.methods.sequences import ScoredTokens, Sequences
     from kdzoo.methods.source import Kind, Source
     from kdzoo.methods.step import (
@@ -73,6 +74,7 @@ __all__ = [
     "divergences",
     "ground_truth_kd",
     "hookimpl",
+    "next_tokens",
 ]
 
 _HOMES = {
@@ -107,6 +109,7 @@ _HOMES = {
     "WeightedOptions": "kdzoo.methods.method",
     "ground_truth_kd": "kdzoo.methods.ground_truth_kd",
     "hookimpl": "kdzoo.methods.hookspecs",
+    "next_tokens": "kdzoo.methods.sampling",
 }
 
 
