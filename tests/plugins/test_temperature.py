@@ -15,6 +15,7 @@ METHODS = {
     "fdistill": {"divergence": "rkl"},
     "amid": {"data": "student"},
     "csd": {"data": "student"},
+    "skd": {},
 }
 
 
