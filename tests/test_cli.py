@@ -185,11 +185,13 @@ def test_the_installed_command_gives_the_built_in_methods(command: list[Any]) ->
         "fdistill",
         "fkd",
         "gkd",
+        "hidden",
         "imitkd",
         "kid",
         "opd",
         "rkd",
         "sft",
+        "skd",
         "todi",
     ]
 

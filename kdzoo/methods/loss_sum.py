@@ -44,4 +44,4 @@ def terms_of(given: AuxLoss) -> Sequence[Tensor | LossSum]:
     """The terms of an auxiliary loss."""
     if given is None:
         return ()
-    return given if isinstance(given, list | tuple) else (given,)  # type: ignore[return-value]
+    return given if isinstance(given, list | tuple) else (given,)

@@ -57,6 +57,8 @@ METHODS = [
     ("fdistill", {"divergence": "js", "mix": "both"}),
     ("amid", {"data": "student", "mle_weight": 0.5}),
     ("opd", {}),
+    ("skd", {"top_k": 5}),
+    ("hidden", {"loss": "mse", "projection": "always", "layers": [1, -1], "teacher_layers": [0, 2]}),
 ]
 NAMES = [f"{name}-{'-'.join(str(v) for v in options.values())}".strip("-") for name, options in METHODS]
 

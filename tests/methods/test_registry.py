@@ -29,6 +29,8 @@ BUILT_IN = {
     "amid",
     "csd",
     "opd",
+    "skd",
+    "hidden",
 }
 
 OUTSIDER = """

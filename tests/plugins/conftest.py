@@ -15,6 +15,9 @@ class Hooks:
         self._hooks = registry.hooks_of(plugin)
         self.options = plugin.method.options(**options)
 
+    def setup(self, context):
+        return self._hooks.setup(context=context, options=self.options)
+
     def sequences(self, step):
         with torch.no_grad():
             step.training_sequence = self._hooks.make_training_sequence(step=step, options=self.options)

@@ -72,42 +72,61 @@ def test_a_method_that_keeps_nothing_says_so_when_it_asks_for_it(make_module):
         module(make_batch(make_examples(3), share_beginnings=True), BEGINNING)
 
 
+def trained(make, folder, stops, micro=4):
+    """A module after five steps, made and trained anew after each stop."""
+    arguments = TrainingArguments(
+        str(folder / CHECKPOINTS),
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=4 // micro,
+        max_steps=5,
+        learning_rate=1e-2,
+        seed=0,
+        save_strategy="no",
+        report_to="none",
+        use_cpu=True,
+    )
+    for stop in (*stops, None):
+        module = make()
+        examples = make_examples(14)
+        if module.method.prepares:
+            examples = with_prepared(module, examples)
+        asked = iter(range(1, 6))
+        train(module, examples, folder, arguments, lambda *_: None, lambda: next(asked) == stop)  # noqa: B023
+    return module
+
+
 @pytest.mark.parametrize("micro", [4, 2])
 def test_stopped_and_continued_it_ends_as_if_it_had_not_been(make_module, tmp_path, micro):
     """Trained parameters, buffers, and what stands beside them, with the student's weights."""
-    results = []
-    for name, stops in (("whole", (None,)), ("parts", (1, 2, None))):
-        arguments = TrainingArguments(
-            str(tmp_path / name / CHECKPOINTS),
-            per_device_train_batch_size=micro,
-            gradient_accumulation_steps=4 // micro,
-            max_steps=5,
-            learning_rate=1e-2,
-            seed=0,
-            save_strategy="no",
-            report_to="none",
-            use_cpu=True,
-        )
-        for stop in stops:
-            module = make_module(keeping(), steps=5)
-            examples = with_prepared(module, make_examples(14))
-            asked = iter(range(1, 6))
-            train(
-                module,
-                examples,
-                tmp_path / name,
-                arguments,
-                lambda *_: None,
-                lambda asked=asked, stop=stop: next(asked) == stop,
-            )
-        results.append((contents(module), [p.clone() for p in module.student.parameters()]))
-    (whole, weights), (parts, continued) = results
+    make = lambda: make_module(keeping(), steps=5)  # noqa: E731
+    modules = [
+        trained(make, tmp_path / name, stops, micro) for name, stops in (("whole", ()), ("parts", (1, 2)))
+    ]
+    whole, parts = (contents(module) for module in modules)
     assert all(torch.equal(a, b) for a, b in zip(whole[0], parts[0], strict=True))
     assert whole[1] == parts[1]
+    weights, continued = (module.student.parameters() for module in modules)
     assert all(torch.equal(a, b) for a, b in zip(weights, continued, strict=True))
     fresh, nothing = contents(make_module(keeping()))
     assert not any(torch.equal(a, b) for a, b in zip(fresh, whole[0], strict=True))
     assert nothing != whole[1]
+
+
+def test_a_projection_is_trained_and_continues_with_the_student(make_module, tmp_path):
+    """Of a method that compares hidden states of two sizes."""
+
+    def make():
+        narrow = {"hidden_size": 16, "intermediate_size": 32}
+        return make_module("hidden", model=narrow, steps=5, layers=[1, -1], teacher_layers=[0, -1])
+
+    whole, parts = (
+        trained(make, tmp_path / name, stops) for name, stops in (("whole", ()), ("parts", (2, 1)))
+    )
+    assert whole.method_state.weight.shape == (32, 16)
+    assert torch.equal(whole.method_state.weight, parts.method_state.weight)
+    assert not torch.equal(whole.method_state.weight, make().method_state.weight)
+    weights, continued = (module.student.parameters() for module in (whole, parts))
+    assert all(torch.equal(a, b) for a, b in zip(weights, continued, strict=True))
 
 
 def test_a_checkpoint_without_it_is_named(make_module, tmp_path):
