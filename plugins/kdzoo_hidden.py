@@ -59,10 +59,6 @@ class HiddenOptions(WeightedOptions):
         return self
 
     @property
-    def keeps_target_lengths(self) -> bool:
-        return True
-
-    @property
     def hidden_layers(self) -> tuple[int, ...]:
         return self.layers
 

@@ -182,6 +182,7 @@ def test_the_installed_command_gives_the_built_in_methods(command: list[Any]) ->
         "akl",
         "amid",
         "csd",
+        "dpkd",
         "fdistill",
         "fkd",
         "gkd",

@@ -58,6 +58,7 @@ METHODS = [
     ("amid", {"data": "student", "mle_weight": 0.5}),
     ("opd", {}),
     ("skd", {"top_k": 5}),
+    ("dpkd", {}),
     ("hidden", {"loss": "mse", "projection": "always", "layers": [1, -1], "teacher_layers": [0, 2]}),
 ]
 NAMES = [f"{name}-{'-'.join(str(v) for v in options.values())}".strip("-") for name, options in METHODS]

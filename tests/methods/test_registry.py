@@ -31,6 +31,7 @@ BUILT_IN = {
     "opd",
     "skd",
     "hidden",
+    "dpkd",
 }
 
 OUTSIDER = """
