@@ -189,6 +189,7 @@ def test_the_installed_command_gives_the_built_in_methods(command: list[Any]) ->
         "hidden",
         "imitkd",
         "kid",
+        "minillm",
         "opd",
         "rkd",
         "sft",

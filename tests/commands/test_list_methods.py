@@ -16,22 +16,8 @@ from kdzoo.methods.method import Method, StepCost
 from kdzoo.methods.registry import Plugin, Zoo
 
 BUILT_IN = [
-    *(
-        "abkd",
-        "akl",
-        "amid",
-        "csd",
-        "dpkd",
-        "fdistill",
-        "fkd",
-        "gkd",
-        "hidden",
-        "imitkd",
-        "kid",
-        "opd",
-        "rkd",
-    ),
-    *("sft", "skd", "todi"),
+    *("abkd", "akl", "amid", "csd", "dpkd", "fdistill", "fkd", "gkd", "hidden", "imitkd", "kid", "minillm"),
+    *("opd", "rkd", "sft", "skd", "todi"),
 ]
 
 

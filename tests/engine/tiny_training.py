@@ -59,6 +59,7 @@ METHODS = [
     ("opd", {}),
     ("skd", {"top_k": 5}),
     ("dpkd", {}),
+    ("minillm", {}),
     ("hidden", {"loss": "mse", "projection": "always", "layers": [1, -1], "teacher_layers": [0, 2]}),
 ]
 NAMES = [f"{name}-{'-'.join(str(v) for v in options.values())}".strip("-") for name, options in METHODS]

@@ -32,6 +32,7 @@ BUILT_IN = {
     "skd",
     "hidden",
     "dpkd",
+    "minillm",
 }
 
 OUTSIDER = """

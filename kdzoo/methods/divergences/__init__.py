@@ -29,16 +29,19 @@ from kdzoo.methods.divergences.f_divergences import (
     teacher_to_mixture_kl,
     total_variation,
 )
+from kdzoo.methods.divergences.policy_gradient import clipped_policy_gradient, importance_weight
 from kdzoo.methods.divergences.weighted_kl import head_tail_kl, sigmoid_weighted_kl
 
 __all__ = [
     "alpha_beta",
     "assistant_alpha_beta",
     "check_alpha_beta",
+    "clipped_policy_gradient",
     "concrete_score",
     "entropy",
     "forward_kl",
     "head_tail_kl",
+    "importance_weight",
     "jensen_shannon",
     "non_target_kl",
     "reverse_kl",
