@@ -66,7 +66,6 @@ TESTED_ELSEWHERE = {
     "recipe/model_tables.py": ("recipe/test_load.py", "tables of a recipe, which loading fills"),
     "recipe/origin.py": ("recipe/test_problems.py", "messages name the places that it holds"),
     "recipe/schema.py": ("recipe/test_load.py", "tables of a recipe, which loading fills"),
-    "recipe/stages.py": ("recipe/test_load.py", "tables of a recipe, which loading fills"),
     "recipe/tables.py": ("recipe/test_load.py", "tables of a recipe, which loading fills"),
     "runs/checks/before_run.py": (
         "commands/test_run.py",
