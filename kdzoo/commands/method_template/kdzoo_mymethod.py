@@ -44,5 +44,6 @@ def divergence(student_logits: Tensor, teacher_logits: Tensor, options: MyOption
     return options.forward_share * forward + (1 - options.forward_share) * reverse
 
 
-# Other hooks, each with a default: make_training_sequence(step, options) gives the sequences that both models are scored on
-# (the ground truth), aux_loss(step, options) a loss that is added (none). kdzoo show kid --source has an example of both.
+# Other hooks have defaults: make_training_sequence(step, options) gives the sequences that both models are scored on (the
+# ground truth), aux_loss(step, options) a loss that is added (none). kdzoo/methods/hookspecs.py has all of them, and
+# "kdzoo show kid --source" prints a method that uses these.
