@@ -101,6 +101,8 @@ class TestHelp:
             "compare Compare the models of RUNS",
             "list Compare the installed methods",
             "show Show METHOD",
+            "new Write a package with a method",
+            "check Check that the installed METHOD",
         ):
             assert line in " ".join(out.split())
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+Per: TypeAlias = Literal["target_token", "scored_token", "prompt"]
+PER: tuple[Per, ...] = get_args(Per)
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,4 +23,13 @@ class LossSum:
     """
 
     total: Tensor
-    per: Literal["target_token", "scored_token", "prompt"]
+    per: Per
+
+    def __post_init__(self) -> None:
+        """Refuse a name that the core does not know.
+
+        Raises:
+            ValueError: ``per`` is none of the three.
+        """
+        if self.per not in PER:
+            raise ValueError(f"a LossSum is per {', '.join(PER[:-1])} or {PER[-1]}, not per {self.per!r}")

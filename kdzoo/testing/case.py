@@ -7,15 +7,20 @@ from typing import Any
 
 import pluggy
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kdzoo.methods.method import Options
 from kdzoo.methods.registry import Plugin, implements
 from kdzoo.methods.sequences import ScoredTokens, Sequences
-from kdzoo.testing.table_model import RandomBatch, TableStep
+from kdzoo.methods.step import ModelShape, SetupContext, StepLosses
+from kdzoo.testing.conditioned_table import LAYERS, VOCABULARY
+from kdzoo.testing.global_generators import global_generators_kept
+from kdzoo.testing.table_model import RandomBatch, TableStep, TakenTableStep
 
 SEEDS = range(3)
 _PROGRESS = (0.0, 0.5, 1.0)
+# Numbers of steps that no check takes otherwise.
+_BEFORE_TRAINING, _EARLIER = -1, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -34,13 +39,59 @@ class Case:
         """Whether the method has an implementation of its own of that hook."""
         return implements(self.plugin, hook)
 
-    def steps(self) -> list[TableStep]:
-        """Steps of several batches, at several points of the training."""
-        return [self.step(RandomBatch(seed=seed), step=seed, progress=_PROGRESS[seed % 3]) for seed in SEEDS]
+    def steps(self, *, adapted: bool = True) -> list[TableStep]:
+        """Steps of several batches, at several points of the training, the first of it if not ``adapted``."""
+        return [
+            self.step(RandomBatch(seed=seed), adapted=adapted, step=seed, progress=_PROGRESS[seed % 3])
+            for seed in SEEDS
+        ]
 
-    def step(self, batch: RandomBatch, rows: list[int] | None = None, **settings: Any) -> TableStep:
-        """A step that gives what the options ask for and no more."""
+    def step(
+        self, batch: RandomBatch, rows: list[int] | None = None, *, adapted: bool = True, **settings: Any
+    ) -> TableStep:
+        """A step that gives what the options and the hooks ask for and no more."""
+        step = self.bare_step(batch, rows, **settings)
+        step.state = self.adapted_state(batch) if adapted else self.state(batch)
+        if self.implements("prepare"):
+            step.prepared = self.prepare(batch, rows)
+        return step
+
+    def bare_step(self, batch: RandomBatch, rows: list[int] | None = None, **settings: Any) -> TableStep:
+        """A step before the method has been set up or has prepared anything."""
         return batch.step(rows, with_teacher_target=self.options.needs_teacher_target, **settings)
+
+    def state(self, batch: RandomBatch) -> Any:
+        """What ``setup`` gives, for models of the batch's type."""
+        shape = ModelShape(hidden_size=VOCABULARY, vocabulary=VOCABULARY, layers=LAYERS)
+        teacher = shape if self.plugin.method.uses_teacher else None
+        with global_generators_kept():
+            state = self.hooks.setup(
+                context=SetupContext(shape, teacher, batch.tokenizer, steps=4), options=self.options
+            )
+        return state.to(batch.student.table.dtype) if isinstance(state, nn.Module) else state
+
+    def adapted_state(self, batch: RandomBatch) -> Any:
+        """The same after a step over the whole batch, if the method adapts it."""
+        state = self.state(batch)
+        if self.implements("after_step"):
+            step = self.bare_step(batch, step=_EARLIER)
+            step.state = state
+            if self.implements("prepare"):
+                step.prepared = self.prepare(batch)
+            self.make(step)
+            losses = StepLosses(total=1.5, divergence=1.0, auxiliary=0.5)
+            with torch.no_grad():
+                self.hooks.after_step(
+                    step=TakenTableStep.of(step, state), losses=losses, options=self.options
+                )
+        return state
+
+    def prepare(self, batch: RandomBatch, rows: list[int] | None = None) -> Any:
+        """What ``prepare`` gives for these rows."""
+        step = self.bare_step(batch, rows, step=_BEFORE_TRAINING)
+        step.state = self.state(batch)
+        with torch.no_grad():
+            return self.hooks.prepare(step=step, options=self.options)
 
     def make(self, step: TableStep) -> Sequences:
         """Make the step's training sequences as the core does."""

@@ -8,21 +8,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kdzoo.methods.loss_sum import LossSum
 from kdzoo.testing.case import SEEDS, Case
 from kdzoo.testing.check import Check
 from kdzoo.testing.check_sequences import (
-    sequences_are_made,
     sequences_are_of_the_vocabulary,
     sequences_fit_their_prompts,
     sequences_leave_the_target_alone,
 )
-from kdzoo.testing.table_model import RandomBatch
+from kdzoo.testing.check_state import sequences_are_made
+from kdzoo.testing.table_model import RandomBatch, TableStep
 
 
 def aux_loss_gives_a_tensor_or_none(case: Case) -> None:
-    """It can be called, and gives a tensor or None."""
+    """It can be called, and gives a tensor, a LossSum or None."""
     for _, loss in _losses(case):
-        assert isinstance(loss, Tensor), f"{case.name}: aux_loss must give a tensor or None, not {loss!r}"
+        assert isinstance(loss, Tensor), (
+            f"{case.name}: aux_loss must give a tensor, a kdzoo.LossSum of one, or None, not {loss!r}"
+        )
 
 
 def aux_loss_is_one_number(case: Case) -> None:
@@ -47,27 +50,37 @@ def aux_loss_trains_the_student(case: Case) -> None:
 
 
 def aux_loss_adds_up(case: Case) -> None:
-    """Over the parts of a split batch, weighted by their targets' tokens, it is that of the whole."""
-    for batch, whole in _losses(case):
-        count, summed = 0, 0.0
-        for rows in ([0, 1], [2, 3, 4]):
-            step = case.step(batch, rows)
-            loss, tokens = case.aux_loss(step), int(step.target.lengths.sum())
-            count += tokens
-            summed += 0.0 if loss is None else loss.item() * tokens
-        assert abs(summed / count - whole.item()) <= 1e-6 * max(1.0, abs(whole.item())), (
-            f"{case.name}: the aux_loss of a split batch, weighted by the targets' tokens, does not add up "
-            "to that of the whole: it must be a mean over the ground truth's tokens"
+    """A mean over the parts of a split batch, weighted by the numbers that it is a mean over, is that of the whole."""
+    for batch, _ in _losses(case):
+        (whole, number), *parts = (_sum(case, case.step(batch, rows)) for rows in (None, [0, 1], [2, 3, 4]))
+        mean, of_parts = whole / number, sum(total for total, _ in parts) / sum(count for _, count in parts)
+        assert abs(of_parts - mean) <= 1e-6 * max(1.0, abs(mean)), (
+            f"{case.name}: the aux_loss of a split batch, weighted by the targets' tokens or by what a LossSum says, "
+            "does not add up to that of the whole: it must be a mean over the ground truth's tokens, or a kdzoo.LossSum"
         )
 
 
 def _losses(case: Case) -> Iterator[tuple[RandomBatch, Any]]:
-    """What the hook gives for several batches in float64, but for None."""
+    """What the hook gives for several batches in float64, the total of a sum, but for None."""
     for seed in SEEDS:
         batch = RandomBatch(seed=seed, dtype=torch.float64)
         loss = case.aux_loss(case.step(batch))
         if loss is not None:
-            yield batch, loss
+            yield batch, loss.total if isinstance(loss, LossSum) else loss
+
+
+def _sum(case: Case, step: TableStep) -> tuple[float, int]:
+    """The loss as a sum, and the number that the core would divide it by."""
+    loss = case.aux_loss(step)
+    targets = int(step.target.lengths.sum())
+    if isinstance(loss, LossSum):
+        scored = int(step.training_sequence.lengths.sum())
+        return loss.total.item(), {
+            "target_token": targets,
+            "scored_token": scored,
+            "prompt": len(step.examples),
+        }[loss.per]
+    return 0.0 if loss is None else loss.item() * targets, targets
 
 
 def _has_one(case: Case) -> bool:

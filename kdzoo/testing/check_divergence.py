@@ -12,10 +12,10 @@ from torch import Tensor
 from kdzoo.testing.case import Case
 from kdzoo.testing.check import Check
 from kdzoo.testing.check_sequences import (
-    sequences_are_made,
     sequences_are_of_the_vocabulary,
     sequences_fit_their_prompts,
 )
+from kdzoo.testing.check_state import sequences_are_made
 from kdzoo.testing.table_model import TableStep
 
 

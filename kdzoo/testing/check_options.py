@@ -15,7 +15,8 @@ from kdzoo.testing.case import Case
 from kdzoo.testing.check import Check
 from kdzoo.testing.check_aux_loss import aux_loss_gives_a_tensor_or_none
 from kdzoo.testing.check_divergence import divergence_gives_a_tensor
-from kdzoo.testing.check_sequences import sequences_are_made, sequences_fit_their_prompts
+from kdzoo.testing.check_sequences import sequences_fit_their_prompts
+from kdzoo.testing.check_state import sequences_are_made
 
 
 def options_survive_a_recipe(case: Case) -> None:

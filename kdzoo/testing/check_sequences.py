@@ -10,15 +10,10 @@ from kdzoo.methods.sequences import Sequences
 from kdzoo.methods.source import Source
 from kdzoo.testing.case import SEEDS, Case
 from kdzoo.testing.check import Check
+from kdzoo.testing.check_state import after_step_keeps_numbers, sequences_are_made
 from kdzoo.testing.conditioned_table import VOCABULARY
 from kdzoo.testing.global_generators import global_generators, global_generators_kept
 from kdzoo.testing.table_model import RandomBatch
-
-
-def sequences_are_made(case: Case) -> None:
-    """The hook gives kdzoo.Sequences, from what is there when it is called."""
-    for step in case.steps():
-        case.make(step)
 
 
 def sequences_leave_the_target_alone(case: Case) -> None:
@@ -94,9 +89,10 @@ def sequences_keep_the_lengths_that_options_promise(case: Case) -> None:
 def random_choices_come_from_the_step(case: Case) -> None:
     """No global generator moves."""
     for seed in SEEDS:
+        step = case.step(RandomBatch(seed=seed))
         with global_generators_kept():
             before = global_generators()
-            case.make(case.step(RandomBatch(seed=seed)))
+            case.make(step)
             assert global_generators() == before, (
                 f"{case.name}: make_training_sequence draws from a global generator; use step.generator"
             )
@@ -145,12 +141,12 @@ def _rows(sequences: Sequences) -> list[tuple[int, list[int]]]:
     ]
 
 
-_LEGAL = (sequences_are_made, sequences_fit_their_prompts)
+_MADE = (sequences_are_made, after_step_keeps_numbers)
+_LEGAL = (*_MADE, sequences_fit_their_prompts)
 
 CHECKS = [
-    Check(sequences_are_made),
-    Check(sequences_leave_the_target_alone, needs=(sequences_are_made,)),
-    Check(sequences_fit_their_prompts, needs=(sequences_are_made,)),
+    Check(sequences_leave_the_target_alone, needs=_MADE),
+    Check(sequences_fit_their_prompts, needs=_MADE),
     Check(sequences_are_of_the_vocabulary, needs=_LEGAL),
     Check(sequences_name_their_source, needs=_LEGAL),
     Check(
@@ -160,7 +156,7 @@ CHECKS = [
         otherwise="does not apply to other options than the defaults",
     ),
     Check(sequences_keep_the_lengths_that_options_promise, needs=_LEGAL),
-    Check(random_choices_come_from_the_step, needs=(sequences_are_made,)),
+    Check(random_choices_come_from_the_step, needs=_MADE),
     # what is drawn elsewhere differs from call to call, and from row to row
     Check(the_same_step_gives_the_same_sequences, needs=(*_LEGAL, random_choices_come_from_the_step)),
     Check(sequences_do_not_depend_on_other_rows, needs=(*_LEGAL, the_same_step_gives_the_same_sequences)),

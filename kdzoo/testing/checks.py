@@ -14,7 +14,14 @@ import pluggy
 from kdzoo.errors import UserError
 from kdzoo.methods.registry import discover, find, hooks_of, plugin_of
 from kdzoo.spelling import hint
-from kdzoo.testing import check_aux_loss, check_description, check_divergence, check_options, check_sequences
+from kdzoo.testing import (
+    check_aux_loss,
+    check_description,
+    check_divergence,
+    check_options,
+    check_sequences,
+    check_state,
+)
 from kdzoo.testing.case import Case
 from kdzoo.testing.check import (
     Check,
@@ -46,6 +53,7 @@ def expected_failures_are_checks(case: Case) -> None:
 _CHECKS: list[Check[Case]] = [
     Check(expected_failures_are_checks),
     *check_description.CHECKS,
+    *check_state.CHECKS,
     *check_sequences.CHECKS,
     *check_divergence.CHECKS,
     *check_aux_loss.CHECKS,
@@ -95,7 +103,8 @@ def check_method(
     ``method`` is the name of an installed method, or the module that implements it. ``options`` are given as
     a recipe writes them; the defaults stand for the rest.
 
-    Checked are: the description and the options; the hooks' names and arguments; no torch at import; the
+    Checked are: the description and the options; the hooks' names and arguments; no torch at import; what is set up and
+    prepared, and that a checkpoint carries it; the
     training sequences' shapes, ids and sources; that random choices come from ``step.generator`` alone, and
     fall the same way however a batch is split; that the divergence gives a finite number for each token,
     whatever the other tokens, and gradients to the student only; that it is smallest, and without gradient, where

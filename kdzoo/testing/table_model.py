@@ -7,11 +7,13 @@ worked out by hand.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
+from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from kdzoo.methods.randomness import StepGenerator
@@ -24,7 +26,8 @@ class TableStep:
     """One training step over table models. Implements `kdzoo.Step`.
 
     ``targets`` are token ids without the end of sequence, which is added; ``examples`` name the rows, and
-    stand for their prompts too. Two steps with the same seed, step and examples draw the same numbers.
+    stand for their prompts too. Two steps with the same seed, step and examples draw the same numbers. ``prepared`` and
+    ``state`` are what the method's ``prepare`` and ``setup`` gave.
     """
 
     def __init__(
@@ -40,9 +43,12 @@ class TableStep:
         seed: int = 0,
         step: int = 0,
         output_limit: int = 8,
+        prepared: Mapping[str, Tensor] | None = None,
+        state: nn.Module | None = None,
     ) -> None:
         end: int = tokenizer.eos_token_id
         examples = range(len(targets)) if examples is None else examples
+        self.examples = list(examples)
         self.generator = StepGenerator(seed, step, examples)
         self.target = Sequences.of([[*tokens, end] for tokens in targets], Source.GROUND_TRUTH)
         self.student = ConditionedTable(
@@ -59,6 +65,28 @@ class TableStep:
                 [[*tokens, end] for tokens in teacher_targets], Source.TEACHER
             )
         self._training_sequence: Sequences | None = None
+        self._prepared = prepared
+        self._state = state
+
+    @property
+    def prepared(self) -> Mapping[str, Tensor]:
+        """What the method's ``prepare`` gave for these prompts."""
+        assert self._prepared is not None, "step.prepared needs a hook prepare, and is not there within it"
+        return self._prepared
+
+    @prepared.setter
+    def prepared(self, prepared: Mapping[str, Tensor]) -> None:
+        self._prepared = prepared
+
+    @property
+    def state(self) -> nn.Module:
+        """What the method's ``setup`` gave."""
+        assert self._state is not None, "step.state needs a hook setup that gives a module"
+        return self._state
+
+    @state.setter
+    def state(self, state: nn.Module | None) -> None:
+        self._state = state
 
     @property
     def teacher_target(self) -> Sequences:
@@ -77,6 +105,30 @@ class TableStep:
     @training_sequence.setter
     def training_sequence(self, sequences: Sequences) -> None:
         self._training_sequence = sequences
+
+
+@dataclass(frozen=True, eq=False)
+class TakenTableStep:
+    """An optimizer step that has been taken over table models. Implements `kdzoo.FinishedStep`."""
+
+    training_sequence: Sequences
+    examples: Sequence[int]
+    state: nn.Module | None
+    progress: float
+    generator: StepGenerator
+
+    @staticmethod
+    def of(step: TableStep, state: nn.Module | None) -> TakenTableStep:
+        """The step whose training sequences have been made, its rows in the order of their numbers."""
+        order = sorted(range(len(step.examples)), key=step.examples.__getitem__)
+        examples = [step.examples[row] for row in order]
+        return TakenTableStep(
+            step.training_sequence.of_prompts(torch.tensor(order)).detach(),
+            examples,
+            state,
+            step.progress,
+            StepGenerator(1, 0, examples),
+        )
 
 
 def make_tokenizer(names: Sequence[str] | None = None, **special_tokens: str) -> PreTrainedTokenizerFast:

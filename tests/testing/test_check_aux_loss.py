@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from broken_methods import breaks, divergence
+from broken_methods import breaks, divergence, module
+
+from kdzoo import LossSum
+from kdzoo.testing import check_method
 
 
 class TestAuxLoss:
@@ -18,7 +21,29 @@ class TestAuxLoss:
         breaks(divergence, aux_loss, by=by, words=words)
 
     def test_it_must_be_a_tensor_or_none(self) -> None:
-        self.check(lambda step: 0.5, "aux_loss_gives_a_tensor_or_none", "must give a tensor or None, not 0.5")
+        words = "must give a tensor, a kdzoo.LossSum of one, or None, not 0.5"
+        self.check(lambda step: 0.5, "aux_loss_gives_a_tensor_or_none", words)
+        self.check(lambda step: LossSum(0.5, per="prompt"), "aux_loss_gives_a_tensor_or_none", words)
+
+    def test_a_sum_must_be_per_something_that_is_counted(self) -> None:
+        self.check(
+            lambda step: LossSum(step.student.cross_entropy(step.target), per="word"),
+            "aux_loss_gives_a_tensor_or_none",
+            "a LossSum is per target_token, scored_token or prompt, not per 'word'",
+        )
+
+    @pytest.mark.parametrize("per", ["target_token", "scored_token", "prompt"])
+    def test_a_sum_over_what_it_says_keeps_the_rules(self, per: Any) -> None:
+        def aux_loss(step: Any) -> LossSum:
+            return LossSum(-step.student.log_probs(step.target).sum(), per=per)
+
+        check_method(module(divergence, aux_loss))
+
+    def test_a_mean_is_no_sum(self) -> None:
+        def mean(step: Any) -> LossSum:
+            return LossSum(step.student.cross_entropy(step.target), per="prompt")
+
+        self.check(mean, "aux_loss_adds_up", "or by what a LossSum says, does not add up")
 
     def test_it_must_be_one_number(self) -> None:
         self.check(
