@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         TrainingDataOptions,
         WeightedOptions,
     )
+    from kdzoo.methods.replay_buffer import ReplayBuffer
     from kdzoo.methods.sampling import next_tokens
     from kdzoo.methods.sequences import ScoredTokens, Sequences
     from kdzoo.methods.source import Kind, Source
@@ -57,6 +58,7 @@ __all__ = [
     "Metric",
     "ModelShape",
     "Options",
+    "ReplayBuffer",
     "ScoredTokens",
     "Sequences",
     "SetupContext",
@@ -93,6 +95,7 @@ _HOMES = {
     "Metric": "kdzoo.tasks.metric",
     "ModelShape": "kdzoo.methods.step",
     "Options": "kdzoo.methods.method",
+    "ReplayBuffer": "kdzoo.methods.replay_buffer",
     "ScoredTokens": "kdzoo.methods.sequences",
     "Sequences": "kdzoo.methods.sequences",
     "SetupContext": "kdzoo.methods.step",

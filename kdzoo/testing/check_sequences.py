@@ -89,9 +89,10 @@ def sequences_keep_the_lengths_that_options_promise(case: Case) -> None:
 def random_choices_come_from_the_step(case: Case) -> None:
     """No global generator moves."""
     for seed in SEEDS:
+        step = case.step(RandomBatch(seed=seed))
         with global_generators_kept():
             before = global_generators()
-            case.make(case.step(RandomBatch(seed=seed)))
+            case.make(step)
             assert global_generators() == before, (
                 f"{case.name}: make_training_sequence draws from a global generator; use step.generator"
             )

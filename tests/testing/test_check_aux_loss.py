@@ -21,8 +21,28 @@ class TestAuxLoss:
         breaks(divergence, aux_loss, by=by, words=words)
 
     def test_it_must_be_a_tensor_or_none(self) -> None:
-        for given in (0.5, [0.5]):
+        for given in (0.5, [0.5], LossSum(0.5, per="prompt")):
             self.check(lambda step, given=given: given, "aux_loss_gives_a_tensor_or_none", "or None, not 0.5")
+
+    def test_a_sum_must_be_per_something_that_is_counted(self) -> None:
+        self.check(
+            lambda step: LossSum(step.student.cross_entropy(step.target), per="word"),
+            "aux_loss_gives_a_tensor_or_none",
+            "a LossSum is per target_token, scored_token or prompt, not per 'word'",
+        )
+
+    @pytest.mark.parametrize("per", ["target_token", "scored_token", "prompt"])
+    def test_a_sum_over_what_it_says_keeps_the_rules(self, per: Any) -> None:
+        def aux_loss(step: Any) -> LossSum:
+            return LossSum(-step.student.log_probs(step.target).sum(), per=per)
+
+        check_method(module(divergence, aux_loss))
+
+    def test_a_mean_is_no_sum(self) -> None:
+        def mean(step: Any) -> LossSum:
+            return LossSum(step.student.cross_entropy(step.target), per="prompt")
+
+        self.check(mean, "aux_loss_adds_up", "or by what a LossSum says, does not add up")
 
     def test_it_must_be_one_number(self) -> None:
         self.check(
