@@ -40,32 +40,36 @@ def jensen_shannon(student_logits: Tensor, teacher_logits: Tensor, beta: float =
     return evaluate(partial(_jensen_shannon, beta=beta), student_logits, teacher_logits)
 
 
-def skew_kl(student_logits: Tensor, teacher_logits: Tensor, alpha: float = 0.1) -> Tensor:
+def skew_kl(student_logits: Tensor, teacher_logits: Tensor, alpha: float | Tensor = 0.1) -> Tensor:
     """KL(p‖m) with m = alpha p + (1 - alpha) q, from 0 to -log alpha. Ko et al. 2024 (DistiLLM): SKL.
 
-    Gradients pass through m. ``alpha`` 0 is `forward_kl`.
+    Gradients pass through m. ``alpha`` 0 is `forward_kl`. It may be each token's own, float [N], above 0 and below 1, which
+    is not checked.
 
     Raises:
         ValueError: ``alpha`` is not from 0 to below 1.
     """
-    _check_skew(alpha)
-    if alpha == 0:
-        return forward_kl(student_logits, teacher_logits)
-    return evaluate(partial(_teacher_to_mixture_kl, beta=alpha), student_logits, teacher_logits)
+    if isinstance(alpha, int | float):
+        _check_skew(alpha)
+        if alpha == 0:
+            return forward_kl(student_logits, teacher_logits)
+    return evaluate(partial(_teacher_to_mixture_kl, beta=_column(alpha)), student_logits, teacher_logits)
 
 
-def skew_reverse_kl(student_logits: Tensor, teacher_logits: Tensor, alpha: float = 0.1) -> Tensor:
+def skew_reverse_kl(student_logits: Tensor, teacher_logits: Tensor, alpha: float | Tensor = 0.1) -> Tensor:
     """KL(q‖m) with m = (1 - alpha) p + alpha q, from 0 to -log alpha. Ko et al. 2024 (DistiLLM): SRKL.
 
-    Gradients pass through m. ``alpha`` 0 is `reverse_kl`.
+    Gradients pass through m. ``alpha`` 0 is `reverse_kl`. It may be each token's own, float [N], above 0 and below 1, which
+    is not checked.
 
     Raises:
         ValueError: ``alpha`` is not from 0 to below 1.
     """
-    _check_skew(alpha)
-    if alpha == 0:
-        return reverse_kl(student_logits, teacher_logits)
-    return evaluate(partial(_student_to_mixture_kl, beta=1 - alpha), student_logits, teacher_logits)
+    if isinstance(alpha, int | float):
+        _check_skew(alpha)
+        if alpha == 0:
+            return reverse_kl(student_logits, teacher_logits)
+    return evaluate(partial(_student_to_mixture_kl, beta=1 - _column(alpha)), student_logits, teacher_logits)
 
 
 def teacher_to_mixture_kl(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
@@ -119,7 +123,11 @@ def _check_skew(alpha: float) -> None:
         raise ValueError(f"alpha must be from 0 to below 1, not {alpha}")
 
 
-def _teacher_to_mixture_kl(log_p: Tensor, log_q: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+def _column(alpha: float | Tensor) -> float | Tensor:
+    return alpha if isinstance(alpha, int | float) else alpha.float().unsqueeze(-1)
+
+
+def _teacher_to_mixture_kl(log_p: Tensor, log_q: Tensor, beta: float | Tensor) -> tuple[Tensor, Tensor]:
     p, q = log_p.exp(), log_q.exp_()
     log_m = _log_mixture(p, q, beta)
     value = log_p.sub_(log_m).mul_(p).sum(-1)
@@ -128,7 +136,7 @@ def _teacher_to_mixture_kl(log_p: Tensor, log_q: Tensor, beta: float) -> tuple[T
     return value.clamp_min_(0), terms.sub_(q.mul_(terms.sum(-1, keepdim=True)))
 
 
-def _student_to_mixture_kl(log_p: Tensor, log_q: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+def _student_to_mixture_kl(log_p: Tensor, log_q: Tensor, beta: float | Tensor) -> tuple[Tensor, Tensor]:
     p, q = log_p.exp_(), log_q.exp()
     log_m = _log_mixture(p, q, beta)
     difference = log_q.sub_(log_m)
@@ -146,6 +154,6 @@ def _total_variation(log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
     return value, terms.sub_(q.mul_(terms.sum(-1, keepdim=True)))
 
 
-def _log_mixture(p: Tensor, q: Tensor, beta: float) -> Tensor:
+def _log_mixture(p: Tensor, q: Tensor, beta: float | Tensor) -> Tensor:
     """log(beta p + (1 - beta) q), at least the logarithm of float32's smallest normal number."""
     return q.lerp(p, beta).clamp_min_(1.1754944e-38).log_()

@@ -175,6 +175,18 @@ class TestSkew:
         expected = 0.75 * math.log(4 / 3) + 0.25 * math.log(4 / 7)
         assert divergences.skew_reverse_kl(*models, 0.25).item() == pytest.approx(expected, abs=1e-6)
 
+    @pytest.mark.parametrize("function", [divergences.skew_kl, divergences.skew_reverse_kl])
+    def test_each_token_may_have_its_own(self, function):
+        student, teacher = torch.randn(2, 3, 9)
+        skews = [0.01, 0.1, 0.7]
+        given = value_and_gradient(lambda *models: function(*models, torch.tensor(skews)), student, teacher)
+        for token, skew in enumerate(skews):
+            alone = value_and_gradient(
+                lambda *models, skew=skew: function(*models, skew), student[token, None], teacher[token, None]
+            )
+            torch.testing.assert_close(given[0][token], alone[0][0])
+            torch.testing.assert_close(given[1][token], alone[1][0])
+
     @pytest.mark.parametrize("alpha", [-0.1, 1, math.nan])
     def test_alpha_beyond_its_range_is_an_error(self, alpha):
         for function in (divergences.skew_kl, divergences.skew_reverse_kl):
