@@ -101,8 +101,9 @@ def make_training_sequence(step: Step, options: DistiLLMOptions) -> Sequences:
         return step.target
     if drawn < anew:
         return step.student.generate(temperature=options.temperature)
+    buffer: ReplayBuffer = step.state
     device = step.target.tokens.device
-    kept, replayed = step.state.has(step.examples).to(device), step.state.get(step.examples).to(device)
+    kept, replayed = buffer.has(step.examples).to(device), buffer.get(step.examples).to(device)
     if kept.all():
         return replayed
     return replayed.where(kept, step.student.generate(temperature=options.temperature, rows=~kept))

@@ -35,11 +35,14 @@ class TAIDOptions(WeightedOptions):
 
     t_start: float = Field(0.4, ge=0, lt=1, description="share of the teacher in the first step's logits")
     t_end: float = Field(1.0, gt=0, le=1, description="the most that it becomes")
-    alpha: float = Field(5e-4, ge=0, le=1, description="how far a step moves t beyond the training's progress")
+    alpha: float = Field(
+        5e-4, ge=0, le=1, description="how far a step moves t beyond the training's progress"
+    )
     beta: float = Field(0.99, ge=0, lt=1, description="momentum of the loss's relative change")
     adaptive: bool = Field(True, description="without, t is in proportion to the training's progress")
     loss: Literal["kl", "cross_entropy"] = Field(
-        "kl", description="what is computed, and followed by t: the paper's KL(p_t‖q), or its code's -sum p_t log q"
+        "kl",
+        description="what is computed, and followed by t: the paper's KL(p_t‖q), or its code's -sum p_t log q",
     )
     mle_weight: float = Field(
         0.0, ge=0, allow_inf_nan=False, description="factor of the MLE loss on the ground truth"

@@ -183,7 +183,9 @@ def test_the_installed_command_gives_the_built_in_methods(command: list[Any]) ->
         "abkd",
         "akl",
         "amid",
+        "atkd",
         "csd",
+        "distillm",
         "fdistill",
         "fkd",
         "gkd",
@@ -191,7 +193,10 @@ def test_the_installed_command_gives_the_built_in_methods(command: list[Any]) ->
         "kid",
         "opd",
         "rkd",
+        "rskd",
+        "seqkd",
         "sft",
+        "taid",
         "todi",
     ]
 

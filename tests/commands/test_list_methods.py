@@ -16,7 +16,22 @@ from kdzoo.methods.method import Method, StepCost
 from kdzoo.methods.registry import Plugin, Zoo
 
 BUILT_IN = [
-    *("abkd", "akl", "amid", "csd", "fdistill", "fkd", "gkd", "imitkd", "kid", "opd", "rkd", "sft", "todi")
+    *(
+        "abkd",
+        "akl",
+        "amid",
+        "atkd",
+        "csd",
+        "distillm",
+        "fdistill",
+        "fkd",
+        "gkd",
+        "imitkd",
+        "kid",
+        "opd",
+        "rkd",
+    ),
+    *("rskd", "seqkd", "sft", "taid", "todi"),
 ]
 
 
@@ -56,7 +71,7 @@ def test_the_table_has_a_line_for_each_method_below_where_its_data_come_from():
     assert list(groups) == sorted(groups)
     assert all(names == sorted(names) for names in groups.values())
     assert {"fkd", "rkd", "sft"} <= set(groups["ground truth"])
-    assert groups["ground truth and student-generated"] == ["imitkd"]
+    assert groups["ground truth and student-generated"] == ["distillm", "imitkd"]
     assert groups["imperfect"] == ["kid"]
     assert "gkd" in groups["student-generated"]
     assert groups["student-generated and teacher-generated"] == ["fdistill"]

@@ -29,6 +29,11 @@ BUILT_IN = {
     "amid",
     "csd",
     "opd",
+    "seqkd",
+    "atkd",
+    "taid",
+    "distillm",
+    "rskd",
 }
 
 OUTSIDER = """

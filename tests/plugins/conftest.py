@@ -46,9 +46,7 @@ class Hooks:
     def after_step(self, step, divergence=0.0, auxiliary=0.0):
         """Tell the method that a step whose training sequences are made has been taken, with these losses."""
         losses = StepLosses(divergence + auxiliary, divergence, auxiliary)
-        self._hooks.after_step(
-            step=TakenTableStep.of(step, step.state), losses=losses, options=self.options
-        )
+        self._hooks.after_step(step=TakenTableStep.of(step, step.state), losses=losses, options=self.options)
 
 
 @pytest.fixture
@@ -60,11 +58,11 @@ def hooks():
 def make_step():
     """Make a step; ``targets`` are without the end of sequence (token 2), which is added."""
 
-    def make(targets, *, tokenizer=None, student=None, **settings):
+    def make(targets, *, tokenizer=None, student=None, teacher=None, **settings):
         return TableStep(
             targets,
             student=student or TableModel(1, trains=True),
-            teacher=TableModel(2, trains=False),
+            teacher=teacher or TableModel(2, trains=False),
             tokenizer=tokenizer or make_tokenizer(),
             **settings,
         )

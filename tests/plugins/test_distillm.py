@@ -51,7 +51,9 @@ class TestDivergence:
         given = distillm.divergence(leaf, teacher)
         np.testing.assert_allclose(given.detach().numpy(), expected, rtol=5e-5, atol=1e-6)
         of_code = 2 * self.of_code(wide, teacher.double(), divergence, alpha)
-        gradients = [torch.autograd.grad(losses.sum(), z)[0] for losses, z in ((given, leaf), (of_code, wide))]
+        gradients = [
+            torch.autograd.grad(losses.sum(), z)[0] for losses, z in ((given, leaf), (of_code, wide))
+        ]
         torch.testing.assert_close(gradients[0].double(), gradients[1], rtol=1e-4, atol=1e-6)
 
     def test_its_defaults_are_those_of_most_scripts_of_its_code(self, hooks):
@@ -98,8 +100,6 @@ class TestShares:
 
 
 class TestReplay:
-    REPLAYS = {**ALWAYS, "replay_ratio": "increasing"}
-
     @staticmethod
     def generated(step):
         """What the student generates in a step that has drawn its kind of data before."""
@@ -120,7 +120,7 @@ class TestReplay:
         assert set(later.training_sequence.sources.tolist()) == {Source.STUDENT}
 
     def test_for_prompts_without_one_it_is_generated(self, hooks, make_step):
-        distillm = hooks("distillm", **self.REPLAYS)
+        distillm = hooks("distillm", **ALWAYS, replay_ratio="increasing")
         state = distillm.setup()
         state.put([1], make_step([[9] * 12]).target)
         step = make_step(TARGETS, state=state, step=3)
