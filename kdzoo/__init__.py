@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         WeightedOptions,
     )
     from kdzoo.methods.replay_buffer import ReplayBuffer
+    from kdzoo.methods.sampling import next_tokens
     from kdzoo.methods.sequences import ScoredTokens, Sequences
     from kdzoo.methods.source import Kind, Source
     from kdzoo.methods.step import (
@@ -75,6 +76,7 @@ __all__ = [
     "divergences",
     "ground_truth_kd",
     "hookimpl",
+    "next_tokens",
 ]
 
 _HOMES = {
@@ -110,6 +112,7 @@ _HOMES = {
     "WeightedOptions": "kdzoo.methods.method",
     "ground_truth_kd": "kdzoo.methods.ground_truth_kd",
     "hookimpl": "kdzoo.methods.hookspecs",
+    "next_tokens": "kdzoo.methods.sampling",
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 import pytest
+from built_in import METHODS
 
 from kdzoo import cli
 from kdzoo.commands.lazy import LazyGroup
@@ -179,26 +180,7 @@ def test_the_installed_command_is_this_one() -> None:
 def test_the_installed_command_gives_the_built_in_methods(command: list[Any]) -> None:
     done = subprocess.run([*command, "list", "--json"], check=True, capture_output=True, encoding="utf-8")
     methods: list[dict[str, Any]] = json.loads(done.stdout)
-    assert [method["name"] for method in methods if method["package"] == "kdzoo"] == [
-        "abkd",
-        "akl",
-        "amid",
-        "atkd",
-        "csd",
-        "distillm",
-        "fdistill",
-        "fkd",
-        "gkd",
-        "imitkd",
-        "kid",
-        "opd",
-        "rkd",
-        "rskd",
-        "seqkd",
-        "sft",
-        "taid",
-        "todi",
-    ]
+    assert [method["name"] for method in methods if method["package"] == "kdzoo"] == METHODS
 
 
 def test_output_that_nobody_reads_is_no_fault() -> None:

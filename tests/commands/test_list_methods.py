@@ -7,6 +7,7 @@ import sys
 import types
 
 import pytest
+from built_in import METHODS
 from click.testing import CliRunner
 from made_runs import EVALUATE, KID, SFT, MadeRun, kid
 
@@ -14,25 +15,6 @@ from kdzoo.commands import list_methods
 from kdzoo.methods.entry_points import Broken
 from kdzoo.methods.method import Method, StepCost
 from kdzoo.methods.registry import Plugin, Zoo
-
-BUILT_IN = [
-    *(
-        "abkd",
-        "akl",
-        "amid",
-        "atkd",
-        "csd",
-        "distillm",
-        "fdistill",
-        "fkd",
-        "gkd",
-        "imitkd",
-        "kid",
-        "opd",
-        "rkd",
-    ),
-    *("rskd", "seqkd", "sft", "taid", "todi"),
-]
 
 
 def run(*arguments):
@@ -67,7 +49,7 @@ def test_the_table_has_a_line_for_each_method_below_where_its_data_come_from():
             groups[line.removesuffix(":")] = []
         else:
             list(groups.values())[-1].append(line.split()[0])
-    assert sorted(name for names in groups.values() for name in names) == BUILT_IN
+    assert sorted(name for names in groups.values() for name in names) == METHODS
     assert list(groups) == sorted(groups)
     assert all(names == sorted(names) for names in groups.values())
     assert {"fkd", "rkd", "sft"} <= set(groups["ground truth"])
@@ -105,7 +87,7 @@ def test_words_and_filters_choose_methods(arguments, names):
     assert [name for name in chosen if name in OF_THE_PAPER] == names
     table = run(*arguments).stdout
     assert all(re.search(rf"^{name} ", table, re.MULTILINE) for name in names)
-    assert not any(re.search(rf"^{name} ", table, re.MULTILINE) for name in set(BUILT_IN) - set(chosen))
+    assert not any(re.search(rf"^{name} ", table, re.MULTILINE) for name in set(METHODS) - set(chosen))
 
 
 class TestNoneLeft:
@@ -120,7 +102,7 @@ class TestNoneLeft:
 
 def test_json_holds_the_same():
     methods = {method["name"]: method for method in json.loads(run("--json").stdout)}
-    assert set(BUILT_IN) <= set(methods)
+    assert set(METHODS) <= set(methods)
     assert methods["kid"] == {
         "name": "kid",
         "summary": methods["kid"]["summary"],

@@ -119,6 +119,20 @@ def test_a_sum_is_divided_by_what_it_is_said_to_be_a_sum_over(make_module, per):
     assert loss == pytest.approx(sum(sum(example.target) for example in examples) / number)
 
 
+@pytest.mark.parametrize("several", [list, tuple])
+def test_terms_of_an_auxiliary_loss_are_each_divided_by_their_own_number(make_module, several):
+    def aux_loss(step):
+        total = step.target.tokens.sum() * 1.0
+        return several([LossSum(total, per="prompt"), total, LossSum(total, per="target_token")])
+
+    module = make_module(keeping(**{**dict.fromkeys(hook.__name__ for hook in HOOKS), "aux_loss": aux_loss}))
+    examples = make_examples(3)
+    loss = module(make_batch(examples, share_beginnings=True), BEGINNING)
+    total, tokens = sum(sum(e.target) for e in examples), sum(len(e.target) for e in examples)
+    assert loss.total.item() == pytest.approx(total / 3 + total + total / tokens)
+    assert loss.auxiliary.item() == loss.total.item()
+
+
 def with_hooks(module, **hooks):
     """The module with hooks of our own over those of its method."""
     plugin = types.ModuleType("changed")
