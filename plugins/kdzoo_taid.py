@@ -99,16 +99,15 @@ def aux_loss(step: Step, options: TAIDOptions) -> Tensor | None:
 
 @hookimpl
 def after_step(step: FinishedStep, losses: StepLosses, options: TAIDOptions) -> None:
-    state, loss = step.state, losses.divergence
-    last_loss = float(state.last_loss)
-    state.last_loss.fill_(loss)
-    if last_loss == math.inf:
-        return
-    change = (last_loss - loss) / (last_loss + 1e-15)
+    state, loss, last_loss = step.state, losses.divergence, float(step.state.last_loss)
+    is_first = last_loss == math.inf
+    change = 0.0 if is_first else (last_loss - loss) / (last_loss + 1e-15)
     momentum = options.beta * float(state.momentum) + (1 - options.beta) * change
-    state.momentum.fill_(momentum)
     t = options.t_start + (options.t_end - options.t_start) * step.progress
     if options.adaptive:
         sigmoid = (1 + math.tanh(momentum / 2)) / 2
         t = min(options.t_end, max(t, float(state.t) + options.alpha * sigmoid * (1 - float(state.t))))
-    state.t.fill_(t)
+    if not is_first:
+        state.t.fill_(t)
+    state.momentum.fill_(momentum)
+    state.last_loss.fill_(loss)

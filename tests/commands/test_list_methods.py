@@ -53,7 +53,7 @@ def test_the_table_has_a_line_for_each_method_below_where_its_data_come_from():
     assert list(groups) == sorted(groups)
     assert all(names == sorted(names) for names in groups.values())
     assert {"fkd", "rkd", "sft"} <= set(groups["ground truth"])
-    assert groups["ground truth and student-generated"] == ["imitkd"]
+    assert groups["ground truth and student-generated"] == ["distillm", "imitkd"]
     assert groups["imperfect"] == ["kid"]
     assert "gkd" in groups["student-generated"]
     assert "fdistill" in groups["student-generated and teacher-generated"]

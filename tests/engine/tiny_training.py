@@ -1,6 +1,7 @@
 """Small models, examples and a tokenizer for tests of the training step."""
 
 import random
+from dataclasses import replace
 
 import torch
 from tokenizers import Tokenizer
@@ -57,12 +58,35 @@ METHODS = [
     ("fdistill", {"divergence": "js", "mix": "both"}),
     ("amid", {"data": "student", "mle_weight": 0.5}),
     ("opd", {}),
+    ("seqkd", {"mle_weight": 0.5}),
+    ("atkd", {}),
+    ("atkd", {"data": "student", "mle_weight": 0.5}),
+    ("taid", {"mle_weight": 0.5}),
+    ("distillm", {"init_threshold": 1.0, "replay_ratio": "increasing"}),
+    ("rskd", {"rounds": 5}),
     ("skd", {"top_k": 5}),
     ("dpkd", {}),
     ("minillm", {}),
+    ("distillm2", {}),
     ("hidden", {"loss": "mse", "projection": "always", "layers": [1, -1], "teacher_layers": [0, 2]}),
 ]
 NAMES = [f"{name}-{'-'.join(str(v) for v in options.values())}".strip("-") for name, options in METHODS]
+
+
+def with_prepared(module, examples):
+    """The examples with what the module's method prepares of them, if it prepares anything."""
+    if not module.method.prepares:
+        return examples
+    batch = make_batch(examples, share_beginnings=True)
+    prepared = module.prepare(batch)
+    rows = {index: row for row, index in enumerate(batch.examples)}
+    return [
+        replace(
+            example,
+            prepared={name: tensor[rows[example.index]] for name, tensor in prepared.items()},
+        )
+        for example in examples
+    ]
 
 
 def gradients_of(module):
@@ -71,6 +95,7 @@ def gradients_of(module):
 
 def step_of(module, examples):
     """The loss of one step and its gradients."""
+    examples = with_prepared(module, examples)
     loss = module(make_batch(examples, share_beginnings=module.shares_beginnings), BEGINNING).total
     loss.backward()
     return loss.item(), gradients_of(module)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from keeping_method import keeping
-from tiny_training import METHODS, NAMES, gradients_of, make_examples
+from tiny_training import METHODS, NAMES, gradients_of, make_examples, with_prepared
 from transformers import TrainingArguments
 
 from kdzoo import hookimpl
@@ -39,7 +39,8 @@ def assert_parts_are_the_whole(make, folder, monkeypatch):
     results = []
     for micro in (16, 4):
         module = make()
-        trainer = KDTrainer(module, EncodedExamples(make_examples(16)), arguments(folder, micro))
+        examples = EncodedExamples(with_prepared(module, make_examples(16)))
+        trainer = KDTrainer(module, examples, arguments(folder, micro))
         seen = {}
         monkeypatch.setattr(
             torch.optim.AdamW,
