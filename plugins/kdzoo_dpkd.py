@@ -64,7 +64,7 @@ def register_method() -> Method:
         name="dpkd",
         summary="The teacher's response is preferred to the student's, by the log ratios of both models; plus MLE.",
         paper="Li et al. 2024, Direct Preference KD for Large Language Models (arXiv 2406.19774)",
-        training_data="teacher-generated beside student-generated",
+        training_data="teacher- and student-generated",
         divergence="-",
         aux_loss="-log σ(r(y_t) - r(y_s)), r of log q/p; MLE on y",
         cost=StepCost(student=3, teacher=2, generation=1),
