@@ -6,10 +6,10 @@ learns, y_s. With an implicit reward beta log q(y) / p(y), by length, the loss i
     -log sigmoid(beta / |y_t| log(q(y_t) / p(y_t)) - beta / |y_s| log(q(y_s) / p(y_s)))
 
 Gradients reach log q alone. The paper adds a language modelling loss on a pretraining corpus, which is none of this method's
-data: here MLE on the ground truth stands for it. Both losses weigh alike, as in the paper's code (microsoft/LMOps, dpkd),
-whose ``beta`` is the default; the paper gives none. The code otherwise has another loss: on texts of the teacher it compares,
-at each token, the teacher's most probable token with the student's. Here it is the paper's, on whole responses.
-All of it stands in ``aux_loss``, as no token has a loss of its own.
+data: here MLE on the ground truth stands for it, and both weigh alike. The default ``beta`` is that of the paper's code
+(microsoft/LMOps, dpkd); the paper gives none. The code has another loss: on texts of the teacher it compares, at each token,
+the teacher's most probable token with the student's, beside a language modelling loss of the same weight. Here it is the
+paper's, on whole responses. All of it stands in ``aux_loss``, as no token has a loss of its own.
 """
 
 from __future__ import annotations
