@@ -56,7 +56,7 @@ def test_the_table_has_a_line_for_each_method_below_where_its_data_come_from():
     assert groups["ground truth and student-generated"] == ["distillm", "imitkd"]
     assert groups["imperfect"] == ["kid"]
     assert "gkd" in groups["student-generated"]
-    assert groups["student-generated and teacher-generated"] == ["fdistill"]
+    assert "fdistill" in groups["student-generated and teacher-generated"]
     (kid,) = (line for line in lines if line.startswith("kid "))
     assert " ".join(kid.split()) == (
         "kid Zhong et al. 2024 imperfect: masked, predicted, rewritten KL(q‖p) MLE on y 2 1 1 0 kdzoo 0.1.0"

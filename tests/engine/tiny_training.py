@@ -64,6 +64,10 @@ METHODS = [
     ("taid", {"mle_weight": 0.5}),
     ("distillm", {"init_threshold": 1.0, "replay_ratio": "increasing"}),
     ("rskd", {"rounds": 5}),
+    ("skd", {"top_k": 5}),
+    ("dpkd", {}),
+    ("minillm", {}),
+    ("hidden", {"loss": "mse", "projection": "always", "layers": [1, -1], "teacher_layers": [0, 2]}),
 ]
 NAMES = [f"{name}-{'-'.join(str(v) for v in options.values())}".strip("-") for name, options in METHODS]
 

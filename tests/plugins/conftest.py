@@ -17,6 +17,9 @@ class Hooks:
         self._hooks = registry.hooks_of(plugin)
         self.options = plugin.method.options(**options)
 
+    def setup(self, context=None):
+        return self._hooks.setup(context=context, options=self.options)
+
     def sequences(self, step):
         with torch.no_grad():
             step.training_sequence = self._hooks.make_training_sequence(step=step, options=self.options)
@@ -27,9 +30,6 @@ class Hooks:
         sequences = self.sequences(step)
         lengths = sequences.lengths.tolist()
         return [row[:length] for row, length in zip(sequences.tokens.tolist(), lengths, strict=True)]
-
-    def setup(self):
-        return self._hooks.setup(context=None, options=self.options)
 
     def prepare(self, step):
         with torch.no_grad():

@@ -8,13 +8,15 @@ from kdzoo.methods import registry
 from kdzoo.methods.source import Source
 
 TARGETS = [[3, 4, 5, 6], [7], [], [8, 9]]
-# options under which every sequence is the student's
+# options under which every sequence that is not given is the student's
 METHODS = {
     "gkd": {},
     "imitkd": {"constant": 0},
     "fdistill": {"divergence": "rkl"},
     "amid": {"data": "student"},
     "csd": {"data": "student"},
+    "skd": {},
+    "dpkd": {},
 }
 
 
@@ -30,13 +32,16 @@ def test_these_are_all_that_have_one():
 @pytest.mark.parametrize("method", METHODS)
 class TestTemperature:
     def test_0_takes_the_most_probable_token_at_every_step(self, hooks, make_step, method):
-        step = make_step(TARGETS)
+        step = make_step(TARGETS, teacher_targets=TARGETS)
         rows = hooks(method, temperature=0, **METHODS[method]).rows(step)
-        for prompt, row in enumerate(rows):
-            for position, token in enumerate(row):
-                table_row = step.student.model.next_logits(prompt, row[:position])
+        made = step.training_sequence
+        generated = (made.sources == Source.STUDENT).nonzero()[:, 0].tolist()
+        assert len(generated) == len(TARGETS)
+        for number in generated:
+            for position, token in enumerate(rows[number]):
+                prompt = number // made.per_prompt
+                table_row = step.student.model.next_logits(prompt, rows[number][:position])
                 assert token == int(table_row.argmax())
-        assert set(step.training_sequence.sources.tolist()) == {Source.STUDENT}
 
     @pytest.mark.parametrize("wrong", [1e-38, 0.0099, -1, 101, float("nan"), float("inf")])
     def test_what_is_out_of_range_is_an_error(self, hooks, method, wrong):
@@ -45,6 +50,9 @@ class TestTemperature:
 
     def test_the_coldest_that_is_sampled_at_is_all_but_greedy(self, hooks, make_step, method):
         cold, greedy = (
-            hooks(method, temperature=t, **METHODS[method]).sequences(make_step(TARGETS)) for t in (0.01, 0)
+            hooks(method, temperature=t, **METHODS[method]).sequences(
+                make_step(TARGETS, teacher_targets=TARGETS)
+            )
+            for t in (0.01, 0)
         )
         assert torch.equal(cold.tokens, greedy.tokens)

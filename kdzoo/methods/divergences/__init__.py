@@ -37,17 +37,20 @@ from kdzoo.methods.divergences.intermediate_teacher import (
     intermediate_teacher_cross_entropy,
     intermediate_teacher_kl,
 )
+from kdzoo.methods.divergences.policy_gradient import clipped_policy_gradient, importance_weight
 from kdzoo.methods.divergences.weighted_kl import head_tail_kl, sigmoid_weighted_kl
 
 __all__ = [
     "alpha_beta",
     "assistant_alpha_beta",
     "check_alpha_beta",
+    "clipped_policy_gradient",
     "concrete_score",
     "cross_entropy",
     "entropy",
     "forward_kl",
     "head_tail_kl",
+    "importance_weight",
     "intermediate_teacher_cross_entropy",
     "intermediate_teacher_kl",
     "jensen_shannon",

@@ -73,7 +73,9 @@ def trained(make, folder, stops, *, micro=4, steps=5):
     )
     for stop in (*stops, None):
         module = make()
-        examples = with_prepared(module, make_examples(14))
+        examples = make_examples(14)
+        if module.method.prepares:
+            examples = with_prepared(module, examples)
         asked = iter(range(1, steps + 1))
         train(
             module,
@@ -123,6 +125,22 @@ def test_built_in_methods_train_on_with_what_they_have_kept(
     monkeypatch.setattr(trainer, "load_state", lambda *_: None)
     _, forgetful = trained(make, tmp_path / "forgetful", (4,), steps=6)
     assert not torch.equal(whole, forgetful)
+
+
+def test_a_projection_is_trained_and_continues_with_the_student(make_module, tmp_path):
+    """Of a method that compares hidden states of two sizes."""
+
+    def make():
+        narrow = {"hidden_size": 16, "intermediate_size": 32}
+        return make_module("hidden", model=narrow, steps=5, layers=[1, -1], teacher_layers=[0, -1])
+
+    (whole, weights), (parts, continued) = (
+        trained(make, tmp_path / name, stops) for name, stops in (("whole", ()), ("parts", (2, 1)))
+    )
+    assert whole.method_state.weight.shape == (32, 16)
+    assert torch.equal(whole.method_state.weight, parts.method_state.weight)
+    assert not torch.equal(whole.method_state.weight, make().method_state.weight)
+    assert torch.equal(weights, continued)
 
 
 def test_a_checkpoint_without_it_is_named(make_module, tmp_path):
