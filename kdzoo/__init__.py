@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         TrainingDataOptions,
         WeightedOptions,
     )
+    from kdzoo.methods.prompt_template import PromptTemplate
     from kdzoo.methods.sequences import ScoredTokens, Sequences
     from kdzoo.methods.source import Kind, Source
     from kdzoo.methods.step import (
@@ -56,6 +57,7 @@ __all__ = [
     "Metric",
     "ModelShape",
     "Options",
+    "PromptTemplate",
     "ScoredTokens",
     "Sequences",
     "SetupContext",
@@ -91,6 +93,7 @@ _HOMES = {
     "Metric": "kdzoo.tasks.metric",
     "ModelShape": "kdzoo.methods.step",
     "Options": "kdzoo.methods.method",
+    "PromptTemplate": "kdzoo.methods.prompt_template",
     "ScoredTokens": "kdzoo.methods.sequences",
     "Sequences": "kdzoo.methods.sequences",
     "SetupContext": "kdzoo.methods.step",

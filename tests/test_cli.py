@@ -188,6 +188,7 @@ def test_the_installed_command_gives_the_built_in_methods(command: list[Any]) ->
         "imitkd",
         "kid",
         "opd",
+        "opsd",
         "rkd",
         "sft",
         "todi",

@@ -16,7 +16,22 @@ from kdzoo.methods.method import Method, StepCost
 from kdzoo.methods.registry import Plugin, Zoo
 
 BUILT_IN = [
-    *("abkd", "akl", "amid", "csd", "fdistill", "fkd", "gkd", "imitkd", "kid", "opd", "rkd", "sft", "todi")
+    *(
+        "abkd",
+        "akl",
+        "amid",
+        "csd",
+        "fdistill",
+        "fkd",
+        "gkd",
+        "imitkd",
+        "kid",
+        "opd",
+        "opsd",
+        "rkd",
+        "sft",
+        "todi",
+    )
 ]
 
 

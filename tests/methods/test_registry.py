@@ -29,6 +29,7 @@ BUILT_IN = {
     "amid",
     "csd",
     "opd",
+    "opsd",
 }
 
 OUTSIDER = """

@@ -26,9 +26,14 @@ class Hooks:
         lengths = sequences.lengths.tolist()
         return [row[:length] for row, length in zip(sequences.tokens.tolist(), lengths, strict=True)]
 
-    def divergence(self, student, teacher, tokens=None):
+    def divergence(self, student, teacher, tokens=None, others=None):
         return self._hooks.divergence(
-            student_logits=student, teacher_logits=teacher, tokens=tokens, step=None, options=self.options
+            student_logits=student,
+            teacher_logits=teacher,
+            other_logits=others or {},
+            tokens=tokens,
+            step=None,
+            options=self.options,
         )
 
     def aux_loss(self, step):

@@ -68,6 +68,12 @@ class Promising(Options):
         return True
 
 
+class Averaging(Options):
+    @property
+    def average_decay(self) -> float:
+        return 1.5
+
+
 class CountingCalls:
     """Sequences that differ from call to call."""
 
@@ -139,6 +145,7 @@ BROKEN = {
     "hooks_are_marked": unmarked,
     "there_is_a_loss": lambda: module(),
     "teacher_is_declared": lambda: method_with(uses_teacher=False),
+    "models_can_be_had": lambda: method_with(options=Averaging),
     "sequences_are_made": lambda: method_with(lambda step: step.target.tokens),
     "sequences_leave_the_target_alone": lambda: method_with(changed_in_place),
     "sequences_fit_their_prompts": lambda: method_with(lambda step: replace(step.target, per_prompt=2)),
