@@ -26,7 +26,6 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 from workload import SHAPES, Shape, make_examples, reduced
 
-from kdzoo.engine.losses import scored_hidden_states
 from kdzoo.engine.prompts import conditioned_model
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
 from kdzoo.engine.prompts.prefix_cached import PrefixCachedForward
@@ -88,20 +87,21 @@ def watch(stopwatch: Stopwatch) -> None:
     """Time the parts of the engine, in this process."""
 
     def of_forward(what: str) -> Callable[..., str]:
-        return lambda forward, *_: f"{forward._source.name.lower()} {what}"
+        return lambda forward, *_: f"{'student' if forward._trains else 'teacher'} {what}"
 
     phases = {"_read": "prompt", "_run_repeated": "branches", "_run_packed": "branches"}
     for name, phase in phases.items():
         timed = stopwatch.around(getattr(PrefixCachedForward, name), of_forward(phase))
         setattr(PrefixCachedForward, name, timed)
-    generate = stopwatch.around(PrefixCachedForward.generate, lambda *_: "generation")
-    PrefixCachedForward.generate = generate  # type: ignore[method-assign]
-    for module, name in (
-        (conditioned_model, "sum_of_cross_entropies"),
-        (conditioned_model, "map_tokens"),
-        (training_step, "sum_over_tokens"),
+    losses = "projection and losses"
+    for module, name, phase in (
+        (conditioned_model, "generate", "generation"),
+        (conditioned_model, "sum_of_cross_entropies", losses),
+        (conditioned_model, "log_probabilities", losses),
+        (conditioned_model, "map_tokens", losses),
+        (training_step, "sum_over_tokens", losses),
     ):
-        function = stopwatch.around(getattr(scored_hidden_states, name), lambda *_: "projection and losses")
+        function = stopwatch.around(getattr(module, name), lambda *_, phase=phase: phase)
         setattr(module, name, function)
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
         WeightedOptions,
     )
     from kdzoo.methods.prompt_template import PromptTemplate
+    from kdzoo.methods.replay_buffer import ReplayBuffer
+    from kdzoo.methods.sampling import next_tokens
     from kdzoo.methods.sequences import ScoredTokens, Sequences
     from kdzoo.methods.source import Kind, Source
     from kdzoo.methods.step import (
@@ -58,6 +60,7 @@ __all__ = [
     "ModelShape",
     "Options",
     "PromptTemplate",
+    "ReplayBuffer",
     "ScoredTokens",
     "Sequences",
     "SetupContext",
@@ -75,6 +78,7 @@ __all__ = [
     "divergences",
     "ground_truth_kd",
     "hookimpl",
+    "next_tokens",
 ]
 
 _HOMES = {
@@ -94,6 +98,7 @@ _HOMES = {
     "ModelShape": "kdzoo.methods.step",
     "Options": "kdzoo.methods.method",
     "PromptTemplate": "kdzoo.methods.prompt_template",
+    "ReplayBuffer": "kdzoo.methods.replay_buffer",
     "ScoredTokens": "kdzoo.methods.sequences",
     "Sequences": "kdzoo.methods.sequences",
     "SetupContext": "kdzoo.methods.step",
@@ -110,6 +115,7 @@ _HOMES = {
     "WeightedOptions": "kdzoo.methods.method",
     "ground_truth_kd": "kdzoo.methods.ground_truth_kd",
     "hookimpl": "kdzoo.methods.hookspecs",
+    "next_tokens": "kdzoo.methods.sampling",
 }
 
 

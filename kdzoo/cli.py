@@ -14,6 +14,7 @@ _COMMANDS = {
     "compare": "kdzoo.commands.compare",
     "list": "kdzoo.commands.list_methods",
     "show": "kdzoo.commands.show_method",
+    "new": "kdzoo.commands.new_method",
     "check": "kdzoo.commands.check",
     "report": "kdzoo.commands.report",
     "keys": "kdzoo.commands.keys",

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from kdzoo import Method, Source, StepCost, UserError, WeightedOptions, divergences, hookimpl
+from kdzoo import (
+    Method,
+    Source,
+    StepCost,
+    UserError,
+    WeightedOptions,
+    divergences,
+    hookimpl,
+    next_tokens,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,7 +92,8 @@ def make_training_sequence(step: Step, options: KIDOptions) -> Sequences:
         return masked
     if options.sample:
         uniform = step.generator.per_row(y.tokens.shape[1]).to(chosen.device)
-        predicted = step.student.per_token(masked, sample_token, inputs=uniform, where=chosen)
+        sample = lambda logits, uniform: next_tokens(logits, 1.0, uniform)  # noqa: E731
+        predicted = step.student.per_token(masked, sample, inputs=uniform, where=chosen)
     else:
         predicted = step.student.per_token(masked, lambda logits: logits.argmax(-1), where=chosen)
     return y.rewritten(predicted.where(chosen, y.tokens), Source.IMPERFECT)
@@ -143,10 +153,3 @@ def mask_token_id(step: Step, options: KIDOptions) -> int:
             f"its special tokens are {', '.join(map(repr, tokenizer.all_special_tokens))}"
         )
     return int(tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id)
-
-
-def sample_token(logits: Tensor, uniform: Tensor) -> Tensor:
-    """Sample a token from each row of logits [n, V] by its uniform number in [0, 1): int64 [n]."""
-    cumulative = logits.float().softmax(-1).double().cumsum(-1)
-    passed = cumulative <= uniform[:, None] * cumulative[:, -1:]  # never stops at a token of probability 0
-    return passed.sum(-1)

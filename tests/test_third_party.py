@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -14,8 +15,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from outside_package import install_project
 from rich.console import Console
 
+from kdzoo.cli import main
 from kdzoo.errors import UserError
 from kdzoo.methods import registry
 from kdzoo.recipe import load_recipe
@@ -169,6 +172,42 @@ class TestTheDocumentedMethod:
         assert after["finetune"] == before["finetune"]
         assert after["bothkl"] != before["bothkl"]
         assert after["evaluate"] != before["evaluate"]
+
+
+class TestTheFirstCommands:
+    """What the page's first lines say, run as they stand; pip is the one part that is played."""
+
+    def test_write_install_and_check_a_method(
+        self, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        lines = re.search(r"own package\n\n((?:    .+\n)+)", PAGE)
+        assert lines is not None
+        commands = [shlex.split(line) for line in lines[1].splitlines()]
+        assert [command[0] for command in commands] == ["kdzoo", "cd", "pip", "kdzoo"]
+        for command in commands:
+            if command[0] == "cd":
+                monkeypatch.chdir(command[1])
+            elif command[0] == "pip":
+                assert command[1:] == ["install", "-e", "."]
+                install_project(site, Path())
+            else:
+                monkeypatch.setattr(sys, "argv", command)
+                main()
+        assert re.search(r"^mine: \d+ passed, \d+ do not apply$", capsys.readouterr().out, re.MULTILINE)
+
+    def test_a_method_that_means_to_break_a_rule_says_so_as_the_page_does(self, documented: Path) -> None:
+        declared = re.search(r"`Method\((expected_failed_checks=\{.*?\}), \.\.\.\)`", PAGE)
+        assert declared is not None
+        source = documented.read_text().replace('name="bothkl",', f'name="bothkl", {declared[1]},')
+        documented.write_text(source)
+        with pytest.raises(AssertionError, match="is declared in expected_failed_checks, but it passes"):
+            check_method("bothkl")
+        penalty = source.replace("return options.forward_share *", "return -options.forward_share *")
+        documented.write_text(penalty)
+        sys.modules.pop(documented.stem)
+        registry.discover.cache_clear()
+        check_method("bothkl")
 
 
 class TestAnOptionThatDoesNothing:

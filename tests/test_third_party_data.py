@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from kdzoo.cli import main
 from kdzoo.errors import UserError
 from kdzoo.recipe import check_paths, load_recipe, rehearsed, resolved_toml
 from kdzoo.report.progress import Reporter
@@ -218,6 +219,22 @@ class TestTheDocumentedOnes:
         recipe()
         check_dataset("tsv", {"train": "train.tsv", "evaluation": "test.tsv"})
         check_metric("first_letter")
+
+    def test_the_page_s_commands_check_them(
+        self,
+        documented: Path,
+        recipe: Callable[..., Path],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        recipe()
+        commands = [line.split() for line in re.findall(r"^    (kdzoo check --.*)$", PAGE, re.MULTILINE)]
+        assert len(commands) == 3
+        for command in commands:
+            monkeypatch.setattr(sys, "argv", command)
+            main()
+        summaries = re.findall(r"^\w+: (\d+ passed.*)$", capsys.readouterr().out, re.MULTILINE)
+        assert summaries == ["16 passed, 1 does not apply", "15 passed", "15 passed"]
 
     def test_their_names_are_told_beside_the_built_in_ones(
         self, documented: Path, recipe: Callable[..., Path]

@@ -15,6 +15,7 @@ from kdzoo.errors import UserError
 
 if TYPE_CHECKING:
     from kdzoo.tasks.dataset import DataConfig
+    from kdzoo.tasks.registry import Registry
     from kdzoo.testing import CheckResult
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -81,7 +82,14 @@ def _check_method(name: str, values: dict[str, Any]) -> list[CheckResult]:
 
 
 def _check_dataset(name: str, values: dict[str, Any]) -> list[CheckResult]:
-    table = _table(name, values)
+    from kdzoo.tasks import registry
+
+    try:
+        table = _table(name, values)
+    except UserError:
+        if not _is_broken(registry.datasets, name):
+            raise
+        table = None
     from kdzoo.testing import dataset_report
 
     return dataset_report(name, table)
@@ -94,7 +102,8 @@ def _check_metric(name: str, dataset: str | None, values: dict[str, Any]) -> lis
     from kdzoo.tasks import registry
     from kdzoo.tasks.load import load
 
-    registry.metrics.find(name)
+    if not _is_broken(registry.metrics, name):
+        registry.metrics.find(name)
     if dataset is None and values:
         raise click.UsageError("--options of a --metric are keys of a dataset's table: name it by --dataset")
     from kdzoo.testing import metric_report
@@ -106,6 +115,15 @@ def _check_metric(name: str, dataset: str | None, values: dict[str, Any]) -> lis
         raise UserError(f"dataset {dataset}: {key}: there is no {path}")
     with tempfile.TemporaryDirectory() as cache:
         return metric_report(name, load(table, cache=Path(cache)))
+
+
+def _is_broken(registry: Registry[Any], name: str) -> bool:
+    """Whether what has that name cannot be loaded, which a check tells."""
+    try:
+        registry.find(name)
+    except UserError:
+        return name in registry.names()
+    return False
 
 
 def _table(dataset: str, values: dict[str, Any]) -> DataConfig:

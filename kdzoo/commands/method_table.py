@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -49,7 +49,9 @@ def print_methods(plugins: Sequence[Plugin], measured: Comparison | None) -> Non
     beside = measured if console.width >= _ROOM_FOR_MEASURED else None
     groups = _by_source(plugins)
     marks = {chr(_FIRST_MARK + number): heading for number, (heading, _) in enumerate(groups)}
-    table = _empty_table(console.width < 100, with_package)
+    table = _empty_table(None if with_package else console.width, max(len(p.method.name) for p in plugins))
+    if with_package:
+        table.add_column("package", no_wrap=True)
     if beside is not None:
         _add_measured_columns(table, beside)
     for mark, (_, group) in zip(marks, groups, strict=True):
@@ -90,23 +92,24 @@ def _with_headings(lines: Iterable[str], marks: dict[str, str]) -> Iterator[str]
             yield click.style(f"{heading}:", bold=True)
 
 
-def _empty_table(narrow: bool, with_package: bool) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1 if narrow else 2, 0, 0))
+def _empty_table(width: int | None, longest_name: int) -> Table:
+    """The columns of what methods declare; in a narrow terminal of that width those of texts have a share each."""
+    space = 2 if width is None or width >= 100 else 1
+    most: dict[str, int | None] = dict.fromkeys(("paper", "training data", "divergence", "aux.\nloss"))
+    if width is not None:
+        costs = sum(map(len, ("dent", "grad", "cher", "gen.")))
+        left = width - longest_name - costs - 8 * space
+        longest_word = len("student-generated)")
+        left -= longest_word
+        aux_loss, paper = left // 5, 5 * left // 12
+        most = dict(zip(most, (paper, longest_word, left - aux_loss - paper, aux_loss), strict=True))
+    table = Table(box=None, pad_edge=False, padding=(0, space, 0, 0))
     table.add_column("method", no_wrap=True)
-    table.add_column("paper", overflow="fold")
-    # a narrow terminal keeps the longest words of these two whole, and folds the rest
-    table.add_column("training data", overflow="fold", **_width(len("student-generated"), narrow))
-    table.add_column("divergence", overflow="fold", **_width(len("(JSD(beta))"), narrow))
-    table.add_column("aux.\nloss", overflow="fold")
+    for heading, share in most.items():
+        table.add_column(heading, overflow="fold", max_width=share)
     for heading in ("stu-\ndent", "no\ngrad", "tea-\ncher", "gen."):
         table.add_column(heading, justify="right", no_wrap=True)
-    if with_package:
-        table.add_column("package", no_wrap=True)
     return table
-
-
-def _width(least: int, narrow: bool) -> dict[str, Any]:
-    return {"width": least} if narrow else {"min_width": least}
 
 
 def _add_rows(table: Table, plugin: Plugin, with_package: bool, measured: Comparison | None) -> None:

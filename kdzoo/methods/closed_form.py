@@ -50,6 +50,23 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return value
 
 
+def sparse_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """sum over k of -weights[k] log q(labels[k]) of each row of logits [N, V] of any float type: float32 [N].
+
+    ``labels`` int64 [N, K] may name an entry twice; ``weights`` float [N, K] need not sum to 1. log 0 is `LOG_OF_ZERO`, so
+    that a label of weight 0 counts nothing.
+    """
+
+    def evaluation(logits: Tensor) -> tuple[Tensor, Tensor]:
+        log_q, parts = _log_softmax(logits), weights.float()
+        value = -(log_q.gather(1, labels) * parts).sum(-1)
+        # the gradient is q times the sum of the weights, less the weights
+        return value, log_q.exp_().mul_(parts.sum(-1, keepdim=True)).scatter_add_(1, labels, -parts)
+
+    value: Tensor = _ClosedForm.apply(logits, evaluation)  # type: ignore[no-untyped-call]
+    return value
+
+
 class _ClosedForm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, evaluation: _Evaluation) -> Tensor:

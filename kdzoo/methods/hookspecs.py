@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor, nn
 
@@ -91,8 +91,8 @@ def divergence(  # type: ignore[empty-body]
 
 
 @_hookspec(firstresult=True)
-def aux_loss(step: Step, options: Options) -> Tensor | LossSum | None:
-    """Give a scalar that is added to the KD loss, or None (the default).
+def aux_loss(step: Step, options: Options) -> Tensor | LossSum | Sequence[Tensor | LossSum] | None:
+    """Give a scalar that is added to the KD loss, a list or tuple of several, or None (the default).
 
     A tensor is taken to be a mean over the ground truth's tokens, and is weighted by their number where a batch is
     split (gradient accumulation, processes), so that the split does not change the result. `kdzoo.LossSum` is a sum

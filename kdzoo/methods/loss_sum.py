@@ -1,7 +1,8 @@
-"""An auxiliary loss that is a sum, and what it is to be divided by. Imports no torch."""
+"""An auxiliary loss that is a sum, what it is to be divided by, and one of several terms. Imports no torch."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
@@ -33,3 +34,14 @@ class LossSum:
         """
         if self.per not in PER:
             raise ValueError(f"a LossSum is per {', '.join(PER[:-1])} or {PER[-1]}, not per {self.per!r}")
+
+
+AuxLoss: TypeAlias = "Tensor | LossSum | Sequence[Tensor | LossSum] | None"
+"""What `aux_loss` may give: nothing, one term, or several that are added up."""
+
+
+def terms_of(given: AuxLoss) -> Sequence[Tensor | LossSum]:
+    """The terms of an auxiliary loss."""
+    if given is None:
+        return ()
+    return given if isinstance(given, list | tuple) else (given,)

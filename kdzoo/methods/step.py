@@ -47,7 +47,7 @@ class ConditionedModel(Protocol):
     def logits(self, sequences: Sequences) -> Tensor:
         """Float [R, T, V]: position t predicts token t of the sequence. Follows the caller's grad mode.
 
-        Memory grows with R * T * V: prefer `per_token` where a number per token is enough.
+        Memory grows with R * T * V: prefer `per_token` where a few numbers per token are enough.
         """
         ...
 
@@ -58,10 +58,10 @@ class ConditionedModel(Protocol):
         inputs: Tensor | None = None,
         where: Tensor | None = None,
     ) -> Tensor:
-        """Apply ``function`` (logits [n, V] -> values [n]) to every token's logits, a chunk at a time.
+        """Apply ``function`` (logits [n, V] -> values [n, ...]) to every token's logits, a chunk at a time.
 
-        Without gradients and in eval mode (no dropout). Gives [R, T]; 0 in the padding. Where ``inputs`` [R,
-        T] are given, the function takes the tokens' own inputs [n] as its second argument. ``where`` (bool
+        Without gradients and in eval mode (no dropout). Gives [R, T, ...]; 0 in the padding. Where ``inputs`` [R,
+        T, ...] are given, the function takes the tokens' own inputs [n, ...] as its second argument. ``where`` (bool
         [R, T]) leaves out the other tokens, which saves their projection onto the vocabulary; they get 0.
         """
         ...

@@ -120,7 +120,10 @@ def _check_distill(
     recipe: Recipe, stage: DistillStage, at: Key, earlier: Sequence[Stage], problems: Problems
 ) -> None:
     if recipe.teacher is None and _needs_teacher(stage):
-        problems.add((*at, "method"), f'the method "{stage.method}" needs a teacher; add a [teacher] table')
+        problems.add(
+            (*at, "method"),
+            f'the method "{stage.plugin().method.name}" needs a teacher; add a [teacher] table',
+        )
     for key, name, role in (
         ("student_from", stage.student_from, "student"),
         ("teacher_from", stage.teacher_from, "teacher"),

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from kdzoo.errors import UserError
 from kdzoo.methods import registry
+from kdzoo.methods.mixture import PARTS, check_part
 from kdzoo.recipe import paths
 from kdzoo.recipe.checks import check_keys, check_table, names_of, shown
 from kdzoo.recipe.combinations import check_combinations
@@ -26,7 +27,7 @@ from kdzoo.recipe.overrides import apply_override
 from kdzoo.recipe.problems import Problems
 from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.stage_names import name_stages, stage_tables
-from kdzoo.recipe.stages import STAGES, FinetuneStage, all_options
+from kdzoo.recipe.stages import STAGES, FinetuneStage, Part, all_options
 from kdzoo.recipe.tables import EvaluationTable, Training
 from kdzoo.spelling import hint, nearest
 
@@ -154,8 +155,12 @@ def _checked_stage(stage: Any, at: Key, problems: Problems) -> BaseModel | None:
     elsewhere = {name: f"{model.table}.{name}" for name in model.table_model.model_fields}
     _check_part(model.table_model, stage, model.table, at, problems)
     if "method" in model.model_fields:
-        options = _check_method(stage, at, problems)
+        default = FinetuneStage.model_fields["method"].default
+        method = stage.get("method", default if kind == "finetune" else None)
+        options = _check_method(stage, method, at, problems)
         elsewhere |= {name: f"options.{name}" for name in names_of(options)}
+    if kind == "distill":
+        _check_parts(stage, at, problems)
     return check_table(model, stage, at, problems, elsewhere=elsewhere | _OF_ALL_STAGES)
 
 
@@ -165,18 +170,16 @@ def _check_part(model: type[BaseModel], stage: dict[str, Any], key: str, at: Key
         stage[key] = check_keys(model, given, (*at, key), problems)
 
 
-def _check_method(stage: dict[str, Any], at: Key, problems: Problems) -> type[BaseModel] | None:
-    """Check that the method is installed and its options are right; wrong ones are taken out of the stage."""
-    default = FinetuneStage.model_fields["method"].default
-    method = stage.get("method", default if stage["kind"] == "finetune" else None)
+def _check_method(stage: dict[str, Any], method: Any, at: Key, problems: Problems) -> type[BaseModel] | None:
+    """Check that a stage's or a part's method is installed and its options are right; wrong ones are taken out."""
     if not isinstance(method, str):
-        return None  # the stage's own model says what is wrong with it
+        return None  # the table's own model says what is wrong with it
     try:
         model = registry.find(method).method.options
     except UserError as error:
         problems.add((*at, "method"), str(error))
         # a method that needs nothing stands in, so that the rest can be checked
-        stage["method"] = default
+        stage["method"] = FinetuneStage.model_fields["method"].default
         stage["options"] = {}
         return None
     given = stage.get("options", {})
@@ -186,3 +189,27 @@ def _check_method(stage: dict[str, Any], at: Key, problems: Problems) -> type[Ba
         )
         stage["options"] = {} if options is None else all_options(options)
     return model
+
+
+def _check_parts(stage: dict[str, Any], at: Key, problems: Problems) -> None:
+    """Check what a distill stage has from other methods; what is wrong is taken out."""
+    for part in PARTS:
+        if part not in stage:
+            continue
+        given, place = stage.pop(part), (*at, part)
+        table = {"method": given} if isinstance(given, str) else given
+        if not isinstance(table, dict):
+            problems.add(place, f"must be the name of a method, or a table, not {shown(given)}")
+            continue
+        table = dict(table)
+        before = len(problems.texts)
+        _check_method(table, table.get("method"), place, problems)
+        checked = check_table(Part, table, place, problems)
+        if checked is None or len(problems.texts) > before:
+            continue
+        try:
+            check_part(part, registry.find(table["method"]))
+        except UserError as error:
+            problems.add(place, str(error))
+            continue
+        stage[part] = table

@@ -10,6 +10,7 @@ from typing import Any
 
 from kdzoo.errors import UserError
 from kdzoo.methods import registry
+from kdzoo.methods.mixture import PARTS
 from kdzoo.recipe.extends import Written
 from kdzoo.recipe.lines import Key, Line
 from kdzoo.recipe.names import as_name
@@ -56,7 +57,7 @@ def with_methods(written: Written, methods: Sequence[str]) -> Written:
     others = [(number, stage) for number, stage in enumerate(old) if number not in distill]
     # by method, each with the number of the stage that it was, or was made from
     chosen = {
-        method: [(number, old[number]) for number in distill if old[number].get("method") == method]
+        method: [(number, old[number]) for number in distill if _is_plain(old[number], method)]
         for method in methods
     }
     taken = {_lower(stage) for _, stage in (*others, *chain.from_iterable(chosen.values()))}
@@ -73,6 +74,11 @@ def with_methods(written: Written, methods: Sequence[str]) -> Written:
     )
     content["stage"] = [stage for _, stage in arranged]
     return replace(written, content=content, lines=_moved(written.lines, arranged))
+
+
+def _is_plain(stage: dict[str, Any], method: str) -> bool:
+    """Whether a stage is of that method and of no other beside it."""
+    return stage.get("method") == method and not PARTS.keys() & stage.keys()
 
 
 def _made(method: str, first: dict[str, Any], taken: set[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from kdzoo.methods.described_fields import fields_of
 from kdzoo.recipe.head import FileKeys, RecipeHead
 from kdzoo.recipe.model_tables import LoraConfig, ModelConfig, TokenizerConfig, TrainedTokenizer
 from kdzoo.recipe.sets import EvaluationSet
-from kdzoo.recipe.stages import STAGES
+from kdzoo.recipe.stages import STAGES, Part
 from kdzoo.recipe.tables import EvaluationTable, Training
 from kdzoo.recipe.toml_text import toml_value
 from kdzoo.tasks import registry
@@ -48,6 +48,7 @@ def _lines() -> Iterator[str]:
     yield "Stages are done in the order in which they stand.\n"
     for kind, stage in STAGES.items():
         yield from _of(f'kind = "{kind}"', stage, level=3)
+    yield from _of("sequence, divergence, aux_loss", Part, level=3)
 
 
 def _of(title: str, model: type[BaseModel], level: int = 2) -> Iterator[str]:

@@ -9,6 +9,8 @@ from pydantic import BaseModel, Field, model_validator
 from kdzoo.errors import UserError
 from kdzoo.methods import registry
 from kdzoo.methods.method import Options
+from kdzoo.methods.mixture import MixedOptions, mix
+from kdzoo.methods.registry import Plugin
 from kdzoo.recipe.names import Name
 from kdzoo.recipe.tables import EvaluationTable, Role, Table, Training
 
@@ -53,7 +55,15 @@ class _TrainingStage(Table):
     @property
     def uses_teacher(self) -> bool:
         """Whether the stage's method learns from a teacher."""
-        return registry.find(self.method).method.uses_teacher
+        return self.plugin().method.uses_teacher
+
+    def plugin(self) -> Plugin:
+        """The stage's method.
+
+        Raises:
+            UserError: it is not installed.
+        """
+        return registry.find(self.method)
 
     def method_options(self) -> Options:
         """The method's own options, validated.
@@ -76,6 +86,21 @@ def option_name(model: type[BaseModel], key: str) -> str:
     info = model.model_fields[key]
     alias = info.validation_alias if isinstance(info.validation_alias, str) else info.alias
     return alias or key
+
+
+class Part(Table):
+    """sequence, divergence, aux_loss: what a distill stage has from another method than its own."""
+
+    method: str = Field(description="a method of kdzoo list")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="that method's own: see kdzoo show METHOD"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, content: Any) -> Any:
+        """A name alone is that of a method with its default options."""
+        return {"method": content} if isinstance(content, str) else content
 
 
 class FinetuneStage(_TrainingStage):
@@ -115,6 +140,46 @@ class DistillStage(_TrainingStage):
         None,
         description="the stage whose model teaches; unless given, the teacher's last fine-tune before it",
     )
+
+    sequence: Part | None = Field(
+        None, description="the method whose training sequences the stage has instead: its name, or a table"
+    )
+    divergence: Part | None = Field(
+        None, description="the method whose divergence the stage has instead: its name, or a table"
+    )
+    aux_loss: Part | None = Field(
+        None,
+        description="the method whose auxiliary loss the stage has instead, if any: its name, or a table",
+    )
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """What the stage has from other methods."""
+        found = {"sequence": self.sequence, "divergence": self.divergence, "aux_loss": self.aux_loss}
+        return {name: part for name, part in found.items() if part is not None}
+
+    def plugin(self) -> Plugin:
+        """The stage's method, or the mixture that it makes of several.
+
+        Raises:
+            UserError: one is not installed, or they cannot be mixed.
+        """
+        method = super().plugin()
+        others = {name: registry.find(part.method) for name, part in self.parts.items()}
+        return mix(method, others) if others else method
+
+    def method_options(self) -> Options:
+        """The method's own options, or those of all methods that the stage mixes.
+
+        Raises:
+            UserError: a method is not installed.
+        """
+        own = super().method_options()
+        others = {
+            name: registry.find(part.method).method.options(**part.options)
+            for name, part in self.parts.items()
+        }
+        return MixedOptions(parts={"method": own, **others}) if others else own
 
     @property
     def role(self) -> Role:

@@ -177,6 +177,9 @@ def _training_lines(recipe: Recipe, stage: TrainingStage, read: Read) -> list[st
     examples = None if splits is None else len(splits.train)
     lines = [f"method {stage.method}" + _options_text(stage.options)]
     if stage.kind == "distill":
+        lines += [
+            f"{name} of {part.method}" + _options_text(part.options) for name, part in stage.parts.items()
+        ]
         teacher = recipe.teacher_stage_of(stage)
         lines.append(
             f"student from {stage.student_from or '[student]'}, teacher from {teacher or '[teacher]'}"

@@ -75,15 +75,22 @@ def _tokenizer(recipe: Recipe) -> Any:
 
 
 def _training(recipe: Recipe, stage: TrainingStage) -> dict[str, Any]:
-    plugin = registry.find(stage.method)
     return {
         "data": fingerprint_of_data(recipe.training_data_of(stage)),
         "code": _code(_TRAINING_CODE),
-        "method": [stage.method, plugin.package, plugin.version, _code_of(plugin.module)],
+        "method": _method(stage.method),
+        "parts": {}
+        if stage.kind == "finetune"
+        else {name: _method(part.method) for name, part in stage.parts.items()},
         "options": stage.method_options().model_dump(mode="json"),
         "training": _training_settings(recipe, stage),
         **_scoring(recipe, stage),
     }
+
+
+def _method(name: str) -> list[Any]:
+    plugin = registry.find(name)
+    return [name, plugin.package, plugin.version, _code_of(plugin.module)]
 
 
 def _training_settings(recipe: Recipe, stage: TrainingStage) -> dict[str, Any]:

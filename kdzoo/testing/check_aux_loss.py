@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kdzoo.methods.loss_sum import LossSum
+from kdzoo.methods.loss_sum import LossSum, terms_of
 from kdzoo.testing.case import SEEDS, Case
 from kdzoo.testing.check import Check
 from kdzoo.testing.check_sequences import (
@@ -21,10 +21,10 @@ from kdzoo.testing.table_model import RandomBatch, TableStep
 
 
 def aux_loss_gives_a_tensor_or_none(case: Case) -> None:
-    """It can be called, and gives a tensor, a LossSum or None."""
+    """It can be called, and gives a tensor, a LossSum, several of them or None."""
     for _, loss in _losses(case):
         assert isinstance(loss, Tensor), (
-            f"{case.name}: aux_loss must give a tensor, a kdzoo.LossSum of one, or None, not {loss!r}"
+            f"{case.name}: aux_loss must give a tensor, a kdzoo.LossSum of one, a list of these, or None, not {loss!r}"
         )
 
 
@@ -45,42 +45,50 @@ def aux_loss_trains_the_student(case: Case) -> None:
     for batch, loss in _losses(case):
         gradient = None
         if loss.requires_grad:
-            (gradient,) = torch.autograd.grad(loss, batch.student.table, allow_unused=True)
+            # terms may share a part of the graph
+            (gradient,) = torch.autograd.grad(loss, batch.student.table, allow_unused=True, retain_graph=True)
         assert gradient is not None, f"{case.name}: aux_loss gives the student no gradient"
 
 
 def aux_loss_adds_up(case: Case) -> None:
     """A mean over the parts of a split batch, weighted by the numbers that it is a mean over, is that of the whole."""
     for batch, _ in _losses(case):
-        (whole, number), *parts = (_sum(case, case.step(batch, rows)) for rows in (None, [0, 1], [2, 3, 4]))
-        mean, of_parts = whole / number, sum(total for total, _ in parts) / sum(count for _, count in parts)
-        assert abs(of_parts - mean) <= 1e-6 * max(1.0, abs(mean)), (
-            f"{case.name}: the aux_loss of a split batch, weighted by the targets' tokens or by what a LossSum says, "
-            "does not add up to that of the whole: it must be a mean over the ground truth's tokens, or a kdzoo.LossSum"
+        whole, *parts = (_sums(case, case.step(batch, rows)) for rows in (None, [0, 1], [2, 3, 4]))
+        assert all(len(part) == len(whole) for part in parts), (
+            f"{case.name}: aux_loss gives {len(whole)} terms, and others for a part of the batch"
         )
+        for (total, number), *of_parts in zip(whole, *parts, strict=True):
+            mean = total / number
+            added = sum(total for total, _ in of_parts) / sum(count for _, count in of_parts)
+            assert abs(added - mean) <= 1e-6 * max(1.0, abs(mean)), (
+                f"{case.name}: the aux_loss of a split batch, weighted by the targets' tokens or by what a LossSum says, "
+                "does not add up to that of the whole: it must be a mean over the ground truth's tokens, or a kdzoo.LossSum"
+            )
 
 
 def _losses(case: Case) -> Iterator[tuple[RandomBatch, Any]]:
-    """What the hook gives for several batches in float64, the total of a sum, but for None."""
+    """Each term that the hook gives for several batches in float64; of a LossSum its total."""
     for seed in SEEDS:
         batch = RandomBatch(seed=seed, dtype=torch.float64)
-        loss = case.aux_loss(case.step(batch))
-        if loss is not None:
-            yield batch, loss.total if isinstance(loss, LossSum) else loss
+        for term in terms_of(case.aux_loss(case.step(batch))):
+            yield batch, term.total if isinstance(term, LossSum) else term
 
 
-def _sum(case: Case, step: TableStep) -> tuple[float, int]:
-    """The loss as a sum, and the number that the core would divide it by."""
-    loss = case.aux_loss(step)
-    targets = int(step.target.lengths.sum())
-    if isinstance(loss, LossSum):
-        scored = int(step.training_sequence.lengths.sum())
-        return loss.total.item(), {
-            "target_token": targets,
-            "scored_token": scored,
-            "prompt": len(step.examples),
-        }[loss.per]
-    return 0.0 if loss is None else loss.item() * targets, targets
+def _sums(case: Case, step: TableStep) -> list[tuple[float, int]]:
+    """Each term as a sum, and the number that the core would divide it by."""
+    terms = terms_of(case.aux_loss(step))
+    numbers = {
+        "target_token": int(step.target.lengths.sum()),
+        "scored_token": int(step.training_sequence.lengths.sum()),
+        "prompt": len(step.examples),
+    }
+    targets = numbers["target_token"]
+    return [
+        (term.total.item(), numbers[term.per])
+        if isinstance(term, LossSum)
+        else (term.item() * targets, targets)
+        for term in terms
+    ]
 
 
 def _has_one(case: Case) -> bool:

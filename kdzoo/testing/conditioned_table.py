@@ -116,7 +116,9 @@ class ConditionedTable:
                 part = slice(start, start + _CHUNK)
                 parts.append(function(logits[part], *(values[part] for values in given)))
             values = torch.cat(parts)
-        return values.new_zeros(mask.shape).masked_scatter(mask, values)
+        found = values.new_zeros(*mask.shape, *values.shape[1:])
+        found[mask] = values
+        return found
 
     def log_probs(self, sequences: Sequences, labels: Sequences | None = None) -> Tensor:
         """See `kdzoo.ConditionedModel.log_probs`."""

@@ -5,17 +5,22 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kdzoo.errors import UserError
 from kdzoo.tasks import registry
 from kdzoo.tasks.dataset import DataConfig, Dataset
 from kdzoo.tasks.example import Splits
 from kdzoo.tasks.metric import ComparedModels, Metric
+from kdzoo.tasks.registry import Registry
 from kdzoo.testing import dataset_rules, metric_rules
-from kdzoo.testing.check import CheckResult, raise_failures, run_checks
+from kdzoo.testing.check import CheckResult, Outcome, failure, not_run, raise_failures, run_checks
 from kdzoo.testing.dataset_case import DatasetCase
 from kdzoo.testing.metric_case import MADE_UP, MetricCase
+
+_READ = "plugin_can_be_read"
+
+_Description = TypeVar("_Description")
 
 
 def check_dataset(dataset: str | Dataset[Any], table: Mapping[str, Any] | None = None) -> None:
@@ -31,7 +36,7 @@ def check_dataset(dataset: str | Dataset[Any], table: Mapping[str, Any] | None =
 
     Raises:
         CheckError: rules are broken; the message says which, and why the dataset breaks them. An AssertionError.
-        UserError: no dataset of that name is installed, it cannot be loaded, or the data that the table names are not there.
+        UserError: no dataset of that name is installed, or the data that the table names are not there.
         pydantic.ValidationError: the dataset has no such ``table``.
     """
     results = dataset_report(dataset, table)
@@ -44,17 +49,23 @@ def dataset_report(
     """Run the checks of `check_dataset` and give the result of each, in a fixed order.
 
     Raises:
-        UserError: no dataset of that name is installed, it cannot be loaded, or the data that the table names are not there.
+        UserError: no dataset of that name is installed, or the data that the table names are not there.
         pydantic.ValidationError: the dataset has no such ``table``.
     """
-    found = registry.datasets.find(dataset) if isinstance(dataset, str) else dataset
+    if isinstance(dataset, str):
+        read = _read(registry.datasets, dataset)
+        if isinstance(read, CheckResult):
+            return [read, *(not_run(check, _READ) for check in dataset_rules.CHECKS)]
+        dataset = read
     config: DataConfig = (
-        table if isinstance(table, DataConfig) else found.config(**{"kind": found.name, **dict(table or {})})
+        table
+        if isinstance(table, DataConfig)
+        else dataset.config(**{"kind": dataset.name, **dict(table or {})})
     )
-    for key, path in found.missing(config):
-        raise UserError(f"dataset {found.name}: {key}: there is no {path}")
+    for key, path in dataset.missing(config):
+        raise UserError(f"dataset {dataset.name}: {key}: there is no {path}")
     with tempfile.TemporaryDirectory() as folder:
-        return run_checks(dataset_rules.CHECKS, DatasetCase(found, config, Path(folder)))
+        return [_is_read(), *run_checks(dataset_rules.CHECKS, DatasetCase(dataset, config, Path(folder)))]
 
 
 def check_metric(
@@ -72,7 +83,7 @@ def check_metric(
 
     Raises:
         CheckError: rules are broken; the message says which, and why the metric breaks them. An AssertionError.
-        UserError: no metric of that name is installed, it cannot be loaded, or there is no example.
+        UserError: no metric of that name is installed, or there is no example.
     """
     results = metric_report(metric, splits, models=models)
     raise_failures(metric if isinstance(metric, str) else metric.name, results)
@@ -84,10 +95,28 @@ def metric_report(
     """Run the checks of `check_metric` and give the result of each, in a fixed order.
 
     Raises:
-        UserError: no metric of that name is installed, it cannot be loaded, or there is no example.
+        UserError: no metric of that name is installed, or there is no example.
     """
-    found = registry.metrics.find(metric) if isinstance(metric, str) else metric
+    if isinstance(metric, str):
+        read = _read(registry.metrics, metric)
+        if isinstance(read, CheckResult):
+            return [read, *(not_run(check, _READ) for check in metric_rules.CHECKS)]
+        metric = read
     given = MADE_UP if splits is None else splits
     if not given.evaluation:
-        raise UserError(f"metric {found.name}: there is no example to evaluate on")
-    return run_checks(metric_rules.CHECKS, MetricCase(found, given, models))
+        raise UserError(f"metric {metric.name}: there is no example to evaluate on")
+    return [_is_read(), *run_checks(metric_rules.CHECKS, MetricCase(metric, given, models))]
+
+
+def _read(registry: Registry[_Description], name: str) -> _Description | CheckResult:
+    """What is installed by that name, or the result of the check that it could not be read."""
+    try:
+        return registry.find(name)
+    except UserError as error:
+        if name in registry.names():
+            return failure(_READ, str(error), error)
+        raise
+
+
+def _is_read() -> CheckResult:
+    return CheckResult(_READ, Outcome.PASSED, "Its module can be imported and describes it.")

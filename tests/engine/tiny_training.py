@@ -61,8 +61,30 @@ METHODS = [
     ("opd", {}),
     ("opsd", {"teacher": "average", "skip_tokens": 1}),
     ("opsd", {"teacher": "student", "divergence": "rkl"}),
+    ("seqkd", {"mle_weight": 0.5}),
+    ("atkd", {}),
+    ("atkd", {"data": "student", "mle_weight": 0.5}),
+    ("taid", {"mle_weight": 0.5}),
+    ("distillm", {"init_threshold": 1.0, "replay_ratio": "increasing"}),
+    ("rskd", {"rounds": 5}),
 ]
 NAMES = [f"{name}-{'-'.join(str(v) for v in options.values())}".strip("-") for name, options in METHODS]
+
+
+def with_prepared(module, examples):
+    """The examples with what the module's method prepares of them, if it prepares anything."""
+    if not module.method.prepares:
+        return examples
+    batch = make_batch(examples, share_beginnings=True)
+    prepared = module.prepare(batch)
+    rows = {index: row for row, index in enumerate(batch.examples)}
+    return [
+        replace(
+            example,
+            prepared={name: tensor[rows[example.index]] for name, tensor in prepared.items()},
+        )
+        for example in examples
+    ]
 
 
 def gradients_of(module):
@@ -71,6 +93,7 @@ def gradients_of(module):
 
 def step_of(module, examples):
     """The loss of one step and its gradients."""
+    examples = with_prepared(module, examples)
     loss = module(make_batch(examples, share_beginnings=module.shares_beginnings), BEGINNING).total
     loss.backward()
     return loss.item(), gradients_of(module)

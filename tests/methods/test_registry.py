@@ -9,28 +9,14 @@ import types
 
 import pluggy
 import pytest
+from built_in import METHODS
 
 from kdzoo.errors import UserError
 from kdzoo.methods import registry
 from kdzoo.methods.hookspecs import hookimpl
 from kdzoo.methods.method import Method, StepCost
 
-BUILT_IN = {
-    "sft",
-    "fkd",
-    "rkd",
-    "fdistill",
-    "imitkd",
-    "gkd",
-    "kid",
-    "akl",
-    "todi",
-    "abkd",
-    "amid",
-    "csd",
-    "opd",
-    "opsd",
-}
+BUILT_IN = set(METHODS)
 
 OUTSIDER = """
     from kdzoo import Method, Options, StepCost, divergences, hookimpl

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from kdzoo.methods import registry
+from kdzoo.methods.step import StepLosses
 from kdzoo.testing import TableModel, TableStep, make_tokenizer
+from kdzoo.testing.table_model import TakenTableStep
 
 
 class Hooks:
@@ -26,18 +28,30 @@ class Hooks:
         lengths = sequences.lengths.tolist()
         return [row[:length] for row, length in zip(sequences.tokens.tolist(), lengths, strict=True)]
 
-    def divergence(self, student, teacher, tokens=None, others=None):
+    def setup(self):
+        return self._hooks.setup(context=None, options=self.options)
+
+    def prepare(self, step):
+        with torch.no_grad():
+            return self._hooks.prepare(step=step, options=self.options)
+
+    def divergence(self, student, teacher, tokens=None, step=None, others=None):
         return self._hooks.divergence(
             student_logits=student,
             teacher_logits=teacher,
             other_logits=others or {},
             tokens=tokens,
-            step=None,
+            step=step,
             options=self.options,
         )
 
     def aux_loss(self, step):
         return self._hooks.aux_loss(step=step, options=self.options)
+
+    def after_step(self, step, divergence=0.0, auxiliary=0.0):
+        """Tell the method that a step whose training sequences are made has been taken, with these losses."""
+        losses = StepLosses(divergence + auxiliary, divergence, auxiliary)
+        self._hooks.after_step(step=TakenTableStep.of(step, step.state), losses=losses, options=self.options)
 
 
 @pytest.fixture
@@ -49,11 +63,11 @@ def hooks():
 def make_step():
     """Make a step; ``targets`` are without the end of sequence (token 2), which is added."""
 
-    def make(targets, *, tokenizer=None, student=None, **settings):
+    def make(targets, *, tokenizer=None, student=None, teacher=None, **settings):
         return TableStep(
             targets,
             student=student or TableModel(1, trains=True),
-            teacher=TableModel(2, trains=False),
+            teacher=teacher or TableModel(2, trains=False),
             tokenizer=tokenizer or make_tokenizer(),
             **settings,
         )

@@ -21,9 +21,8 @@ class TestAuxLoss:
         breaks(divergence, aux_loss, by=by, words=words)
 
     def test_it_must_be_a_tensor_or_none(self) -> None:
-        words = "must give a tensor, a kdzoo.LossSum of one, or None, not 0.5"
-        self.check(lambda step: 0.5, "aux_loss_gives_a_tensor_or_none", words)
-        self.check(lambda step: LossSum(0.5, per="prompt"), "aux_loss_gives_a_tensor_or_none", words)
+        for given in (0.5, [0.5], LossSum(0.5, per="prompt")):
+            self.check(lambda step, given=given: given, "aux_loss_gives_a_tensor_or_none", "or None, not 0.5")
 
     def test_a_sum_must_be_per_something_that_is_counted(self) -> None:
         self.check(
@@ -71,3 +70,25 @@ class TestAuxLoss:
             return step.student.cross_entropy(step.target) * step.target.lengths.sum()
 
         self.check(sum_of_tokens, "aux_loss_adds_up", "the aux_loss of a split batch")
+
+    def test_each_of_several_must_add_up(self) -> None:
+        def two(step: Any) -> list[Any]:
+            right = step.student.cross_entropy(step.target)
+            return [right, LossSum(right, per="prompt")]
+
+        self.check(two, "aux_loss_adds_up", "the aux_loss of a split batch")
+
+    def test_as_many_terms_for_a_part_as_for_the_whole(self) -> None:
+        def one_or_two(step: Any) -> list[Any]:
+            return [step.student.cross_entropy(step.target)] * (2 if len(step.examples) > 4 else 1)
+
+        self.check(one_or_two, "aux_loss_adds_up", "aux_loss gives 2 terms, and others for a part")
+
+
+def test_several_sums_over_different_things_keep_the_rules() -> None:
+    def aux_loss(step: Any) -> tuple[Any, ...]:
+        mean = step.student.cross_entropy(step.target)
+        of_prompts = step.student.log_probs(step.target).sum(1).div(step.target.lengths)
+        return mean, LossSum(-of_prompts.sum(), per="prompt")
+
+    check_method(module(divergence, aux_loss))

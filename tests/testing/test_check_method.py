@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -113,7 +114,31 @@ def plain_kl(q: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
     return (p.softmax(-1) * (p.log_softmax(-1) - q.log_softmax(-1))).sum(-1)
 
 
-def method_with(sequences: Any = None, loss: Any = None, auxiliary: Any = None, **changes: Any) -> Any:
+class Kept(torch.nn.Module):
+    """A buffer that checkpoints carry, and a number that they do not."""
+
+    def __init__(self, value: float = 1.0) -> None:
+        super().__init__()
+        self.register_buffer("value", torch.tensor(value))
+        self.steps = 0
+
+
+def setup() -> Kept:
+    return Kept()
+
+
+def hook(name: str, function: Any) -> Any:
+    function.__name__ = name
+    return function
+
+
+def counted(step: Any) -> None:
+    step.state.steps += 1
+
+
+def method_with(
+    sequences: Any = None, loss: Any = None, auxiliary: Any = None, hooks: Any = (), **changes: Any
+) -> Any:
     """A method that keeps the rules, but for what is given."""
 
     def make_training_sequence(step: Any) -> Any:
@@ -127,7 +152,7 @@ def method_with(sequences: Any = None, loss: Any = None, auxiliary: Any = None, 
     def aux_loss(step: Any) -> Any:
         return (auxiliary or (lambda step: step.student.cross_entropy(step.target)))(step)
 
-    return module(make_training_sequence, divergence, aux_loss, method=described(**changes))
+    return module(make_training_sequence, divergence, aux_loss, *hooks, method=described(**changes))
 
 
 def unmarked() -> Any:
@@ -146,7 +171,24 @@ BROKEN = {
     "there_is_a_loss": lambda: module(),
     "teacher_is_declared": lambda: method_with(uses_teacher=False),
     "models_can_be_had": lambda: method_with(options=Averaging),
+    "setup_gives_a_module_or_none": lambda: method_with(hooks=[hook("setup", lambda: 0.5)]),
+    "setup_depends_on_the_seed_alone": lambda: method_with(
+        hooks=[hook("setup", lambda: Kept(time.monotonic()))]
+    ),
+    "prepare_gives_a_row_for_each_prompt": lambda: method_with(
+        hooks=[hook("prepare", lambda: {"a": torch.ones(1)})]
+    ),
+    "prepare_draws_from_the_step": lambda: method_with(
+        hooks=[hook("prepare", lambda step: {"a": torch.rand(len(step.examples))})]
+    ),
+    "prepared_rows_do_not_depend_on_other_rows": lambda: method_with(
+        hooks=[hook("prepare", lambda step: {"a": step.target.lengths.float() - step.target.lengths.max()})]
+    ),
     "sequences_are_made": lambda: method_with(lambda step: step.target.tokens),
+    "after_step_keeps_numbers": lambda: method_with(
+        hooks=[setup, hook("after_step", lambda step: step.state.value.fill_(float("nan")))]
+    ),
+    "state_survives_a_checkpoint": lambda: method_with(hooks=[setup, hook("after_step", counted)]),
     "sequences_leave_the_target_alone": lambda: method_with(changed_in_place),
     "sequences_fit_their_prompts": lambda: method_with(lambda step: replace(step.target, per_prompt=2)),
     "sequences_are_of_the_vocabulary": lambda: method_with(
@@ -375,7 +417,8 @@ class TestExpectedFailures:
 class TestChecksAsTests:
     def test_there_is_one_for_each_check_that_applies_named_after_it(self) -> None:
         names = [str(check) for check in method_checks(module(divergence))]
-        assert names == [name for name in BROKEN if not name.startswith("aux_loss_")]
+        of_other_hooks = ("aux_loss_", "setup_", "prepare", "after_step_", "state_")
+        assert names == [name for name in BROKEN if not name.startswith(of_other_hooks)]
 
     def test_each_passes_or_raises_with_its_own_reason(self) -> None:
         checks = {str(check): check for check in method_checks(method_with(paper=""))}

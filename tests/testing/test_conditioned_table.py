@@ -149,6 +149,18 @@ class TestConditionedTable:
                 )
         assert not found.requires_grad
 
+    def test_per_token_gives_as_many_numbers_a_token_as_the_function(self, step):
+        inputs = torch.rand(*step.target.tokens.shape, 2, dtype=torch.float64)
+        found = step.student.per_token(
+            step.target, lambda logits, given: logits.amax(-1)[:, None] * given, inputs=inputs
+        )
+        assert found.shape == inputs.shape
+        for row, tokens in enumerate(rows_of(step.target)):
+            for t in range(step.target.tokens.shape[1]):
+                largest = step.student.model.next_logits(step.student._prompts[row], tokens[:t]).max().item()
+                expected = largest * inputs[row, t] if t < len(tokens) else torch.zeros(2)
+                assert found[row, t].tolist() == pytest.approx(expected.tolist())
+
     def test_greedy_generation_takes_the_most_probable_token_until_the_end(self, step):
         for row, tokens in enumerate(rows_of(step.student.generate(temperature=0))):
             for t, token in enumerate(tokens):

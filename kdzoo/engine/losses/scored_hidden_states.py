@@ -134,7 +134,7 @@ def log_probabilities(states: ScoredHiddenStates, labels: Tensor, vocabulary: in
 
 
 def map_tokens(states: ScoredHiddenStates, function: Callable[[Tensor, slice], Tensor]) -> Tensor:
-    """Apply a function of logits to all tokens, a chunk at a time: [N]."""
+    """Apply a function of logits to all tokens, a chunk at a time: [N, ...]."""
     # without tokens the function still says of which type its values are
     parts = list(states.chunks()) or [slice(0, 0)]
     return torch.cat([function(states.logits(part), part) for part in parts])

@@ -193,7 +193,9 @@ class ModelOnPrompts:
                 values = map_tokens(states, lambda logits, part: function(logits[:, known]))
             else:
                 values = map_tokens(states, lambda logits, part: function(logits[:, known], given[part]))
-        return values.new_zeros(mask.shape).masked_scatter(mask, values)
+        found = values.new_zeros(*mask.shape, *values.shape[1:])
+        found[mask] = values
+        return found
 
     def log_probs(self, sequences: Sequences, labels: Sequences | None = None) -> Tensor:
         """See `kdzoo.methods.step.ConditionedModel.log_probs`."""

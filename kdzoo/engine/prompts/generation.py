@@ -8,8 +8,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from kdzoo.engine.prompts.sampling import SamplingLimits, is_end, next_tokens
+from kdzoo.engine.prompts.sampling import SamplingLimits, is_end
 from kdzoo.methods.model_arguments import check_chosen
+from kdzoo.methods.sampling import next_tokens
 from kdzoo.methods.sequences import Sequences
 
 

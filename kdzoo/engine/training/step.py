@@ -14,7 +14,7 @@ from kdzoo.engine.training.chosen_method import ChosenMethod
 from kdzoo.engine.training.other_logits import OtherModels
 from kdzoo.engine.training.training_step import TrainingStep
 from kdzoo.errors import RunError
-from kdzoo.methods.loss_sum import LossSum
+from kdzoo.methods.loss_sum import LossSum, terms_of
 from kdzoo.methods.sequences import Sequences
 
 
@@ -86,14 +86,16 @@ def loss_of(
         _divergence(method, step, counts, observation) / counts.scored if method.has_divergence else nothing
     )
     given = method.hooks.aux_loss(step=step, options=method.options)
-    auxiliary = nothing if given is None else _auxiliary(method, step, counts, given)
+    auxiliary = nothing
+    for term in terms_of(given):
+        auxiliary = auxiliary + _auxiliary(method, step, counts, term)
     return Loss(divergence + auxiliary, divergence.detach(), auxiliary.detach())
 
 
 def _auxiliary(
     method: ChosenMethod, step: TrainingStep, counts: TokenCounts, given: Tensor | LossSum
 ) -> Tensor:
-    """This part's share of the auxiliary loss of the whole step."""
+    """This part's share of a term of the auxiliary loss of the whole step."""
     total = given.total if isinstance(given, LossSum) else given
     if total.numel() != 1:
         raise RunError(f"aux_loss of method {method.name!r} must give one number, not {list(total.shape)}")

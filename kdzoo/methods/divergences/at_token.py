@@ -72,4 +72,5 @@ def _split(log_p: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     log_p_y = log_p.gather(1, chosen)
     others = log_p.scatter(1, chosen, float("-inf"))
     log_rest = others.logsumexp(-1, keepdim=True).clamp_min_(LOG_OF_ZERO)
-    return log_p_y, log_rest, others.sub_(log_rest).clamp_min_(LOG_OF_ZERO)
+    # not less log_rest: where little is left, that is a difference of large numbers
+    return log_p_y, log_rest, others.log_softmax(-1).clamp_min_(LOG_OF_ZERO)

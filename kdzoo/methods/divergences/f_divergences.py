@@ -40,14 +40,42 @@ def jensen_shannon(student_logits: Tensor, teacher_logits: Tensor, beta: float =
     return evaluate(partial(_jensen_shannon, beta=beta), student_logits, teacher_logits)
 
 
+def skew_kl(student_logits: Tensor, teacher_logits: Tensor, alpha: float = 0.1) -> Tensor:
+    """KL(p‖m) with m = alpha p + (1 - alpha) q, from 0 to -log alpha. Ko et al. 2024 (DistiLLM): SKL.
+
+    Gradients pass through m. ``alpha`` 0 is `forward_kl`.
+
+    Raises:
+        ValueError: ``alpha`` is not from 0 to below 1.
+    """
+    _check_skew(alpha)
+    if alpha == 0:
+        return forward_kl(student_logits, teacher_logits)
+    return evaluate(partial(_teacher_to_mixture_kl, beta=alpha), student_logits, teacher_logits)
+
+
+def skew_reverse_kl(student_logits: Tensor, teacher_logits: Tensor, alpha: float = 0.1) -> Tensor:
+    """KL(q‖m) with m = (1 - alpha) p + alpha q, from 0 to -log alpha. Ko et al. 2024 (DistiLLM): SRKL.
+
+    Gradients pass through m. ``alpha`` 0 is `reverse_kl`.
+
+    Raises:
+        ValueError: ``alpha`` is not from 0 to below 1.
+    """
+    _check_skew(alpha)
+    if alpha == 0:
+        return reverse_kl(student_logits, teacher_logits)
+    return evaluate(partial(_student_to_mixture_kl, beta=1 - alpha), student_logits, teacher_logits)
+
+
 def teacher_to_mixture_kl(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     """KL(p‖m) with m = p/2 + q/2, from 0 to log 2. Wen et al. 2023: JS on the teacher's sequences."""
-    return evaluate(_teacher_to_mixture_kl, student_logits, teacher_logits)
+    return skew_kl(student_logits, teacher_logits, 0.5)
 
 
 def student_to_mixture_kl(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     """KL(q‖m) with m = p/2 + q/2, from 0 to log 2. Wen et al. 2023: JS on the student's sequences."""
-    return evaluate(_student_to_mixture_kl, student_logits, teacher_logits)
+    return skew_reverse_kl(student_logits, teacher_logits, 0.5)
 
 
 def total_variation(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
@@ -86,22 +114,27 @@ def _jensen_shannon(log_p: Tensor, log_q: Tensor, beta: float) -> tuple[Tensor, 
     return value.clamp_min_(0), terms.sub_(q.mul_(of_student[..., None])).mul_(1 - beta)
 
 
-def _teacher_to_mixture_kl(log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
+def _check_skew(alpha: float) -> None:
+    if not 0 <= alpha < 1:
+        raise ValueError(f"alpha must be from 0 to below 1, not {alpha}")
+
+
+def _teacher_to_mixture_kl(log_p: Tensor, log_q: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     p, q = log_p.exp(), log_q.exp_()
-    log_m = _log_mixture(p, q, 0.5)
+    log_m = _log_mixture(p, q, beta)
     value = log_p.sub_(log_m).mul_(p).sum(-1)
-    # g = -p / 2m, and p / m is safe as a quotient of float32: m is at least p / 2
-    terms = p.div_(log_m.exp_()).mul_(-0.5).mul_(q)
+    # g = (1 - beta) (1 - p / m), and p / m is safe as a quotient of float32: m is at least beta p
+    terms = p.div_(log_m.exp_()).sub_(1).mul_(beta - 1).mul_(q)
     return value.clamp_min_(0), terms.sub_(q.mul_(terms.sum(-1, keepdim=True)))
 
 
-def _student_to_mixture_kl(log_p: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
+def _student_to_mixture_kl(log_p: Tensor, log_q: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     p, q = log_p.exp_(), log_q.exp()
-    log_m = _log_mixture(p, q, 0.5)
+    log_m = _log_mixture(p, q, beta)
     difference = log_q.sub_(log_m)
     value = (q * difference).sum(-1)
-    # g = log(q / m) - q / 2m
-    terms = difference.sub_(log_m.exp_().reciprocal_().mul_(0.5).mul_(q)).mul_(q)
+    # g = log(q / m) - (1 - beta) q / m
+    terms = difference.sub_(log_m.exp_().reciprocal_().mul_(1 - beta).mul_(q)).mul_(q)
     return value.clamp_min_(0), terms.sub_(q.mul_(terms.sum(-1, keepdim=True)))
 
 

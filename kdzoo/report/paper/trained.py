@@ -109,6 +109,8 @@ class _Reader:
         own = _model_name(paper, recipe.model(stage.role))
         if own is None or trained_on is None or stage.student_from is not None:
             return None
+        if stage.kind == "distill" and stage.parts:
+            return None
         if stage.role == "teacher":
             return Query(None, own, stage.method, trained_on=trained_on)
         teacher = _model_name(paper, recipe.teacher) if stage.uses_teacher else None

@@ -15,7 +15,7 @@ from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.engine.prompts.encoding import Encoded, Text, encode_for_training, with_teacher_targets
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.training.checkpoints import CHECKPOINTS, last_complete_checkpoint
-from kdzoo.engine.training.chosen_method import choose_method
+from kdzoo.engine.training.chosen_method import chosen
 from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.engine.training.train import Trained, train
 from kdzoo.engine.training.trainer import DivergedError
@@ -53,7 +53,7 @@ def run(
     """
     name, options, training = stage.name, stage.method_options(), context.recipe.training_of(stage)
     noted, read = watched(options)
-    chosen = choose_method(stage.method, noted)
+    method = chosen(stage.plugin(), noted)
     tokenizer = context.tokenizer
     student = context.model_to_train(models[stage.role], folder)
     teacher_model = context.model_to_use(models["teacher"]) if stage.uses_teacher else None
@@ -89,7 +89,7 @@ def run(
         module = DistillationModule(
             student,
             teacher_model,
-            chosen,
+            method,
             tokenizer,
             limits,
             seed=context.recipe.seed_of(stage.role),
@@ -97,7 +97,7 @@ def run(
             prompt_limit=max(len(example.prompt) for example in examples),
             steps=training.steps(len(examples)),
         )
-        if chosen.prepares:
+        if method.prepares:
             examples, seconds = with_prepared(context, name, folder, module, examples, training)
             preparing_seconds += seconds
         clock, pace = Clock(folder / "seconds"), Pace()
@@ -119,7 +119,7 @@ def run(
             save_trained(student, tokenizer, limits.end_ids, temporary)
     trainable = sum(p.numel() for p in student.parameters() if p.requires_grad)
     return {
-        "method": stage.method,
+        "method": method.name,
         "parameters": count_parameters(student),
         "trainable_parameters": trainable,
         "examples": len(examples),

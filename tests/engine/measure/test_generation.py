@@ -5,8 +5,9 @@ import torch
 
 from kdzoo.engine.measure.generation import generate_all
 from kdzoo.engine.prompts.batches import EncodedExample
-from kdzoo.engine.prompts.sampling import SamplingLimits, next_tokens
+from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.methods.randomness import StepGenerator
+from kdzoo.methods.sampling import next_tokens
 from kdzoo.methods.sequences import Source
 
 END = 2

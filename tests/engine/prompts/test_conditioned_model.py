@@ -63,6 +63,18 @@ class TestByToken:
             torch.testing.assert_close(values[row, : len(sequence)], expected, rtol=1e-4, atol=1e-4)
             assert not values[row, len(sequence) :].any()
 
+    def test_several_values_by_token_of_several_inputs(self, model, prompts, targets, way):
+        inputs = torch.rand(*targets.tokens.shape, 3)
+        values = on_prompts(model, prompts, way).per_token(
+            targets, lambda logits, given: logits.logsumexp(-1)[:, None] + given, inputs=inputs
+        )
+        assert values.shape == inputs.shape
+        for row, (prompt, sequence) in enumerate(zip(prompts, rows_of(targets), strict=True)):
+            expected = alone(model, prompt, sequence)[:, :VOCABULARY].logsumexp(-1)[:, None]
+            expected = expected + inputs[row, : len(sequence)]
+            torch.testing.assert_close(values[row, : len(sequence)], expected, rtol=1e-4, atol=1e-4)
+            assert not values[row, len(sequence) :].any()
+
     def test_cross_entropy_is_the_mean_over_all_tokens_of_all_rows(self, model, prompts, targets, way):
         loss = on_prompts(model, prompts, way).cross_entropy(targets)
         total = sum(

@@ -7,9 +7,10 @@ from transformers import GenerationConfig
 
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
 from kdzoo.engine.prompts.conditioned_model import condition
-from kdzoo.engine.prompts.sampling import SamplingLimits, next_tokens
+from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import Full, PrefixCached
 from kdzoo.methods.randomness import StepGenerator
+from kdzoo.methods.sampling import next_tokens
 from kdzoo.methods.sequences import Sequences, Source
 
 LIMITS = SamplingLimits(7, (2,))

@@ -5,7 +5,6 @@ import random
 import pytest
 import torch
 
-from kdzoo.engine.prompts import generation as module
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
 from kdzoo.engine.prompts.conditioned_model import condition
 from kdzoo.engine.prompts.prefix_groups import order_by_prefix
@@ -13,6 +12,7 @@ from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import Full, PrefixCached
 from kdzoo.errors import RunError
 from kdzoo.methods.randomness import StepGenerator
+from kdzoo.methods.sampling import next_tokens
 from kdzoo.methods.sequences import Sequences, Source
 
 ENDS = (2, 9)
@@ -205,7 +205,7 @@ def test_a_choice_draws_the_numbers_that_sampling_draws(student, prompts):
     """Who samples by hand what `generate` samples gets the same sequences for the same seed."""
 
     def sample(logits, uniform):
-        return module.next_tokens(logits, 1.0, uniform[:, 0])
+        return next_tokens(logits, 1.0, uniform[:, 0])
 
     made, expected = (
         conditioned(student, prompts, "on").generate(**settings) for settings in ({"choose": sample}, {})

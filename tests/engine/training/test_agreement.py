@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_training import METHODS, NAMES, VOCABULARY, gradients_of, make_examples
+from tiny_training import METHODS, NAMES, VOCABULARY, gradients_of, make_examples, with_prepared
 from transformers import TrainingArguments
 
 from kdzoo.engine.losses import scored_hidden_states
@@ -93,10 +93,10 @@ def test_tokens_that_only_one_of_both_has_do_not_count(make_module, make_model):
 def test_loss_and_gradients_are_the_same_bit_for_bit(make_module, monkeypatch, method, options, pieces):
     if pieces is not None:
         monkeypatch.setattr(scored_hidden_states, "CHUNK_ELEMENTS", pieces)
-    batch = make_batch(make_examples(8), share_beginnings=True)
     results = []
     for moment in (replace(LOGGED, is_logged=False), LOGGED):
         module = make_module(method, **options)
+        batch = make_batch(with_prepared(module, make_examples(8)), share_beginnings=True)
         loss = module(batch, moment)
         loss.total.backward()
         results.append((loss, gradients_of(module)))

@@ -1,36 +1,22 @@
 """What a method keeps is made from the seed, trained with the student, and goes on after a checkpoint as if never stopped."""
 
 import random
-from dataclasses import replace
 
 import numpy
 import pytest
 import torch
 from keeping_method import HOOKS, keeping
-from tiny_training import BEGINNING, make_examples
+from tiny_training import BEGINNING, make_examples, with_prepared
 from transformers import TrainingArguments
 
 from kdzoo.engine.prompts.batches import make_batch
+from kdzoo.engine.training import trainer
 from kdzoo.engine.training.checkpoints import CHECKPOINTS
 from kdzoo.engine.training.method_state import load_state, make_state, save_state
 from kdzoo.engine.training.train import train
 from kdzoo.errors import RunError
 
 ALONE = {hook.__name__: None for hook in HOOKS if hook.__name__ not in ("setup", "aux_loss")}
-
-
-def with_prepared(module, examples):
-    """The examples with what the method prepares of them."""
-    batch = make_batch(examples, share_beginnings=True)
-    prepared = module.prepare(batch)
-    rows = {index: row for row, index in enumerate(batch.examples)}
-    return [
-        replace(
-            example,
-            prepared={name: tensor[rows[example.index]] for name, tensor in prepared.items()},
-        )
-        for example in examples
-    ]
 
 
 def contents(module):
@@ -72,42 +58,71 @@ def test_a_method_that_keeps_nothing_says_so_when_it_asks_for_it(make_module):
         module(make_batch(make_examples(3), share_beginnings=True), BEGINNING)
 
 
+def trained(make, folder, stops, *, micro=4, steps=5):
+    """The module after a training of so many steps that was stopped after each of ``stops``, and its student's weights."""
+    arguments = TrainingArguments(
+        str(folder / CHECKPOINTS),
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=4 // micro,
+        max_steps=steps,
+        learning_rate=1e-2,
+        seed=0,
+        save_strategy="no",
+        report_to="none",
+        use_cpu=True,
+    )
+    for stop in (*stops, None):
+        module = make()
+        examples = with_prepared(module, make_examples(14))
+        asked = iter(range(1, steps + 1))
+        train(
+            module,
+            examples,
+            folder,
+            arguments,
+            lambda *_: None,
+            lambda asked=asked, stop=stop: next(asked) == stop,
+        )
+    return module, torch.cat([weights.detach().flatten() for weights in module.student.parameters()])
+
+
 @pytest.mark.parametrize("micro", [4, 2])
 def test_stopped_and_continued_it_ends_as_if_it_had_not_been(make_module, tmp_path, micro):
     """Trained parameters, buffers, and what stands beside them, with the student's weights."""
     results = []
-    for name, stops in (("whole", (None,)), ("parts", (1, 2, None))):
-        arguments = TrainingArguments(
-            str(tmp_path / name / CHECKPOINTS),
-            per_device_train_batch_size=micro,
-            gradient_accumulation_steps=4 // micro,
-            max_steps=5,
-            learning_rate=1e-2,
-            seed=0,
-            save_strategy="no",
-            report_to="none",
-            use_cpu=True,
+    for name, stops in (("whole", ()), ("parts", (1, 2))):
+        module, weights = trained(
+            lambda: make_module(keeping(), steps=5), tmp_path / name, stops, micro=micro
         )
-        for stop in stops:
-            module = make_module(keeping(), steps=5)
-            examples = with_prepared(module, make_examples(14))
-            asked = iter(range(1, 6))
-            train(
-                module,
-                examples,
-                tmp_path / name,
-                arguments,
-                lambda *_: None,
-                lambda asked=asked, stop=stop: next(asked) == stop,
-            )
-        results.append((contents(module), [p.clone() for p in module.student.parameters()]))
+        results.append((contents(module), weights))
     (whole, weights), (parts, continued) = results
     assert all(torch.equal(a, b) for a, b in zip(whole[0], parts[0], strict=True))
     assert whole[1] == parts[1]
-    assert all(torch.equal(a, b) for a, b in zip(weights, continued, strict=True))
+    assert torch.equal(weights, continued)
     fresh, nothing = contents(make_module(keeping()))
     assert not any(torch.equal(a, b) for a, b in zip(fresh, whole[0], strict=True))
     assert nothing != whole[1]
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("taid", {"alpha": 0.5, "beta": 0.5, "t_start": 0.1}),
+        ("distillm", {"init_threshold": 1.0}),
+    ],
+    ids=["taid", "distillm"],
+)
+def test_built_in_methods_train_on_with_what_they_have_kept(
+    make_module, tmp_path, monkeypatch, method, options
+):
+    """The same weights as without a stop, and others if what was kept is lost."""
+    make = lambda: make_module(method, **options)  # noqa: E731
+    _, whole = trained(make, tmp_path / "whole", (), steps=6)
+    _, continued = trained(make, tmp_path / "continued", (4,), steps=6)
+    assert torch.equal(whole, continued)
+    monkeypatch.setattr(trainer, "load_state", lambda *_: None)
+    _, forgetful = trained(make, tmp_path / "forgetful", (4,), steps=6)
+    assert not torch.equal(whole, forgetful)
 
 
 def test_a_checkpoint_without_it_is_named(make_module, tmp_path):

@@ -3,6 +3,7 @@
 import traceback
 import types
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -118,6 +119,20 @@ def test_a_sum_is_divided_by_what_it_is_said_to_be_a_sum_over(make_module, per):
     assert loss == pytest.approx(sum(sum(example.target) for example in examples) / number)
 
 
+@pytest.mark.parametrize("several", [list, tuple])
+def test_terms_of_an_auxiliary_loss_are_each_divided_by_their_own_number(make_module, several):
+    def aux_loss(step):
+        total = step.target.tokens.sum() * 1.0
+        return several([LossSum(total, per="prompt"), total, LossSum(total, per="target_token")])
+
+    module = make_module(keeping(**{**dict.fromkeys(hook.__name__ for hook in HOOKS), "aux_loss": aux_loss}))
+    examples = make_examples(3)
+    loss = module(make_batch(examples, share_beginnings=True), BEGINNING)
+    total, tokens = sum(sum(e.target) for e in examples), sum(len(e.target) for e in examples)
+    assert loss.total.item() == pytest.approx(total / 3 + total + total / tokens)
+    assert loss.auxiliary.item() == loss.total.item()
+
+
 def with_hooks(module, **hooks):
     """The module with hooks of our own over those of its method."""
     plugin = types.ModuleType("changed")
@@ -182,3 +197,50 @@ def test_lengths_that_a_method_has_promised_must_be_kept(make_module):
     module = with_hooks(make_module("kid"), make_training_sequence=lambda step: step.student.generate())
     with pytest.raises(RunError, match="'kid' say keeps_target_lengths"):
         module(make_batch(make_examples(4), share_beginnings=True), BEGINNING)
+
+
+@pytest.mark.parametrize("sharing", ["off", "prompt", "on"])
+def test_hidden_states_that_the_options_name_cost_no_run(make_module, sharing):
+    """A feature loss over rkd: each model runs over the training sequence once, and the loss is that of plain passes."""
+
+    class Features(kdzoo.Options):
+        hidden_layers: ClassVar = (1, -1)
+        teacher_hidden_layers: ClassVar = (-1, 1)
+
+    def divergence(student_logits, teacher_logits):
+        return kdzoo.divergences.reverse_kl(student_logits, teacher_logits)
+
+    def distance(step):
+        sequences = step.training_sequence
+        pairs = zip(
+            step.student.hidden(sequences, (1, -1)), step.teacher.hidden(sequences, (1, -1)), strict=True
+        )
+        return sum((own - other).square().sum() for own, other in pairs) / sequences.lengths.sum()
+
+    def step_and_passes(**hooks):
+        module = with_hooks(make_module("rkd", sharing), divergence=divergence, **hooks)
+        module.method = replace(module.method, options=Features())
+        passes = []
+        for model in (module.student, *module._teacher):
+            model.model.layers[0].register_forward_hook(lambda *call: passes.append(call))
+        batch = make_batch(make_examples(6), share_beginnings=module.shares_beginnings)
+        return module, batch, module(batch, BEGINNING), len(passes)
+
+    nothing = lambda: None  # noqa: E731
+    *_, passes_without = step_and_passes(aux_loss=nothing)
+    module, batch, loss, passes = step_and_passes(aux_loss=distance)
+    assert passes == passes_without
+    expected = tokens = 0.0
+    for prompt, target, length in zip(
+        batch.prompts, batch.target.tokens.tolist(), batch.target.lengths.tolist(), strict=True
+    ):
+        given = torch.tensor([prompt + target[:length]])
+        own, other = (
+            model(given, output_hidden_states=True).hidden_states
+            for model in (module.student, *module._teacher)
+        )
+        place = slice(len(prompt) - 1, -1)
+        for layer in (1, -1):
+            expected += (own[layer] - other[layer])[0, place].double().square().sum().item()
+        tokens += length
+    assert loss.auxiliary.item() == pytest.approx(expected / tokens, rel=1e-5)

@@ -84,6 +84,12 @@ class TestCertainty:
             # of 1e-12 for the one, so that 1 - q(y) must not be a difference in float32
             torch.testing.assert_close(gradient.double(), expected, rtol=1e-3, atol=1e-16)
 
+    def test_the_rest_is_normalised_in_full_precision(self):
+        # all of the rest alike in both models, and next to nothing of it left in one
+        equal, sure = torch.zeros(1, 4), torch.tensor([[-34.0, 0.0, -34.0, -34.0]])
+        for models in ((equal, sure), (sure, equal)):
+            assert divergences.non_target_kl(*models, torch.tensor([1])).abs().item() < 1e-6
+
     def test_a_teacher_that_is_certain_says_nothing_of_the_rest(self):
         teacher = torch.tensor([[0.0, -torch.inf, -torch.inf]])
         value, gradient = value_and_gradient(

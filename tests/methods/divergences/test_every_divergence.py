@@ -34,7 +34,10 @@ DIVERGENCES = {
     "jsd 0.9": with_(divergences.jensen_shannon, beta=0.9),
     "teacher to mixture": divergences.teacher_to_mixture_kl,
     "student to mixture": divergences.student_to_mixture_kl,
+    "skew": divergences.skew_kl,
+    "skew reverse": divergences.skew_reverse_kl,
     "tvd": divergences.total_variation,
+    "intermediate teacher": with_(divergences.intermediate_teacher_kl, 0.4),
     "head and tail": divergences.head_tail_kl,
     "head and tail, head within": with_(divergences.head_tail_kl, 0.8, "within"),
     "sigmoid": divergences.sigmoid_weighted_kl,
@@ -64,6 +67,7 @@ DIVERGENCES = {
 MAY_BE_NEGATIVE = {"sampled"}
 BOUNDED = {
     "tvd": 1.0,
+    **dict.fromkeys(("skew", "skew reverse"), math.log(10)),
     **dict.fromkeys(("jsd", "jsd 0.1", "jsd 0.9", "teacher to mixture", "student to mixture"), math.log(2)),
 }
 

@@ -19,6 +19,9 @@ TEXTBOOK = {
     "jsd 0.9": lambda p, q: jsd(p, q, 0.9),
     "teacher to mixture": lambda p, q: np.sum(p * np.log(p / (p / 2 + q / 2))),
     "student to mixture": lambda p, q: np.sum(q * np.log(q / (p / 2 + q / 2))),
+    "skew": lambda p, q: np.sum(p * np.log(p / (0.1 * p + 0.9 * q))),
+    "skew reverse": lambda p, q: np.sum(q * np.log(q / (0.9 * p + 0.1 * q))),
+    "skew reverse 0.7": lambda p, q: np.sum(q * np.log(q / (0.3 * p + 0.7 * q))),
     "tvd": lambda p, q: np.abs(p - q).sum() / 2,
 }
 DIVERGENCES = {
@@ -29,6 +32,9 @@ DIVERGENCES = {
     "jsd 0.9": lambda student, teacher: divergences.jensen_shannon(student, teacher, beta=0.9),
     "teacher to mixture": divergences.teacher_to_mixture_kl,
     "student to mixture": divergences.student_to_mixture_kl,
+    "skew": divergences.skew_kl,
+    "skew reverse": divergences.skew_reverse_kl,
+    "skew reverse 0.7": lambda student, teacher: divergences.skew_reverse_kl(student, teacher, 0.7),
     "tvd": divergences.total_variation,
 }
 
@@ -90,6 +96,9 @@ class TestFormula:
             "rkl": lambda: kl(q, p),
             "teacher to mixture": lambda: kl(p, half),
             "student to mixture": lambda: kl(q, half),
+            "skew": lambda: kl(p, 0.1 * p + 0.9 * q),
+            "skew reverse": lambda: kl(q, 0.9 * p + 0.1 * q),
+            "skew reverse 0.7": lambda: kl(q, 0.3 * p + 0.7 * q),
             "tvd": lambda: (p - q).abs().sum(-1) / 2,
         }.get(name, lambda: beta * kl(p, mixed) + (1 - beta) * kl(q, mixed))()
         (expected,) = torch.autograd.grad((values * weights).sum(), wide)
@@ -149,6 +158,28 @@ class TestJensenShannon:
             student, teacher
         )
         torch.testing.assert_close(halves / 2, divergences.jensen_shannon(student, teacher))
+
+
+class TestSkew:
+    def test_without_skew_they_are_forward_and_reverse_kl(self):
+        student, teacher = torch.randn(2, 4, 9)
+        forward, reverse = divergences.skew_kl, divergences.skew_reverse_kl
+        assert torch.equal(forward(student, teacher, 0), divergences.forward_kl(student, teacher))
+        assert torch.equal(reverse(student, teacher, 0), divergences.reverse_kl(student, teacher))
+
+    def test_by_hand(self):
+        # p = (1/2, 1/2), q = (3/4, 1/4): p/4 + 3q/4 = (11/16, 5/16), 3p/4 + q/4 = (9/16, 7/16)
+        models = TestKnownNumbers.student, TestKnownNumbers.teacher
+        expected = 0.5 * math.log(8 / 11) + 0.5 * math.log(8 / 5)
+        assert divergences.skew_kl(*models, 0.25).item() == pytest.approx(expected, abs=1e-6)
+        expected = 0.75 * math.log(4 / 3) + 0.25 * math.log(4 / 7)
+        assert divergences.skew_reverse_kl(*models, 0.25).item() == pytest.approx(expected, abs=1e-6)
+
+    @pytest.mark.parametrize("alpha", [-0.1, 1, math.nan])
+    def test_alpha_beyond_its_range_is_an_error(self, alpha):
+        for function in (divergences.skew_kl, divergences.skew_reverse_kl):
+            with pytest.raises(ValueError, match="alpha must be from 0 to below 1"):
+                function(torch.zeros(1, 2), torch.zeros(1, 2), alpha)
 
 
 class TestEntropy:

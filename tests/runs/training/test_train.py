@@ -66,6 +66,19 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return run
 
 
+def test_a_stage_may_mix_methods(run: Run) -> None:
+    """The same sequences and another divergence: other losses, another result, and told by what it is mixed from."""
+    plain = run("kid")
+    mixed = run("kid", "kid.divergence={method='gkd', options={divergence='jsd'}}", "kid.aux_loss=gkd")
+    assert results(mixed)["method"] == "kid with divergence of gkd, aux_loss of gkd"
+    assert results(plain)["method"] == "kid"
+    assert mixed != plain
+    assert all(line["aux_loss"] == 0.0 for line in metrics(mixed))
+    assert all(0 < line["kd_loss"] < 0.7 for line in metrics(mixed))  # a JSD is at most log 2
+    again = run("kid", "kid.divergence={method='gkd', options={divergence='fkl'}}", "kid.aux_loss=gkd")
+    assert again != mixed
+
+
 def metrics(stage: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (stage / "metrics.jsonl").read_text().splitlines()]
 
