@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         TrainingDataOptions,
         WeightedOptions,
     )
+    from kdzoo.methods.prompt_template import PromptTemplate
     from kdzoo.methods.replay_buffer import ReplayBuffer
     from kdzoo.methods.sampling import next_tokens
     from kdzoo.methods.sequences import ScoredTokens, Sequences
@@ -58,6 +59,7 @@ __all__ = [
     "Metric",
     "ModelShape",
     "Options",
+    "PromptTemplate",
     "ReplayBuffer",
     "ScoredTokens",
     "Sequences",
@@ -95,6 +97,7 @@ _HOMES = {
     "Metric": "kdzoo.tasks.metric",
     "ModelShape": "kdzoo.methods.step",
     "Options": "kdzoo.methods.method",
+    "PromptTemplate": "kdzoo.methods.prompt_template",
     "ReplayBuffer": "kdzoo.methods.replay_buffer",
     "ScoredTokens": "kdzoo.methods.sequences",
     "Sequences": "kdzoo.methods.sequences",

@@ -56,6 +56,10 @@ TESTED_ELSEWHERE = {
     "commands/data.py": ("commands/test_data_check.py", "it only groups two commands"),
     "commands/method_table.py": ("commands/test_list_methods.py", "what the command prints"),
     "commands/report.py": ("commands/test_report_paper.py", "it only groups commands"),
+    "engine/training/other_logits.py": (
+        "engine/training/test_models_by_name.py",
+        "models by name, in a divergence",
+    ),
     "methods/loss_sum.py": ("engine/training/test_step.py", "a name for what a sum is divided by"),
     "methods/step.py": ("testing/test_conditioned_table.py", "protocols: what implements them is tested"),
     "recipe/checks.py": (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor, nn
 
@@ -71,12 +71,19 @@ def make_training_sequence(step: Step, options: Options) -> Sequences:  # type: 
 
 @_hookspec(firstresult=True)
 def divergence(  # type: ignore[empty-body]
-    student_logits: Tensor, teacher_logits: Tensor, tokens: ScoredTokens, step: Step, options: Options
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    other_logits: Mapping[str, Tensor],
+    tokens: ScoredTokens,
+    step: Step,
+    options: Options,
 ) -> Tensor:
     """Give the KD loss of each scored token, in nats: float [N], with gradients to the student.
 
     Both logits have shape [N, V], are conditioned on the training sequence and predict ``tokens``; no
-    padding, no prompt, no shift is left to handle. The hook may be called several times in a step, on parts
+    padding, no prompt, no shift is left to handle. ``other_logits`` are those of further models by the names that
+    `Step.model` knows them by, after the ordinary prompts and without gradients: each model is run when its logits are
+    first read. The hook may be called several times in a step, on parts
     of the scored tokens, so that a token's loss must not depend on the other tokens. The core averages over
     all scored tokens of the step; ``tokens.source_shares`` are what to divide by where the tokens of each source
     are to be averaged by themselves. A method without this hook has no KD loss.

@@ -81,6 +81,38 @@ class Options(BaseModel):
         """The same of ``step.teacher``."""
         return ()
 
+    @property
+    def teacher_names(self) -> tuple[str, ...]:
+        """The further teachers that a hook asks for, by the names of the recipe's [teachers.NAME]. They are loaded."""
+        return ()
+
+    @property
+    def average_decay(self) -> float | None:
+        """The decay d of a moving average of the student's trained weights, from 0 to 1: ``step.model("average")``.
+
+        It begins as the student does and becomes d average + (1 - d) weights after each optimizer step; with 1 it stays what
+        the student was. It takes the memory of the trained weights. None, the default: no average is kept.
+        """
+        return None
+
+    @property
+    def privileged_prompt(self) -> str | None:
+        """The text of a second prompt for each example, which models may be given instead of its own: a `kdzoo.PromptTemplate`.
+
+        {prompt} in it is the example's prompt, as it was shortened, and {target} its ground truth.
+        """
+        return None
+
+    @property
+    def teacher_model(self) -> str:
+        """The model whose logits ``divergence`` is given, and which ``step.teacher`` is: as ``step.model`` knows it."""
+        return "teacher"
+
+    @property
+    def teacher_is_privileged(self) -> bool:
+        """Whether that model reads the privileged prompt."""
+        return False
+
 
 class WeightedOptions(Options):
     """Options of a method whose loss has two terms. The paper gives no weights; both are 1 by default."""
@@ -160,7 +192,8 @@ class Method:
     """What ``register_method`` returns: one method, as ``kdzoo list`` and ``kdzoo show`` describe it.
 
     ``paper`` begins with its authors and year: "Hinton et al. 2015, Distilling the Knowledge (arXiv 1503.02531)".
-    ``uses_teacher`` is False for methods that learn from the ground truth alone; no teacher is then loaded.
+    ``uses_teacher`` is False for methods that need no [teacher] in the recipe: they learn from the ground truth alone, or
+    from another model, which `Options.teacher_model` names.
     ``expected_failed_checks`` are rules that the method breaks because its idea is otherwise.
     ``year`` is the paper's; unless given, the first that ``paper`` names.
     ``sources`` are those of its training sequences with the default options. Unless given, they follow from the cost and

@@ -58,6 +58,37 @@ class MixedOptions(Options):
         layers = {layer for options in self.parts.values() for layer in options.teacher_hidden_layers}
         return tuple(sorted(layers))
 
+    @property
+    def teacher_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(n for options in self.parts.values() for n in options.teacher_names))
+
+    @property
+    def average_decay(self) -> float | None:
+        decay: float | None = self._agreed("average_decay")
+        return decay
+
+    @property
+    def privileged_prompt(self) -> str | None:
+        prompt: str | None = self._agreed("privileged_prompt")
+        return prompt
+
+    @property
+    def teacher_model(self) -> str:
+        return self.of("divergence").teacher_model
+
+    @property
+    def teacher_is_privileged(self) -> bool:
+        return self.of("divergence").teacher_is_privileged
+
+    def _agreed(self, name: str) -> Any:
+        """What any part's options say of something that there is one of; None if none does."""
+        said = {getattr(options, name) for options in self.parts.values()} - {None}
+        if len(said) > 1:
+            raise UserError(
+                f"the parts of a method must have the same {name}, not {' and '.join(map(repr, said))}"
+            )
+        return next(iter(said), None)
+
 
 def mix(method: Plugin, parts: Mapping[str, Plugin]) -> Plugin:
     """A method of which some ``parts`` (keys of `PARTS`) come from others; all its hooks are called with `MixedOptions`.

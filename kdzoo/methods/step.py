@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -26,12 +26,16 @@ class ModelShape:
 
 @dataclass(frozen=True)
 class SetupContext:
-    """What ``setup`` is told of a training: its models (the teacher's shape is None without one), tokenizer and optimizer steps."""
+    """What ``setup`` is told of a training: its models (the teacher's shape is None without one), tokenizer and optimizer steps.
+
+    ``others`` are the shapes of the further teachers by their names.
+    """
 
     student: ModelShape
     teacher: ModelShape | None
     tokenizer: PreTrainedTokenizerBase
     steps: int
+    others: Mapping[str, ModelShape] = field(default_factory=dict)
 
 
 class ConditionedModel(Protocol):
@@ -171,7 +175,23 @@ class Step(Protocol):
 
     @property
     def teacher(self) -> ConditionedModel:
-        """The teacher, conditioned on this batch's prompts: in eval mode, without gradients."""
+        """The teacher, conditioned on this batch's prompts: in eval mode, without gradients.
+
+        The recipe's [teacher], unless the options have another ``teacher_model``, or say ``teacher_is_privileged``.
+        """
+        ...
+
+    def model(self, name: str, *, privileged: bool = False) -> ConditionedModel:
+        """A model by its name, conditioned on this batch's prompts; on the privileged ones, if ``privileged``.
+
+        "student" is `student` itself; "base" is the student without its adapter, "average" the moving average of its
+        trained weights (`Options.average_decay`), "teacher" the recipe's [teacher], and any other name a further
+        teacher's (`Options.teacher_names`). All but the student are in eval mode and without gradients. The same call gives
+        the same object for as long as the step lasts: what it has read is not read again.
+
+        Raises:
+            RunError: there is no such model, or the options have no ``privileged_prompt``.
+        """
         ...
 
     @property

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from kdzoo.methods.method import Options
+from kdzoo.methods.model_names import TEACHER
 from kdzoo.methods.registry import Plugin, implements
 from kdzoo.methods.sequences import ScoredTokens, Sequences
 from kdzoo.methods.step import ModelShape, SetupContext, StepLosses
 from kdzoo.testing.conditioned_table import LAYERS, VOCABULARY
 from kdzoo.testing.global_generators import global_generators_kept
+from kdzoo.testing.other_logits import TableLogits
 from kdzoo.testing.table_model import RandomBatch, TableStep, TakenTableStep
 
 SEEDS = range(3)
@@ -58,15 +60,23 @@ class Case:
 
     def bare_step(self, batch: RandomBatch, rows: list[int] | None = None, **settings: Any) -> TableStep:
         """A step before the method has been set up or has prepared anything."""
-        return batch.step(rows, with_teacher_target=self.options.needs_teacher_target, **settings)
+        needs_teacher = self.options.needs_teacher_target
+        return batch.step(rows, with_teacher_target=needs_teacher, options=self.options, **settings)
 
     def state(self, batch: RandomBatch) -> Any:
         """What ``setup`` gives, for models of the batch's type."""
         shape = ModelShape(hidden_size=VOCABULARY, vocabulary=VOCABULARY, layers=LAYERS)
-        teacher = shape if self.plugin.method.uses_teacher else None
+        has_teacher = self.plugin.method.uses_teacher or self.options.teacher_model != TEACHER
         with global_generators_kept():
             state = self.hooks.setup(
-                context=SetupContext(shape, teacher, batch.tokenizer, steps=4), options=self.options
+                context=SetupContext(
+                    shape,
+                    shape if has_teacher else None,
+                    batch.tokenizer,
+                    steps=4,
+                    others=dict.fromkeys(self.options.teacher_names, shape),
+                ),
+                options=self.options,
             )
         return state.to(batch.student.table.dtype) if isinstance(state, nn.Module) else state
 
@@ -111,7 +121,12 @@ class Case:
     def divergence(self, step: TableStep, student: Tensor, teacher: Tensor, tokens: ScoredTokens) -> Any:
         """Call the divergence as the core does; what it gives is not looked at."""
         return self.hooks.divergence(
-            student_logits=student, teacher_logits=teacher, tokens=tokens, step=step, options=self.options
+            student_logits=student,
+            teacher_logits=teacher,
+            other_logits=TableLogits(step, tokens, teacher),
+            tokens=tokens,
+            step=step,
+            options=self.options,
         )
 
     def aux_loss(self, step: TableStep) -> Any:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 
 from kdzoo.methods import hookspecs
+from kdzoo.methods.model_names import AVERAGE, OF_THE_STUDENT, TEACHER
 from kdzoo.testing.case import Case
 from kdzoo.testing.check import Check
 
@@ -62,10 +63,30 @@ def there_is_a_loss(case: Case) -> None:
 
 
 def teacher_is_declared(case: Case) -> None:
-    """A method that says uses_teacher=False has no divergence and asks for no teacher targets."""
+    """A method that says uses_teacher=False has no divergence, or another model to learn from, and asks for no teacher targets."""
     if not case.plugin.method.uses_teacher:
-        assert not case.implements("divergence"), f"{case.name}: a divergence needs uses_teacher=True"
+        assert not case.implements("divergence") or case.options.teacher_model != TEACHER, (
+            f"{case.name}: a divergence needs uses_teacher=True, or options that name another teacher_model"
+        )
         assert not case.options.needs_teacher_target, f"{case.name}: teacher targets need uses_teacher=True"
+
+
+def models_can_be_had(case: Case) -> None:
+    """What the options say of models is possible: their names, the average's decay, the privileged prompt."""
+    options, decay = case.options, case.options.average_decay
+    taken = [name for name in options.teacher_names if name in (TEACHER, *OF_THE_STUDENT)]
+    assert not taken, f"{case.name}: teacher_names has {taken[0]!r}, which is no further teacher's name"
+    assert decay is None or 0 <= decay <= 1, f"{case.name}: average_decay must be from 0 to 1, not {decay}"
+    assert decay is not None or options.teacher_model != AVERAGE, (
+        f"{case.name}: a teacher_model that is the average needs an average_decay"
+    )
+    template = options.privileged_prompt
+    assert template is not None or not options.teacher_is_privileged, (
+        f"{case.name}: a teacher that is privileged needs a privileged_prompt"
+    )
+    assert template is None or "{prompt}" in template, (
+        f"{case.name}: privileged_prompt must have {{prompt}} where the prompt is to stand"
+    )
 
 
 def _problems(case: Case) -> Iterator[str]:
@@ -87,4 +108,5 @@ CHECKS = [
     Check(hooks_are_marked),
     Check(there_is_a_loss),
     Check(teacher_is_declared),
+    Check(models_can_be_had),
 ]

@@ -43,6 +43,12 @@ class TableModel:
         table = 2 * torch.randn(_STATES, vocabulary, generator=generator, dtype=torch.float64)
         self.table = table.to(dtype).requires_grad_(trains)
 
+    def frozen(self) -> TableModel:
+        """The same model without gradients."""
+        copy = object.__new__(TableModel)
+        copy.table = self.table.detach()
+        return copy
+
     def next_logits(self, prompt: int, prefix: Sequence[int]) -> Tensor:
         """Logits [V] of the token that follows ``prefix`` after the prompt of that number."""
         state = prompt

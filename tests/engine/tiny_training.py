@@ -29,7 +29,7 @@ def make_examples(count, seed=0):
     source = random.Random(seed)
     draw = lambda n: [source.randrange(3, VOCABULARY) for _ in range(n)]  # noqa: E731
     beginnings = [draw(20), draw(24)]
-    return [
+    examples = [
         EncodedExample(
             i,
             beginnings[i % 2] + draw(source.randrange(1, 6)),
@@ -39,6 +39,7 @@ def make_examples(count, seed=0):
         )
         for i in range(count)
     ]
+    return [replace(e, privileged=[*e.prompt, 5, *e.target[:-1], 9, 4]) for e in examples]
 
 
 METHODS = [
@@ -58,6 +59,8 @@ METHODS = [
     ("fdistill", {"divergence": "js", "mix": "both"}),
     ("amid", {"data": "student", "mle_weight": 0.5}),
     ("opd", {}),
+    ("opsd", {"teacher": "average", "skip_tokens": 1}),
+    ("opsd", {"teacher": "student", "divergence": "rkl"}),
     ("seqkd", {"mle_weight": 0.5}),
     ("atkd", {}),
     ("atkd", {"data": "student", "mle_weight": 0.5}),

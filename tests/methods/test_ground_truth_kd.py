@@ -37,7 +37,13 @@ def test_its_loss_is_the_weighted_divergence_and_the_weighted_mean_nll(plugin):
     step = RandomBatch(seed=3, dtype=torch.float64).step()
     assert hooks.make_training_sequence(step=step, options=options) is step.target
     student, teacher = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    given = {"student_logits": student, "teacher_logits": teacher, "tokens": None, "step": step}
+    given = {
+        "student_logits": student,
+        "teacher_logits": teacher,
+        "other_logits": {},
+        "tokens": None,
+        "step": step,
+    }
     distance = 0.5 * (student.softmax(-1) - teacher.softmax(-1)).abs().sum(-1)
     torch.testing.assert_close(
         hooks.divergence(**given, options=options).double(), 0.25 * distance, rtol=1e-5, atol=1e-6
@@ -75,7 +81,13 @@ class TestOptions:
     def test_the_divergence_gets_them(self, mixing):
         hooks = registry.hooks_of(mixing)
         student, teacher = torch.randn(2, 5, 7)
-        given = {"student_logits": student, "teacher_logits": teacher, "tokens": None, "step": None}
+        given = {
+            "student_logits": student,
+            "teacher_logits": teacher,
+            "other_logits": {},
+            "tokens": None,
+            "step": None,
+        }
         for beta in (0.3, 0.8):
             found = hooks.divergence(**given, options=self.Mixing(beta=beta, kd_weight=2))
             torch.testing.assert_close(found, 2 * divergences.jensen_shannon(student, teacher, beta))

@@ -15,7 +15,7 @@ GIVEN = {
     "setup": ("context", "options"),
     "prepare": ("step", "options"),
     "make_training_sequence": ("step", "options"),
-    "divergence": ("student_logits", "teacher_logits", "tokens", "step", "options"),
+    "divergence": ("student_logits", "teacher_logits", "other_logits", "tokens", "step", "options"),
     "aux_loss": ("step", "options"),
     "after_step": ("step", "losses", "options"),
 }

@@ -74,6 +74,20 @@ def test_the_core_is_told_what_the_parts_need():
     assert mixture("fkd", aux_loss=("kid", {}))[1].scores_target
 
 
+def test_the_divergence_s_teacher_teaches_and_there_is_one_average_and_one_privileged_prompt():
+    averaging = {"teacher": "average", "decay": 0.5, "teacher_prompt": "{prompt}!"}
+    plugin, options = mixture("sft", divergence=("opsd", averaging))
+    assert not plugin.method.uses_teacher
+    assert (options.teacher_model, options.teacher_is_privileged) == ("average", True)
+    assert (options.average_decay, options.privileged_prompt) == (0.5, "{prompt}!")
+    _, options = mixture("opsd", averaging, divergence=("rkd", {}))
+    assert (options.teacher_model, options.teacher_is_privileged) == ("teacher", False)
+    assert options.average_decay == 0.5
+    _, options = mixture("opsd", averaging, divergence=("opsd", {**averaging, "decay": 0.9}))
+    with pytest.raises(UserError, match=r"must have the same average_decay, not 0\.[59] and 0\.[59]"):
+        options.average_decay  # noqa: B018
+
+
 def test_it_describes_itself():
     method = mixture("sft", sequence=("kid", {}), divergence=("gkd", {}))[0].method
     assert method.name == "sft with sequence of kid, divergence of gkd"

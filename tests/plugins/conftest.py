@@ -35,9 +35,14 @@ class Hooks:
         with torch.no_grad():
             return self._hooks.prepare(step=step, options=self.options)
 
-    def divergence(self, student, teacher, tokens=None, step=None):
+    def divergence(self, student, teacher, tokens=None, step=None, others=None):
         return self._hooks.divergence(
-            student_logits=student, teacher_logits=teacher, tokens=tokens, step=step, options=self.options
+            student_logits=student,
+            teacher_logits=teacher,
+            other_logits=others or {},
+            tokens=tokens,
+            step=step,
+            options=self.options,
         )
 
     def aux_loss(self, step):

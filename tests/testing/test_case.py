@@ -48,13 +48,14 @@ def test_an_aux_loss_is_given_the_sequences_and_keeps_its_gradients() -> None:
 
 def test_a_divergence_is_given_what_the_core_gives() -> None:
     def divergence(
-        student_logits: Any, teacher_logits: Any, tokens: Any, step: Any, options: Any
+        student_logits: Any, teacher_logits: Any, other_logits: Any, tokens: Any, step: Any, options: Any
     ) -> tuple[Any, ...]:
-        return student_logits, teacher_logits, tokens, step, options
+        return student_logits, teacher_logits, other_logits["teacher"], tokens, step, options
 
     given = case(divergence)
     step, student, teacher, tokens = given.steps()[0], torch.zeros(1), torch.ones(1), object()
-    assert given.divergence(step, student, teacher, tokens) == (student, teacher, tokens, step, given.options)
+    found = given.divergence(step, student, teacher, tokens)
+    assert found == (student, teacher, teacher, tokens, step, given.options)
     assert given.implements("divergence")
     assert not given.implements("aux_loss")
 

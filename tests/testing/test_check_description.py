@@ -11,6 +11,7 @@ from broken_methods import aux_loss, breaks, described, divergence, failures, mo
 from pydantic import BaseModel
 
 from kdzoo import Options, Sequences, StepCost
+from kdzoo.testing import check_method
 
 READ = "plugin_can_be_read"
 COMPLETE = "description_is_complete"
@@ -60,6 +61,83 @@ class TestDescription:
         breaks(
             aux_loss, method=method, by="teacher_is_declared", words="teacher targets need uses_teacher=True"
         )
+
+
+class Named(Options):
+    """Options that say of models whatever a test wants."""
+
+    names: tuple[str, ...] = ()
+    decay: float | None = None
+    template: str | None = None
+    teacher: str = "teacher"
+    privileged: bool = False
+
+    @property
+    def teacher_names(self) -> tuple[str, ...]:
+        return self.names
+
+    @property
+    def average_decay(self) -> float | None:
+        return self.decay
+
+    @property
+    def privileged_prompt(self) -> str | None:
+        return self.template
+
+    @property
+    def teacher_model(self) -> str:
+        return self.teacher
+
+    @property
+    def teacher_is_privileged(self) -> bool:
+        return self.privileged
+
+
+def learns_from_itself(student_logits: torch.Tensor, teacher_logits: torch.Tensor, options: Any) -> Any:
+    assert isinstance(options, Named)
+    assert options.model_dump()
+    return divergence(student_logits, teacher_logits)
+
+
+learns_from_itself.__name__ = "divergence"
+
+
+class TestModels:
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"teacher": "base"},
+            {"teacher": "student", "privileged": True, "template": "{prompt} {target}"},
+            {"teacher": "average", "decay": 1},
+            {"teacher": "wide", "names": ["wide"]},
+        ],
+    )
+    def test_a_method_that_learns_from_another_model_needs_no_teacher(self, options: dict[str, Any]) -> None:
+        method = described(uses_teacher=False, options=Named)
+        check_method(module(learns_from_itself, method=method), options)
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ({"names": ["base"]}, "teacher_names has 'base', which is no further teacher's name"),
+            ({"decay": -0.5}, "average_decay must be from 0 to 1, not -0.5"),
+            ({"template": "{target}"}, "privileged_prompt must have {prompt}"),
+        ],
+    )
+    def test_what_options_say_of_models_must_be_possible(self, options: dict[str, Any], words: str) -> None:
+        method = described(options=Named)
+        breaks(learns_from_itself, method=method, by="models_can_be_had", words=words, options=options)
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ({"teacher": "average"}, "a teacher_model that is the average needs an average_decay"),
+            ({"privileged": True}, "a teacher that is privileged needs a privileged_prompt"),
+        ],
+    )
+    def test_and_so_must_what_they_say_of_the_teacher(self, options: dict[str, Any], words: str) -> None:
+        found = failures(module(learns_from_itself, method=described(options=Named)), options=options)
+        assert words in found["models_can_be_had"]
 
 
 class TestHooks:

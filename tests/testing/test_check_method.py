@@ -69,6 +69,12 @@ class Promising(Options):
         return True
 
 
+class Averaging(Options):
+    @property
+    def average_decay(self) -> float:
+        return 1.5
+
+
 class CountingCalls:
     """Sequences that differ from call to call."""
 
@@ -164,6 +170,7 @@ BROKEN = {
     "hooks_are_marked": unmarked,
     "there_is_a_loss": lambda: module(),
     "teacher_is_declared": lambda: method_with(uses_teacher=False),
+    "models_can_be_had": lambda: method_with(options=Averaging),
     "setup_gives_a_module_or_none": lambda: method_with(hooks=[hook("setup", lambda: 0.5)]),
     "setup_depends_on_the_seed_alone": lambda: method_with(
         hooks=[hook("setup", lambda: Kept(time.monotonic()))]

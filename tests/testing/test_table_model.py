@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from kdzoo import Options, Source
+from kdzoo.errors import RunError
 from kdzoo.testing import VOCABULARY, RandomBatch, make_tokenizer
+from kdzoo.testing.table_model import privileged_prompt
 
 END = 2
 
@@ -38,6 +41,58 @@ class TestRandomBatch:
             step.training_sequence  # noqa: B018
         with pytest.raises(AssertionError, match="needs_teacher_target"):
             step.teacher_target  # noqa: B018
+
+
+class Asking(Options):
+    """Options that ask for all that a step may have."""
+
+    teacher: str = "teacher"
+    privileged: bool = False
+    teacher_names = property(lambda self: ("wide",))
+    average_decay = property(lambda self: 0.9)
+    privileged_prompt = property(lambda self: "{prompt} {target}")
+    teacher_model = property(lambda self: self.teacher)
+    teacher_is_privileged = property(lambda self: self.privileged)
+
+
+class TestModels:
+    def test_they_are_known_by_name_and_each_call_gives_the_same(self):
+        batch = RandomBatch()
+        step = batch.step(options=Asking())
+        assert step.model("student") is step.student
+        assert step.model("teacher") is step.teacher
+        for name in ("base", "average", "wide"):
+            assert step.model(name) is step.model(name)
+            assert torch.equal(step.model(name).model.table, batch.other(name).table)
+        tables = {name: step.model(name).model.table.tolist() for name in step.names_beside_the_student}
+        assert list(tables) == ["teacher", "base", "average", "wide"]
+        assert len({str(table) for table in tables.values()}) == 4
+
+    @pytest.mark.parametrize("name", ["student", "base", "wide"])
+    def test_the_options_say_which_of_them_teaches_without_gradients(self, name):
+        step = RandomBatch().step(options=Asking(teacher=name, privileged=True))
+        own = step.model(name, privileged=True)
+        logits = step.teacher.logits(step.target)
+        assert not logits.requires_grad
+        assert torch.equal(logits, own.logits(step.target))
+        assert own.logits(step.target).requires_grad is (name == "student")
+        assert set(step.teacher.generate().sources.tolist()) == {Source.TEACHER}
+
+    def test_a_privileged_prompt_depends_on_the_example_s_prompt_and_target(self):
+        one, other = privileged_prompt(4, [3, 5]), privileged_prompt(4, [5, 3])
+        assert len({one, other, privileged_prompt(5, [3, 5]), privileged_prompt(4, [])}) == 4
+        batch = RandomBatch()
+        step = batch.step([2, 0], options=Asking())
+        expected = batch.student.next_logits(privileged_prompt(batch.examples[2], batch.targets[2]), [])
+        assert torch.equal(step.model("student", privileged=True).logits(step.target)[0, 0], expected)
+
+    def test_what_the_options_do_not_ask_for_is_not_there(self):
+        step = RandomBatch().step()
+        for name, words in (("average", r"Options\.average_decay"), ("wide", r"Options\.teacher_names")):
+            with pytest.raises(RunError, match=words):
+                step.model(name)
+        with pytest.raises(AssertionError, match=r"Options\.privileged_prompt"):
+            step.model("base", privileged=True)
 
 
 class TestTokenizer:

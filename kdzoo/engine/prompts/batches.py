@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from kdzoo.engine.prompts.prefix_groups import PrefixGroups, group_prefixes, order_by_prefix
 from kdzoo.engine.prompts.prepared import put_together
+from kdzoo.errors import RunError
 from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Sequences, Source
 
@@ -19,7 +20,8 @@ from kdzoo.methods.sequences import Sequences, Source
 class EncodedExample:
     """Token ids of one prompt and its target; ``group`` names what its prompt's beginning belongs to.
 
-    ``teacher_target`` and ``prepared`` are what was made of it before training, if anything was.
+    ``privileged`` is its second prompt, if a method has one. ``teacher_target`` and ``prepared`` are what was made of it
+    before training, if anything was.
     """
 
     index: int
@@ -28,6 +30,7 @@ class EncodedExample:
     group: str | None = None
     teacher_target: list[int] | None = None
     prepared: Mapping[str, Tensor] | None = field(default=None, compare=False)
+    privileged: list[int] | None = None
 
 
 class EncodedExamples(Dataset[EncodedExample]):
@@ -47,7 +50,7 @@ class EncodedExamples(Dataset[EncodedExample]):
 class Batch:
     """Prompts and their targets, as the engine takes them. ``examples`` are the rows' numbers in the dataset.
 
-    Where ``training_sequence`` has been made ahead of the step, ``generator`` is the source that it was made with,
+    ``privileged`` are the rows' second prompts and their groups, if there are any. Where ``training_sequence`` has been made ahead of the step, ``generator`` is the source that it was made with,
     which the rest of the step goes on drawing from.
     """
 
@@ -59,6 +62,21 @@ class Batch:
     training_sequence: Sequences | None = None
     generator: StepGenerator | None = None
     prepared: Mapping[str, Tensor] | None = None
+    privileged: tuple[list[list[int]], PrefixGroups] | None = None
+
+    def after_privileged_prompts(self) -> Batch:
+        """The same rows with their privileged prompts in place of their own.
+
+        Raises:
+            RunError: there are none.
+        """
+        if self.privileged is None:
+            raise RunError(
+                "the method uses privileged prompts, but its options do not say so: Options.privileged_prompt must be "
+                "the text that they are made from"
+            )
+        prompts, groups = self.privileged
+        return replace(self, prompts=prompts, prefix_groups=groups)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same batch on another device."""
@@ -71,6 +89,9 @@ class Batch:
             prepared=None
             if self.prepared is None
             else {name: value.to(device) for name, value in self.prepared.items()},
+            privileged=None
+            if self.privileged is None
+            else (self.privileged[0], self.privileged[1].to(device, non_blocking=non_blocking)),
         )
 
 
@@ -85,6 +106,10 @@ def make_batch(examples: Sequence[EncodedExample], *, share_beginnings: bool) ->
         teacher_target = Sequences.of([row for row in teacher_rows if row is not None], Source.TEACHER)
     prompts = [row.prompt for row in rows]
     prepared = [row.prepared for row in rows if row.prepared is not None]
+    second = [row.privileged for row in rows if row.privileged is not None]
+    privileged = None
+    if len(second) == len(rows):
+        privileged = (second, group_prefixes(second, share_beginnings=share_beginnings))
     return Batch(
         prompts,
         group_prefixes(prompts, share_beginnings=share_beginnings),
@@ -92,4 +117,5 @@ def make_batch(examples: Sequence[EncodedExample], *, share_beginnings: bool) ->
         [row.index for row in rows],
         teacher_target,
         prepared=put_together(prepared) if len(prepared) == len(rows) else None,
+        privileged=privileged,
     )

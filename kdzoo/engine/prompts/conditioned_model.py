@@ -19,6 +19,7 @@ from kdzoo.engine.losses.scored_hidden_states import (
 )
 from kdzoo.engine.models.eval_mode import evaluating
 from kdzoo.engine.prompts.batches import Batch
+from kdzoo.engine.prompts.forward_within import Block, ForwardWithin
 from kdzoo.engine.prompts.full_forward import FullForward
 from kdzoo.engine.prompts.generation import Steppable, choosing, generate, sampling
 from kdzoo.engine.prompts.prefix_cached import PrefixCachedForward
@@ -41,11 +42,12 @@ def condition(
     source: Source,
     way: Way,
     trains: bool = False,
+    block: Block | None = None,
 ) -> ModelOnPrompts:
     """Condition a model on a batch's prompts.
 
     ``source`` is that of the sequences which it generates; ``way`` the one that `choose_way` has found for the model;
-    ``trains`` says that it will be run with gradients.
+    ``trains`` says that it will be run with gradients. With a ``block`` it is run within such, and not with gradients.
     """
     if isinstance(way, Full):
         device = batch.target.tokens.device
@@ -55,6 +57,8 @@ def condition(
         if not way.fits(groups, limits.output):
             groups = group_prefixes(batch.prompts, share_beginnings=False).to(groups.last.device)
         forward = PrefixCachedForward(model, groups, limits, way, trains=trains)
+    if block is not None:
+        forward = ForwardWithin(forward, block)
     return ModelOnPrompts(model, forward, batch, limits, generator, source=source, trains=trains)
 
 
@@ -133,6 +137,11 @@ class ModelOnPrompts:
         if self._layers:
             self._kept_in_eval[id(sequences)] = _Kept(sequences, states)
         return states
+
+    def eval_logits(self, states: ScoredHiddenStates, part: slice) -> Tensor:
+        """Logits [n, V] of a part of what `eval_states` gave, in eval mode and without gradients too."""
+        with evaluating(self._modules):
+            return states.logits(part)
 
     def hidden(self, sequences: Sequences, layers: Sequence[int]) -> list[Tensor]:
         """See `kdzoo.methods.step.ConditionedModel.hidden`."""

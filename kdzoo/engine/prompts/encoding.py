@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from kdzoo.engine.models.plain_text import spells_special_token, text_ids
 from kdzoo.engine.models.tokenizers import frame
 from kdzoo.engine.prompts.batches import EncodedExample
+from kdzoo.methods.prompt_template import filled
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,17 @@ def cut_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, limit: int) -> t
 
 
 def encode_for_training(
-    texts: Iterable[Text], tokenizer: PreTrainedTokenizerBase, input_limit: int, output_limit: int
+    texts: Iterable[Text],
+    tokenizer: PreTrainedTokenizerBase,
+    input_limit: int,
+    output_limit: int,
+    privileged_prompt: str | None = None,
 ) -> Encoded:
     """Encode prompts and targets. A target longer than the limit cannot be learnt whole and is left out.
 
-    A prompt that is still too long is cut in the middle, so that its beginning and the question stay.
+    A prompt that is still too long is cut in the middle, so that its beginning and the question stay. Where there is a
+    template for a ``privileged_prompt``, that is made of the prompt as it was cut and of the target, and not cut again: what
+    it is for may stand anywhere in it.
     """
     examples: list[EncodedExample] = []
     cut = left_out = spelled = 0
@@ -82,7 +89,10 @@ def encode_for_training(
         prompt, ids = cut_prompt(tokenizer, text.prompt, input_limit)
         cut += prompt != text.prompt
         spelled += any(spells_special_token(tokenizer, part) for part in (text.prompt, text.target))
-        examples.append(EncodedExample(index, ids, target, text.group))
+        privileged = None
+        if privileged_prompt is not None:
+            privileged = prompt_ids(tokenizer, filled(privileged_prompt, prompt, text.target))
+        examples.append(EncodedExample(index, ids, target, text.group, privileged=privileged))
     return Encoded(examples, cut, left_out, spelled)
 
 

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from kdzoo.engine.models.average import AveragedWeights
 from kdzoo.engine.models.decoder_and_head import shared_vocabulary
 from kdzoo.engine.prompts.batches import Batch
-from kdzoo.engine.prompts.conditioned_model import ModelOnPrompts, condition
-from kdzoo.engine.prompts.probe.choice import Sharing, choose_way
+from kdzoo.engine.prompts.probe.choice import Sharing
 from kdzoo.engine.prompts.sampling import SamplingLimits
-from kdzoo.engine.prompts.way import PrefixCached
 from kdzoo.engine.training.agreement import Observation
 from kdzoo.engine.training.chosen_method import ChosenMethod
 from kdzoo.engine.training.method_state import make_state, shape_of
+from kdzoo.engine.training.models_by_name import ModelsByName
 from kdzoo.engine.training.preparation import checked
 from kdzoo.engine.training.step import Loss, TokenCounts, loss_of, make_training_sequence
 from kdzoo.engine.training.training_step import Moment, TakenStep, TrainingStep, in_their_order
+from kdzoo.methods.model_names import STUDENT, TEACHER
 from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Sequences, Source
-from kdzoo.methods.step import SetupContext, StepLosses
+from kdzoo.methods.step import ModelShape, SetupContext, StepLosses
 
 # Before its first step a training prepares; after each, a method draws from streams that no step has.
 _BEFORE_TRAINING = Moment(step=-1, progress=0.0)
@@ -32,10 +34,12 @@ _AFTERWARDS = 1 << 40
 
 
 class DistillationModule(nn.Module):
-    """A student, the method that trains it with what it keeps, and (no submodule: never trained or saved) its teacher.
+    """A student, the method that trains it with what it keeps, and (no submodules: never trained or saved) its teachers.
 
     Everything that a step computes happens in ``forward``, so that the wrappers of distributed and mixed-precision
-    training see every use of the student. ``steps`` is the number of optimizer steps of the training.
+    training see every use of the student. ``steps`` is the number of optimizer steps of the training; ``others`` are the
+    further teachers by their names. ``prompt_limit`` and ``privileged_limit`` are the tokens of the longest prompt of each
+    kind.
     """
 
     def __init__(
@@ -50,39 +54,50 @@ class DistillationModule(nn.Module):
         sharing: Sharing = "on",
         prompt_limit: int = 0,
         steps: int = 0,
+        others: Mapping[str, PreTrainedModel | PeftModel] | None = None,
+        privileged_limit: int = 0,
     ) -> None:
         super().__init__()
         self.student = student
         # by this the Trainer knows what is spread over devices, and leaves it there
         if hasattr(student, "hf_device_map"):
             self.hf_device_map = student.hf_device_map
-        self._teacher = (teacher,)  # in a tuple, so that torch does not register it as a submodule
-        if teacher is not None:
-            teacher.eval().requires_grad_(False)
+        # in a dictionary, so that torch does not register them as submodules
+        teachers = {**({} if teacher is None else {TEACHER: teacher}), **(others or {})}
+        for one in teachers.values():
+            one.eval().requires_grad_(False)
         self.method = method
         self.tokenizer = tokenizer
-        # what one model makes up, the other is to read
-        models = [student] if teacher is None else [student, teacher]
-        self.limits = replace(limits, vocabulary=shared_vocabulary(*models))
+        # what one model makes up, the others are to read
+        self.limits = replace(limits, vocabulary=shared_vocabulary(student, *teachers.values()))
         self.seed = seed
-        self._student_way = choose_way(
-            student, "student", prompt=prompt_limit, output=limits.output, sharing=sharing, trains=True
+        options = method.options
+        self.average = (
+            None if options.average_decay is None else AveragedWeights(student, options.average_decay)
         )
-        ways = [self._student_way]
-        if teacher is not None:
-            self._teacher_way = choose_way(
-                teacher, "teacher", prompt=prompt_limit, output=limits.output, sharing=sharing
-            )
-            ways.append(self._teacher_way)
+        self.models = ModelsByName(
+            student,
+            teachers,
+            self.average,
+            self.limits,
+            sharing=sharing,
+            prompt=prompt_limit,
+            privileged=privileged_limit,
+        )
+        self.models.find_way(STUDENT, privileged=False, trains=True)
+        self._teacher = (options.teacher_model, options.teacher_is_privileged)
         context = SetupContext(
             student=shape_of(student),
-            teacher=None if teacher is None else shape_of(teacher),
+            teacher=self._shape_of_teacher(),
             tokenizer=tokenizer,
             steps=steps,
+            others={name: shape_of(model) for name, model in (others or {}).items()},
         )
+        for name in (name for name in (self._teacher[0], *teachers) if name in self.models):
+            self.models.find_way(name, privileged=self._teacher == (name, True))
         self.method_state = make_state(method, context, seed)
         self._taken: list[tuple[list[int], Sequences]] = []
-        self.shares_beginnings = sharing == "on" and any(isinstance(way, PrefixCached) for way in ways)
+        self.shares_beginnings = sharing == "on" and self.models.read_once
 
     def forward(self, batch: Batch, moment: Moment, counts: TokenCounts | None = None) -> Loss:
         """Run one step on a batch and give its loss and the loss's two terms, and what is observed if it is logged.
@@ -133,20 +148,16 @@ class DistillationModule(nn.Module):
     def begin(self, batch: Batch, moment: Moment, *, trains: bool) -> TrainingStep:
         """Condition both models on the batch's prompts; neither has read them yet."""
         generator = batch.generator or StepGenerator(self.seed, moment.step, batch.examples)
-        student = condition(
-            self.student,
-            batch,
-            self.limits,
-            generator,
-            source=Source.STUDENT,
-            way=self._student_way,
-            trains=trains,
+        student = self.models.condition(
+            STUDENT, batch, generator, privileged=False, trains=trains, source=Source.STUDENT
         )
         return TrainingStep(
             target=batch.target,
             teacher_target=batch.teacher_target,
             student=student,
-            teacher=lambda: self._conditioned_teacher(batch, generator),
+            condition=partial(self.models.condition, batch=batch, generator=generator),
+            teacher=self._teacher,
+            others=self.models.beside_the_student,
             tokenizer=self.tokenizer,
             progress=moment.progress,
             generator=generator,
@@ -155,11 +166,16 @@ class DistillationModule(nn.Module):
             state=self.method_state,
         )
 
-    def _conditioned_teacher(self, batch: Batch, generator: StepGenerator) -> ModelOnPrompts:
-        (teacher,) = self._teacher
-        if teacher is None:
-            raise ValueError(f"the method {self.method.name!r} needs a teacher, and the stage has none")
-        return condition(teacher, batch, self.limits, generator, source=Source.TEACHER, way=self._teacher_way)
+    def update_average(self) -> None:
+        """Let the moving average of the student's weights, if one is kept, follow an optimizer step."""
+        if self.average is not None:
+            self.average.update()
+
+    def _shape_of_teacher(self) -> ModelShape | None:
+        name, _ = self._teacher
+        if name == TEACHER and name not in self.models:
+            return None  # the method has none, or says so when it asks for it
+        return shape_of(self.models.underlying(name))
 
 
 def count_tokens(training_sequences: Sequence[Sequences] | None, targets: Sequence[Sequences]) -> TokenCounts:

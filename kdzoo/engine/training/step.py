@@ -11,6 +11,7 @@ from torch import Tensor
 from kdzoo.engine.losses.scored_hidden_states import sum_over_tokens
 from kdzoo.engine.training.agreement import Observation
 from kdzoo.engine.training.chosen_method import ChosenMethod
+from kdzoo.engine.training.other_logits import OtherModels
 from kdzoo.engine.training.training_step import TrainingStep
 from kdzoo.errors import RunError
 from kdzoo.methods.loss_sum import LossSum, terms_of
@@ -118,18 +119,20 @@ def _divergence(
     if method.compares:
         with torch.no_grad():
             teacher = step.teacher.eval_states(sequences)
-        vocabulary = min(student.vocabulary, teacher.vocabulary)
+        vocabulary = min(vocabulary, teacher.vocabulary)
+    others = OtherModels(step, vocabulary)
 
     def per_token(student_logits: Tensor, part: slice) -> Tensor:
         teacher_logits = None
         if teacher is not None:
             with torch.no_grad():
-                teacher_logits = teacher.logits(part)[:, :vocabulary]
+                teacher_logits = step.teacher.eval_logits(teacher, part)[:, :vocabulary]
             if observation is not None:
                 observation.compare(student_logits[:, :vocabulary], teacher_logits)
         losses: Tensor = method.hooks.divergence(
             student_logits=student_logits[:, :vocabulary],
             teacher_logits=teacher_logits,
+            other_logits=others.on(part),
             tokens=tokens[part],
             step=step,
             options=method.options,

@@ -157,7 +157,8 @@ class KDTrainer(Trainer):  # type: ignore[misc]
             raise DivergedError(f"at step {self.state.global_step}")
 
     def after_optimizer_step(self) -> None:
-        """Let the method adapt what it keeps to the step that has been taken."""
+        """Let what follows the student's weights do so, and the method adapt what it keeps to the step that has been taken."""
+        self._module.update_average()
         if not self._module.method.adapts:
             return
         # each process has its share of the step's losses
@@ -188,6 +189,8 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         self._module.student.save_pretrained(folder, state_dict=state_dict)
         self._module.tokenizer.save_pretrained(folder)
         save_state(self._module.method_state, Path(folder))
+        if self._module.average is not None:
+            self._module.average.save(Path(folder))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         student = self._module.student
@@ -197,3 +200,5 @@ class KDTrainer(Trainer):  # type: ignore[misc]
             saved = type(student).from_pretrained(resume_from_checkpoint, dtype=student.dtype)
             student.load_state_dict(saved.state_dict())
         load_state(self._module.method_state, Path(resume_from_checkpoint))
+        if self._module.average is not None:
+            self._module.average.load(Path(resume_from_checkpoint))

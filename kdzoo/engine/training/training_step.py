@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from kdzoo.engine.prompts.conditioned_model import ModelOnPrompts
 from kdzoo.errors import RunError
+from kdzoo.methods.model_names import STUDENT
 from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Sequences
 
@@ -27,8 +29,18 @@ class Moment:
     is_logged: bool = False
 
 
+class ConditionModel(Protocol):
+    """Conditions a model of the training on a step's prompts."""
+
+    def __call__(self, name: str, *, privileged: bool, trains: bool) -> ModelOnPrompts: ...
+
+
 class TrainingStep:
-    """Implements `kdzoo.methods.step.Step` over a batch. The teacher is read when it is first asked for."""
+    """Implements `kdzoo.methods.step.Step` over a batch.
+
+    A model beside the student reads the prompts when it is first asked for. ``teacher`` is the name of the one that teaches,
+    and whether it is given the privileged prompts; ``others`` are the names of all that there are.
+    """
 
     def __init__(
         self,
@@ -36,7 +48,9 @@ class TrainingStep:
         target: Sequences,
         teacher_target: Sequences | None,
         student: ModelOnPrompts,
-        teacher: Callable[[], ModelOnPrompts],
+        condition: ConditionModel,
+        teacher: tuple[str, bool],
+        others: Sequence[str],
         tokenizer: PreTrainedTokenizerBase,
         progress: float,
         generator: StepGenerator,
@@ -51,8 +65,10 @@ class TrainingStep:
         self.generator = generator
         self.examples = examples
         self._teacher_target = teacher_target
-        self._make_teacher = teacher
-        self._teacher: ModelOnPrompts | None = None
+        self._condition = condition
+        self._teacher = teacher
+        self._conditioned: dict[tuple[str, bool, bool], ModelOnPrompts] = {}
+        self.names_beside_the_student = list(others)
         self._training_sequence: Sequences | None = None
         self._prepared = prepared
         self._state = state
@@ -60,9 +76,20 @@ class TrainingStep:
     @property
     def teacher(self) -> ModelOnPrompts:
         """The teacher, conditioned on this batch's prompts."""
-        if self._teacher is None:
-            self._teacher = self._make_teacher()
-        return self._teacher
+        name, privileged = self._teacher
+        return self._model(name, privileged=privileged, trains=False)
+
+    def model(self, name: str, *, privileged: bool = False) -> ModelOnPrompts:
+        """See `kdzoo.methods.step.Step.model`."""
+        if name == STUDENT and not privileged:
+            return self.student
+        return self._model(name, privileged=privileged, trains=name == STUDENT)
+
+    def _model(self, name: str, *, privileged: bool, trains: bool) -> ModelOnPrompts:
+        key = (name, privileged, trains)
+        if key not in self._conditioned:
+            self._conditioned[key] = self._condition(name, privileged=privileged, trains=trains)
+        return self._conditioned[key]
 
     @property
     def teacher_target(self) -> Sequences:

@@ -143,6 +143,22 @@ class TestCutting:
         assert max(len(example.prompt) for example in encoded.examples) == 20
 
 
+class TestPrivilegedPrompts:
+    def test_they_are_made_of_the_prompt_as_it_was_cut_and_of_the_whole_target(self):
+        tokenizer = loaded("trained")
+        texts = [Text("table a", "</s> {prompt}"), Text("0" * 99, "b")]
+        encoded = encode_for_training(texts, tokenizer, 20, 30, "In {prompt} see {target}.")
+        cut, _ = cut_prompt(tokenizer, "0" * 99, 20)
+        assert cut != "0" * 99
+        expected = ["In table a see </s> {prompt}.", f"In {cut} see b."]
+        assert [e.privileged for e in encoded.examples] == [prompt_ids(tokenizer, text) for text in expected]
+        assert len(encoded.examples[1].privileged) > 20  # they are not cut themselves
+
+    def test_none_are_made_that_nobody_asks_for(self):
+        (example,) = encode_for_training([Text("a", "b")], loaded("trained"), 20, 20).examples
+        assert example.privileged is None
+
+
 def test_what_is_left_of_generated_ids_is_the_text():
     tokenizer = loaded("trained")
     spelled = text_ids(tokenizer, "LIKE '%</s>%'")

@@ -20,6 +20,8 @@ def make_module(make_model):
         student=None,
         model=None,
         steps=0,
+        others=None,
+        limits=(0, 0),
         **options,
     ):
         if isinstance(method, str):
@@ -41,6 +43,9 @@ def make_module(make_model):
             seed=0,
             sharing=sharing,
             steps=steps,
+            others=others,
+            prompt_limit=limits[0],
+            privileged_limit=limits[1],
         )
 
     return make

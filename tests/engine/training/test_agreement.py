@@ -34,7 +34,7 @@ def entropy(p):
 def expected(module, batch, vocabulary=VOCABULARY):
     """The means over all scored tokens of a batch, token by token."""
     sequences = module.with_training_sequence(batch, LOGGED).training_sequence
-    student, teacher = module.student.double(), module._teacher[0].double()
+    student, teacher = module.student.double(), module.models.underlying("teacher").double()
     agreeing, of_student, of_teacher = [], [], []
     for row, length in enumerate(sequences.lengths.tolist()):
         prompt = batch.prompts[row // sequences.per_prompt]

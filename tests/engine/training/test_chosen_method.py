@@ -32,10 +32,9 @@ def test_the_teacher_is_not_run_for_a_divergence_that_does_not_ask_for_it(make_m
     )
     assert not method.compares
     module, sft = make_module(method), make_module("sft")
-    (teacher,) = module._teacher
+    teacher = module.models.underlying("teacher")
     teacher.forward = None  # to call it is an error
     batch = make_batch(make_examples(6), share_beginnings=True)
-    module._teacher_way = None
     assert abs(module(batch, BEGINNING).total - sft(batch, BEGINNING).total) < 1e-5
 
 

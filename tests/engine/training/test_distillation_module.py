@@ -58,7 +58,7 @@ def test_counts_are_of_all_processes(tmp_path):
 def test_a_teacher_is_not_trained_and_not_saved(make_module):
     module = make_module("rkd")
     assert not any("teacher" in name for name, _ in module.named_parameters())
-    (teacher,) = module._teacher
+    teacher = module.models.underlying("teacher")
     assert not teacher.training
     module(make_batch(make_examples(4), share_beginnings=True), BEGINNING).total.backward()
     assert all(p.grad is None for p in teacher.parameters())

@@ -53,7 +53,7 @@ class TestEveryMethod:
 def test_the_loss_is_the_mean_over_scored_tokens_of_the_divergence_plus_the_mean_nll(make_module):
     """KID's default step, computed by hand from ordinary forward passes in float64."""
     module = make_module("kid")
-    (teacher,) = module._teacher
+    teacher = module.models.underlying("teacher")
     examples = make_examples(6)
     batch = make_batch(examples, share_beginnings=True)
     loss = module(batch, BEGINNING).total
@@ -79,7 +79,7 @@ def test_the_loss_is_the_mean_over_scored_tokens_of_the_divergence_plus_the_mean
 def test_both_sources_weigh_alike_whatever_their_lengths(make_module):
     """f-distill's original: the mean of the two sources' means, by hand from ordinary forward passes in float64."""
     module = make_module("fdistill", mix="both")
-    (teacher,) = module._teacher
+    teacher = module.models.underlying("teacher")
     batch = make_batch(make_examples(6), share_beginnings=True)
     loss = module(batch, BEGINNING).total
     sequences = module.with_training_sequence(batch, BEGINNING).training_sequence
