@@ -317,7 +317,7 @@ class TestPlugins:
 
     def test_each_is_an_entry_point_like_a_third_party_s(self) -> None:
         assert sorted(METHODS.values()) == [file.stem for file in modules(PLUGINS)]
-        assert len(METHODS) == 19
+        assert len(METHODS) == 20
 
 
 def test_every_public_name_is_there_and_is_not_hidden_behind_another() -> None:
