@@ -83,7 +83,10 @@ class Options(BaseModel):
 
     @property
     def teacher_names(self) -> tuple[str, ...]:
-        """The further teachers that a hook asks for, by the names of the recipe's [teachers.NAME]. They are loaded."""
+        """The further teachers that a hook asks for, by the names of the recipe's [teachers.NAME]. They are loaded.
+
+        "base" may be among them: then the student must have an adapter.
+        """
         return ()
 
     @property

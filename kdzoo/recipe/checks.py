@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from kdzoo.recipe.lines import Key
+from kdzoo.recipe.names import check_name
 from kdzoo.recipe.problems import Problems
 from kdzoo.recipe.stages import option_name
 from kdzoo.recipe.toml_text import toml_value
@@ -78,6 +79,20 @@ def check_keys(model: type[BaseModel], table: dict[str, Any], at: Key, problems:
         else:
             check_table(model, {key: value}, at, problems)
     return right
+
+
+def named_tables(key: str, tables: Any, problems: Problems) -> Iterator[tuple[str, Any]]:
+    """The tables of a table of tables that have a right name."""
+    if not isinstance(tables, dict):
+        problems.add((key,), f"must be tables by name, [{key}.NAME], not {shown(tables)}")
+        return
+    for name, table in tables.items():
+        try:
+            check_name(name)
+        except ValueError as error:
+            problems.add((key, name), f"a name {error}")
+        else:
+            yield name, table
 
 
 def names_of(model: type[BaseModel] | None) -> list[str]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pydantic import ValidationError
 
+from kdzoo.methods.model_names import BASE, STUDENT, TEACHER
 from kdzoo.recipe.data_combinations import check_data_of_stages
 from kdzoo.recipe.lines import Key
+from kdzoo.recipe.names import called
 from kdzoo.recipe.overrides import HEAD, TABLES
+from kdzoo.recipe.places import place_in_options, place_of_model
 from kdzoo.recipe.problems import Problems
 from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.scoring import why_not_scored
@@ -25,13 +28,14 @@ def check_combinations(recipe: Recipe, problems: Problems) -> None:
     names: set[str] = set()
     for index, stage in enumerate(recipe.stages):
         at: Key = ("stage", index)
-        _check_name(stage, at, names, problems)
+        _check_name(stage, at, names, recipe.teachers, problems)
         earlier = recipe.stages[:index]
         if stage.role is None:
             _check_models(recipe, stage, at, earlier, problems)
             continue
         _check_training(recipe, stage, at, problems)
         _check_dtype(recipe, stage.role, problems)
+        _check_base(recipe, stage, problems)
         if stage.kind == "finetune":
             _check_finetune(recipe, stage, at, problems)
         else:
@@ -40,20 +44,20 @@ def check_combinations(recipe: Recipe, problems: Problems) -> None:
 
 def _check_tokenizer(recipe: Recipe, problems: Problems) -> None:
     tokenizer = recipe.tokenizer
-    for role, model in (("teacher", recipe.teacher), ("student", recipe.student)):
-        if model is None or problems.concern(role) or problems.concern("tokenizer"):
+    for role, model in recipe.models.items():
+        if problems.concern("teachers" if role in recipe.teachers else role) or problems.concern("tokenizer"):
             continue  # what is wrong with one table by itself would show here again
         if model.from_scratch is not None and tokenizer is None:
             problems.add(
-                (role, "from_scratch"),
+                place_of_model(role, "from_scratch"),
                 "a model from scratch needs a [tokenizer], for example train = { vocab_size = 2000 }",
             )
         if model.path is not None and tokenizer is not None and tokenizer.train is not None:
             problems.add(
                 ("tokenizer", "train"),
-                f"the {role} comes with a vocabulary of its own, which a new tokenizer would not fit; "
+                f"{called(role)} comes with a vocabulary of its own, which a new tokenizer would not fit; "
                 "leave [tokenizer] out, or give its path",
-                (role, "path"),
+                place_of_model(role, "path"),
             )
 
 
@@ -63,12 +67,16 @@ def _check_placement(recipe: Recipe, problems: Problems) -> None:
             problems.add(("student", key), "belongs to [teacher]; the student is trained whole on one device")
 
 
-def _check_name(stage: Stage, at: Key, names: set[str], problems: Problems) -> None:
+def _check_name(
+    stage: Stage, at: Key, names: set[str], teachers: Collection[str], problems: Problems
+) -> None:
     # compared without case: the names become folders, and some file systems do not tell "KID" from "kid"
     if stage.name.lower() in names:
         problems.add((*at, "name"), "another stage has this name already; give one of them a name of its own")
     if stage.name in (*TABLES, *HEAD):
         problems.add((*at, "name"), f'"{stage.name}" names another part of a recipe; choose another name')
+    if stage.name in teachers:
+        problems.add((*at, "name"), f'"{stage.name}" names a further teacher; choose another name')
     names.add(stage.name.lower())
 
 
@@ -94,21 +102,37 @@ def _check_dtype(recipe: Recipe, role: Role, problems: Problems) -> None:
         return
     if model.quantization is not None:
         problems.add(
-            (role, "quantization"),
-            f"the {role} is trained without LoRA, and weights of {model.quantization} cannot be trained; add lora",
+            place_of_model(role, "quantization"),
+            f"{called(role)} is trained without LoRA, and weights of {model.quantization} cannot be trained; add lora",
         )
     elif model.dtype != "float32":
         problems.add(
-            (role, "dtype"),
-            f"the {role} is trained without LoRA, and weights kept in {model.dtype} lose most updates to rounding; write "
+            place_of_model(role, "dtype"),
+            f"{called(role)} is trained without LoRA, and weights kept in {model.dtype} lose most updates to rounding; write "
             'dtype = "float32" here and precision = "bf16" in [training], or add lora',
         )
 
 
+def _check_base(recipe: Recipe, stage: TrainingStage, problems: Problems) -> None:
+    """What a model is without its adapter is at hand as long as it has one; a copy of all weights would be another model."""
+    model, options = recipe.model(stage.role), stage.method_options()
+    asked_for = (options.teacher_model, *options.teacher_names)
+    if BASE in asked_for and model is not None and model.lora is None:
+        problems.add(
+            place_in_options(recipe, stage, BASE),
+            f"{called(stage.role)} is trained without LoRA, so that there is no base of it, which it is without its "
+            "adapter; add lora, or choose another model to learn from",
+            place_of_model(stage.role, "lora"),
+        )
+
+
 def _check_finetune(recipe: Recipe, stage: FinetuneStage, at: Key, problems: Problems) -> None:
-    if stage.model == "teacher" and recipe.teacher is None:
+    if stage.model == TEACHER and recipe.teacher is None:
         problems.add((*at, "model"), "the recipe has no [teacher] to train")
-    if _needs_teacher(stage):
+    elif stage.model not in recipe.models:
+        known = [TEACHER, STUDENT, *recipe.teachers]
+        problems.add((*at, "model"), f"there is no [teachers.{stage.model}]{hint(stage.model, known)}")
+    if _needs_teacher(stage) or stage.teachers:
         problems.add(
             (*at, "method"),
             f'the method "{stage.method}" needs a teacher; use it in a distill stage',
@@ -124,6 +148,14 @@ def _check_distill(
             (*at, "method"),
             f'the method "{stage.plugin().method.name}" needs a teacher; add a [teacher] table',
         )
+    for teacher in stage.teachers:
+        if teacher != TEACHER and teacher not in recipe.teachers:
+            instead = hint(teacher, [TEACHER, *recipe.teachers]) if recipe.teachers else "; add the table"
+            problems.add(
+                place_in_options(recipe, stage, teacher),
+                f'the method "{stage.plugin().method.name}" asks for a teacher "{teacher}", and there is no '
+                f"[teachers.{teacher}]{instead}",
+            )
     for key, name, role in (
         ("student_from", stage.student_from, "student"),
         ("teacher_from", stage.teacher_from, "teacher"),
@@ -144,11 +176,12 @@ def _check_models(
     if not stage.models and not trained:
         problems.add((*at, "models"), "no stage before this one trains a model, and models names none")
     for name in dict.fromkeys(stage.models):
-        if name not in ("teacher", "student"):
+        model = recipe.model(name)
+        if model is None and name != TEACHER:
             if name not in trained:
-                _add_unknown(recipe, (*at, "models"), name, ["teacher", "student", *trained], problems)
+                known = [TEACHER, STUDENT, *recipe.teachers, *trained]
+                _add_unknown(recipe, (*at, "models"), name, known, problems)
             continue
-        model = recipe.teacher if name == "teacher" else recipe.student
         finetuned = any(s.role is not None and s.result_name == name for s in earlier)
         if model is None:
             problems.add((*at, "models"), "the recipe has no [teacher] to evaluate")
@@ -156,7 +189,7 @@ def _check_models(
             others = [n for n, role in trained.items() if role == name]
             instead = f"; name the stages that train it: {', '.join(others)}" if others else ""
             problems.add(
-                (*at, "models"), f"the {name} is from scratch and not trained before this stage{instead}"
+                (*at, "models"), f"{called(name)} is from scratch and not trained before this stage{instead}"
             )
 
 

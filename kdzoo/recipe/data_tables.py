@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 from kdzoo.errors import UserError
-from kdzoo.recipe.checks import check_table, one_of, shown
+from kdzoo.recipe.checks import check_table, named_tables, one_of, shown
 from kdzoo.recipe.lines import Key
-from kdzoo.recipe.names import check_name
 from kdzoo.recipe.problems import Problems
 from kdzoo.recipe.sets import EvaluationSet
 from kdzoo.spelling import did_you_mean, hint
@@ -49,7 +48,7 @@ def checked_datasets(tables: Any, problems: Problems) -> dict[str, DataConfig] |
     """Give the tables of [datasets] by their names; None if too little of one is right."""
     found = {
         name: checked_data(table, problems, ("datasets", name))
-        for name, table in _named("datasets", tables, problems)
+        for name, table in named_tables("datasets", tables, problems)
     }
     right = {name: data for name, data in found.items() if data is not None}
     return right if len(right) == len(found) else None
@@ -63,25 +62,11 @@ def checked_sets(content: dict[str, Any], problems: Problems) -> dict[str, Evalu
     tables = content.get("evaluation_sets", {})
     found = {
         name: _checked_set(name, table, content, problems)
-        for name, table in _named("evaluation_sets", tables, problems)
+        for name, table in named_tables("evaluation_sets", tables, problems)
     }
     _check_names(list(found), problems)
     right = {name: described for name, described in found.items() if described is not None}
     return right if len(right) == len(found) else None
-
-
-def _named(key: str, tables: Any, problems: Problems) -> Iterator[tuple[str, Any]]:
-    """The tables of a table of tables that have a right name."""
-    if not isinstance(tables, dict):
-        problems.add((key,), f"must be tables by name, [{key}.NAME], not {shown(tables)}")
-        return
-    for name, table in tables.items():
-        try:
-            check_name(name)
-        except ValueError as error:
-            problems.add((key, name), f"a name {error}")
-        else:
-            yield name, table
 
 
 def _checked_set(name: str, table: Any, content: dict[str, Any], problems: Problems) -> EvaluationSet | None:

@@ -29,6 +29,7 @@ from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.stage_names import name_stages, stage_tables
 from kdzoo.recipe.stages import STAGES, FinetuneStage, Part, all_options
 from kdzoo.recipe.tables import EvaluationTable, Training
+from kdzoo.recipe.teacher_tables import checked_teachers
 from kdzoo.spelling import hint, nearest
 
 _TABLES: dict[str, type[BaseModel]] = {
@@ -118,6 +119,7 @@ def _checked(content: dict[str, Any], problems: Problems) -> Recipe | None:
     parts["data"] = checked_data(content.get("data"), problems)
     parts["datasets"] = checked_datasets(content.get("datasets", {}), problems)
     parts["evaluation_sets"] = checked_sets(content, problems)
+    parts["teachers"] = checked_teachers(content.get("teachers", {}), _OF_ALL_STAGES, problems)
     if "student" not in content:
         problems.add(("student",), "is missing; add a [student] table")
     stages = _checked_stages(content.get("stage"), problems)

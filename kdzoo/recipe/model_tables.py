@@ -54,7 +54,10 @@ _OF_PATH = {
 
 
 class ModelConfig(Table):
-    """[teacher] and [student]: a pretrained model by ``path``, or a random one ``from_scratch``."""
+    """[teacher], [teachers.NAME], [student]: a pretrained model by ``path``, or a random one ``from_scratch``.
+
+    Further teachers are for methods whose options name them.
+    """
 
     path: Location | None = Field(
         None, description="a folder (of a model, or of an adapter, which is merged into its base) or hub name"

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from kdzoo.methods.model_names import STUDENT, TEACHER
+
 
 def check_name(name: str) -> str:
     """Give a name back that may stand behind a dot and become a file's or a folder's.
@@ -21,6 +23,11 @@ def check_name(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(check_name)]
+
+
+def called(role: str) -> str:
+    """How a message calls a model: the student, the teacher, or a further teacher by its name."""
+    return f"the {role}" if role in (STUDENT, TEACHER) else f'the teacher "{role}"'
 
 
 def as_name(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from kdzoo.errors import UserError
 from kdzoo.recipe.lines import Key, line_of
 from kdzoo.recipe.origin import Origin
-from kdzoo.recipe.places import place_in_set, place_of_data
+from kdzoo.recipe.places import place_in_set, place_of_data, place_of_model
 from kdzoo.recipe.problems import Problems
 from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.scoring import scored_sets_of
@@ -35,10 +35,11 @@ def resolve(content: dict[str, Any], origin: Origin, problems: Problems) -> None
     also replaces an empty value.
     """
     for key, kind, values in _tables(content):
-        for name in ("path",) if key[0] in _MODELS else _data_keys(kind):
+        is_model = key[0] in (*_MODELS, "teachers")
+        for name in ("path",) if is_model else _data_keys(kind):
             if name in values:
                 try:
-                    values[name] = _resolved(values[name], _folder(origin, (*key, name)), key[0] in _MODELS)
+                    values[name] = _resolved(values[name], _folder(origin, (*key, name)), is_model)
                 except UserError as error:
                     problems.add((*key, name), str(error))
 
@@ -65,6 +66,8 @@ def _tables(content: dict[str, Any]) -> Iterator[tuple[Key, Any, dict[str, Any]]
         yield ("evaluation_sets", name), _table(dataset).get("kind"), _table(table)
     for name in _MODELS:
         yield (name,), None, _table(content.get(name))
+    for name, table in _table(content.get("teachers")).items():
+        yield ("teachers", name), None, _table(table)
 
 
 def _table(value: Any) -> dict[str, Any]:
@@ -117,25 +120,22 @@ def check_model_paths(recipe: Recipe) -> None:
 
 
 def _check_models(recipe: Recipe, problems: Problems) -> None:
-    for table, config in (
-        ("tokenizer", recipe.tokenizer),
-        ("teacher", recipe.teacher),
-        ("student", recipe.student),
-    ):
+    models = {place_of_model(role): model for role, model in recipe.models.items()}
+    for table, config in ((("tokenizer",), recipe.tokenizer), *models.items()):
         path = None if config is None else config.path
         if path is None:
             continue
         if os.path.isdir(path):
             if not os.path.isabs(path):  # libraries would take it for a folder
                 problems.add(
-                    (table, "path"),
+                    (*table, "path"),
                     f"{path} is a folder in the working directory, and a path is relative to where it is written; "
                     "write the whole path, or one from the recipe's folder",
                 )
         elif os.path.exists(path):
-            problems.add((table, "path"), f"{path} is a file, not the folder of a model")
+            problems.add((*table, "path"), f"{path} is a file, not the folder of a model")
         elif not _HUB_NAME.fullmatch(path):
-            problems.add((table, "path"), f"there is no folder {path}, and it cannot be a hub name")
+            problems.add((*table, "path"), f"there is no folder {path}, and it cannot be a hub name")
 
 
 def missing_data(recipe: Recipe) -> list[tuple[Key, str]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from kdzoo.methods.model_names import STUDENT, TEACHER
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.schema import Recipe
-from kdzoo.recipe.stages import EvaluateStage, Stage
+from kdzoo.recipe.stages import EvaluateStage, Stage, TrainingStage
 
 
 def place_of(recipe: Recipe, stage: Stage, setting: str) -> Key:
@@ -21,6 +24,34 @@ def place_of(recipe: Recipe, stage: Stage, setting: str) -> Key:
 def _place_for_all(recipe: Recipe, table: str, setting: str) -> Key:
     is_the_trainings = getattr(getattr(recipe, table), setting) is None
     return ("training" if is_the_trainings else table, setting)
+
+
+def place_of_model(role: str, *keys: str | int) -> Key:
+    """A key of a model's table, or the table."""
+    return (role, *keys) if role in (STUDENT, TEACHER) else ("teachers", role, *keys)
+
+
+def place_in_options(recipe: Recipe, stage: TrainingStage, name: str) -> Key:
+    """The key of a stage's method's options, or of a part's, that names a model; the options if none does by itself."""
+    at: Key = ("stage", [s.name for s in recipe.stages].index(stage.name))
+    given = {} if stage.kind == "finetune" else {part: table.options for part, table in stage.parts.items()}
+    for place, options in ((at, stage.options), *(((*at, part), table) for part, table in given.items())):
+        found = _naming(options, name)
+        if found is not None:
+            return (*place, "options", *found)
+    return (*at, "options")
+
+
+def _naming(value: Any, name: str) -> Key | None:
+    """The key in a table or list under which a name stands, or which it is."""
+    if value == name:
+        return ()
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inner:
+        found = () if key == name else _naming(one, name)
+        if found is not None:
+            return (key, *found)
+    return None
 
 
 def place_of_data(name: str | None, key: str) -> Key:

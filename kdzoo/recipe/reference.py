@@ -38,7 +38,7 @@ def _lines() -> Iterator[str]:
             f'kind = "{kind}"', f"{_sentence(dataset.summary)} {_metrics(dataset)}", dataset.config, level=3
         )
     yield from _of("[evaluation_sets.NAME]", EvaluationSet)
-    yield from _of("[teacher] and [student]", ModelConfig)
+    yield from _of("[teacher], [teachers.NAME] and [student]", ModelConfig)
     yield from _of("lora", LoraConfig, level=3)
     yield from _of("[tokenizer]", TokenizerConfig)
     yield from _of("train", TrainedTokenizer, level=3)

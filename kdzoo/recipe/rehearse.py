@@ -45,6 +45,7 @@ def rehearsed(recipe: Recipe) -> Recipe:
         "evaluation_sets": sets,
         "tokenizer": TokenizerConfig(train=TrainedTokenizer(vocab_size=_VOCABULARY)),
         "teacher": None if recipe.teacher is None else tiny_model(recipe.teacher, width=64),
+        "teachers": {name: tiny_model(model, width=64) for name, model in recipe.teachers.items()},
         "student": tiny_model(recipe.student, width=32),
         "training": training,
         "evaluation": EvaluationTable(**_quick(recipe.evaluation.model_dump(), scored.values())),

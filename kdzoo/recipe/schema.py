@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PrivateAttr, SerializeAsAny
 
+from kdzoo.methods.model_names import STUDENT, TEACHER
 from kdzoo.recipe.head import RecipeHead
 from kdzoo.recipe.model_tables import ModelConfig, TokenizerConfig, TrainedTokenizer
 from kdzoo.recipe.names import Name
@@ -30,7 +31,7 @@ Data = Annotated[SerializeAsAny[DataConfig], BeforeValidator(_as_the_dataset_has
 
 @dataclass(frozen=True)
 class StageModel:
-    """A model that a stage loads: the recipe's teacher or student, as a stage left it or, without one, as it is given."""
+    """A model that a stage loads: one of the recipe's, as a stage left it or, without one, as it is given."""
 
     role: Role
     trained_by: str | None = None
@@ -60,6 +61,10 @@ class Recipe(RecipeHead):
     )
     tokenizer: TokenizerConfig | None = None
     teacher: ModelConfig | None = None
+    teachers: dict[Name, ModelConfig] = Field(
+        default_factory=dict,
+        description="further teachers by name, with the keys of [teacher], for methods whose options name them",
+    )
     student: ModelConfig
     training: Training = Training()
     evaluation: EvaluationTable = EvaluationTable()
@@ -92,7 +97,7 @@ class Recipe(RecipeHead):
 
     def seed_of(self, role: Role) -> int:
         """The seed of all that trains a model, and of its random weights if it is from scratch."""
-        return self.seed if role == "teacher" or self.student_seed is None else self.student_seed
+        return self.student_seed if role == STUDENT and self.student_seed is not None else self.seed
 
     def training_of(self, stage: TrainingStage) -> Training:
         """The stage's training settings: the recipe's, with the stage's own over them."""
@@ -177,8 +182,14 @@ class Recipe(RecipeHead):
         return self.evaluation_of(stage) if stage.role is None else self.training_of(stage)
 
     def model(self, role: Role) -> ModelConfig | None:
-        """The table of a role."""
-        return self.teacher if role == "teacher" else self.student
+        """The table of a role; None if there is none."""
+        return self.models.get(role)
+
+    @property
+    def models(self) -> dict[Role, ModelConfig]:
+        """The tables of all models: the teacher's, if there is one, further teachers', and the student's."""
+        teacher = {} if self.teacher is None else {TEACHER: self.teacher}
+        return {**teacher, **self.teachers, STUDENT: self.student}
 
     def models_of(self, stage: EvaluateStage) -> tuple[str, ...]:
         """The models that a stage evaluates: those it names, or all that were trained before it, each once."""
@@ -191,32 +202,32 @@ class Recipe(RecipeHead):
             compared = ("teacher",) if self.compares_with_teacher(stage) else ()
             return {name: self._evaluated(name, stage) for name in (*self.models_of(stage), *compared)}
         used: dict[str, StageModel] = {stage.role: StageModel(stage.role, stage.student_from)}
-        if stage.uses_teacher:
-            used["teacher"] = StageModel("teacher", self.teacher_stage_of(stage))
+        for name in stage.teachers:
+            used[name] = StageModel(name, self.teacher_stage_of(stage, name))
         return used
 
     def training_stage(self, model: str, before: Stage | None = None) -> TrainingStage | None:
         """The last stage that trained a model, among all stages or those before one.
 
-        ``model`` is a stage's name, or ``teacher`` / ``student`` for what a finetune stage made of them.
+        ``model`` is a stage's name, or a model's for what a finetune stage made of it.
         """
         for stage in reversed(self._before(before)):
             if stage.role is not None and model in (stage.name, stage.result_name):
                 return stage
         return None
 
-    def teacher_stage_of(self, stage: TrainingStage) -> str | None:
-        """The stage whose model teaches: the one named, else the last finetune of the teacher before it."""
-        if stage.teacher_from is not None:
+    def teacher_stage_of(self, stage: TrainingStage, name: str = TEACHER) -> str | None:
+        """The stage whose model teaches: the one named, else the last finetune of the teacher of that name before it."""
+        if name == TEACHER and stage.teacher_from is not None:
             return stage.teacher_from
-        trained = self.training_stage("teacher", before=stage)
+        trained = self.training_stage(name, before=stage)
         return None if trained is None else trained.name
 
     def _evaluated(self, name: str, stage: EvaluateStage) -> StageModel:
         trained = self.training_stage(name, before=stage)
         if trained is not None:
             return StageModel(trained.role, trained.name)
-        return StageModel("teacher" if name == "teacher" else "student")
+        return StageModel(name if name in self.models else STUDENT)
 
     def _before(self, stage: Stage | None) -> tuple[Stage, ...]:
         if stage is None:

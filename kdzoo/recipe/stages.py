@@ -10,6 +10,7 @@ from kdzoo.errors import UserError
 from kdzoo.methods import registry
 from kdzoo.methods.method import Options
 from kdzoo.methods.mixture import MixedOptions, mix
+from kdzoo.methods.model_names import TEACHER, teachers_to_load
 from kdzoo.methods.registry import Plugin
 from kdzoo.recipe.names import Name
 from kdzoo.recipe.tables import EvaluationTable, Role, Table, Training
@@ -54,8 +55,18 @@ class _TrainingStage(Table):
 
     @property
     def uses_teacher(self) -> bool:
-        """Whether the stage's method learns from a teacher."""
-        return self.plugin().method.uses_teacher
+        """Whether the stage's method learns from the recipe's [teacher]."""
+        return TEACHER in self.teachers
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """The models that the stage's method learns from, but the student: "teacher", and further teachers' names."""
+        return teachers_to_load(self.method_options(), uses_teacher=self.plugin().method.uses_teacher)
+
+    @property
+    def learns_alone(self) -> bool:
+        """Whether the stage's method learns from the data alone, and from no model."""
+        return not self.teachers and self.method_options().teacher_model == TEACHER
 
     def plugin(self) -> Plugin:
         """The stage's method.
@@ -111,7 +122,9 @@ class FinetuneStage(_TrainingStage):
 
     kind: Literal["finetune"]
     name: Name = Field("finetune", description="its folder's, and what other stages call it")
-    model: Role = Field("teacher", description="which of the two models is trained")
+    model: Name = Field(
+        "teacher", description="which model is trained: teacher, student, or NAME of a [teachers.NAME]"
+    )
     method: str = Field("sft", description="a method of kdzoo list that needs no teacher")
 
     @property
@@ -201,7 +214,8 @@ class EvaluateStage(Table):
     kind: Literal["evaluate"]
     name: Name = Field("evaluate", description="its folder's")
     models: tuple[str, ...] = Field(
-        (), description="teacher, student or stages; default: all that were trained before"
+        (),
+        description="teacher, student, further teachers or stages; default: all that were trained before",
     )
     sets: tuple[str, ...] = Field((), description="names of evaluation sets; default: all")
     evaluation: dict[str, Any] = Field(

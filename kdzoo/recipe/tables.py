@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -13,7 +13,9 @@ from kdzoo.errors import UserError
 from kdzoo.recipe.intervals import Interval
 from kdzoo.tasks import registry
 
-Role = Literal["teacher", "student"]
+Role: TypeAlias = str
+"""What a model of the recipe is called: "teacher", "student", or a further teacher's name."""
+
 Location = Annotated[str, Field(min_length=1)]
 
 

@@ -87,14 +87,16 @@ def grouped(models: Iterable[MeasuredModel]) -> list[ModelGroup]:
 def settings_of(model: MeasuredModel) -> dict[str, Any]:
     """The settings that shaped a model and its answers, without seeds: data, its table, and all stages behind it."""
     content, recipe = model.run.content, model.run.recipe
-    tables = {"data", "datasets", "tokenizer", model.role}
+    tables = {"data", "datasets", "tokenizer"}
     stages = list(_stages_behind(model, model.trained))
     if stages:
         tables.add("training")
-    if any(stage.uses_teacher for stage in stages):
-        tables.add("teacher")
+    models = {model.role, *(name for stage in stages for name in stage.teachers)}
     kept = {stage.name for stage in stages}
-    chosen: dict[str, Any] = {name: table for name, table in content.items() if name in tables}
+    chosen: dict[str, Any] = {name: table for name, table in content.items() if name in tables | models}
+    further = {name: table for name, table in content.get("teachers", {}).items() if name in models}
+    if further:
+        chosen["teachers"] = further
     for table in content["stage"]:
         if table["name"] in kept:
             chosen[table["name"]] = {key: value for key, value in table.items() if key != "name"}
@@ -181,7 +183,8 @@ def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]
 def _is_one_of(settings: Iterable[str], key: str) -> bool:
     """Whether a key is one of these settings of a model or a training; an option of a method may have the same name."""
     table, _, name = key.rpartition(".")
-    return name in settings and table.rpartition(".")[2] in ("teacher", "student", "training")
+    is_model = table.rpartition(".")[0] == "teachers"
+    return name in settings and (is_model or table.rpartition(".")[2] in ("teacher", "student", "training"))
 
 
 def _identity(model: MeasuredModel) -> Any:

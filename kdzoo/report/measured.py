@@ -196,7 +196,7 @@ def _baselines(models: list[MeasuredModel]) -> list[TrainingStage]:
     alone = [
         (model.trained, model.trained_on)
         for model in models
-        if model.trained is not None and model.role == "student" and not model.trained.uses_teacher
+        if model.trained is not None and model.role == "student" and model.trained.learns_alone
         if not model.is_beginning
     ]
     found: list[tuple[TrainingStage, DataConfig | None]] = []

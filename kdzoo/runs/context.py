@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,8 +28,10 @@ from kdzoo.engine.models.tokenizers import as_read_beside, load_tokenizer, speci
 from kdzoo.engine.prompts.encoding import count_prompt_tokens
 from kdzoo.errors import UserError
 from kdzoo.files import new_folder
+from kdzoo.methods.model_names import STUDENT, TEACHER
 from kdzoo.recipe import ModelConfig, Recipe
 from kdzoo.recipe.model_tables import LoraConfig
+from kdzoo.recipe.places import place_of_model
 from kdzoo.recipe.tables import Role
 from kdzoo.report.progress import Reporter
 from kdzoo.runs.interruption import Interruption
@@ -40,7 +43,7 @@ from kdzoo.tasks.load import DataReader
 
 @dataclass(frozen=True)
 class ModelRef:
-    """A model of the run: the recipe's ``teacher`` or ``student``, as it is or as a stage left it in ``folder``."""
+    """A model of the run: one of the recipe's, as it is or as a stage left it in ``folder``."""
 
     role: Role
     folder: Path | None = None
@@ -95,8 +98,8 @@ class RunContext:
         examples = (example for data in self.recipe.training_data for example in self.splits(data).train)
         texts = (text for example in examples for text in (example.prompt, example.target))
         trained = train_tokenizer(texts, settings.vocab_size)
-        models = (self.recipe.student, self.recipe.teacher)
-        built = [m.from_scratch for m in models if m is not None and m.from_scratch is not None]
+        models = self.recipe.models.values()
+        built = [m.from_scratch for m in models if m.from_scratch is not None]
         configs = (make_config(model, len(trained), special_ids(trained)) for model in built)
         return as_read_beside(trained, configs)
 
@@ -119,8 +122,11 @@ class RunContext:
             return whole if config.keep_layers is None else cut(whole, config.keep_layers)
         assert config.from_scratch is not None
         built = make_config(config.from_scratch, len(self.tokenizer), special_ids(self.tokenizer))
-        # teacher and student of one architecture must not start from the same numbers
-        seed = self.recipe.seed_of(role) * 2 + (role == "teacher")
+        # models of one architecture must not start from the same numbers
+        number = {TEACHER: 1, STUDENT: 0}.get(role)
+        if number is None:
+            number = 2 + zlib.crc32(role.encode())
+        seed = self.recipe.seed_of(role) * 2 + number
         return build_model(built, seed, config.dtype, config.attention)
 
     def model_to_train(self, ref: ModelRef, folder: Path) -> PreTrainedModel | PeftModel:
@@ -187,15 +193,19 @@ class RunContext:
         return model if is_placed(model) else model.to(self.device)
 
     def end_ids(
-        self, student: PreTrainedModel | PeftModel, teacher: PreTrainedModel | PeftModel | None
+        self,
+        student: PreTrainedModel | PeftModel,
+        *teachers: PreTrainedModel | PeftModel | None,
     ) -> tuple[int, ...]:
-        """The tokens that end what either model generates. Says once that the two end differently, if they do."""
-        models = [model for model in (student, teacher) if model is not None]
+        """The tokens that end what any model generates. Says once that a teacher ends otherwise than the student, if one does."""
+        models = [student, *(model for model in teachers if model is not None)]
         ends = [set(end_ids(self.tokenizer, model)) for model in models]
-        if ends[0] != ends[-1]:
-            names = [", ".join(self.tokenizer.convert_ids_to_tokens(sorted(ids))) for ids in ends]
+        other = next((ids for ids in ends if ids != ends[0]), None)
+        if other is not None:
+            names = [", ".join(self.tokenizer.convert_ids_to_tokens(sorted(ids))) for ids in (ends[0], other)]
+            which = "the teacher" if len(models) == 2 else "a teacher"
             self._say_once(
-                f"the student ends with {names[0]}, the teacher with {names[1]}: either ends a sequence"
+                f"the student ends with {names[0]}, {which} with {names[1]}: either ends a sequence"
             )
         return end_ids(self.tokenizer, *models)
 
@@ -211,7 +221,8 @@ class RunContext:
     def _config(self, role: Role) -> ModelConfig:
         config = self.recipe.model(role)
         if config is None:
-            raise UserError(f"the recipe has no [{role}], and a stage needs it")
+            table = ".".join(str(part) for part in place_of_model(role))
+            raise UserError(f"the recipe has no [{table}], and a stage needs it")
         return config
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,20 @@ from kdzoo.recipe import (
     scoring_of,
 )
 from kdzoo.recipe.model_tables import TokenizerConfig
+from kdzoo.recipe.names import called
+from kdzoo.recipe.places import place_of_model
 from kdzoo.recipe.toml_text import toml_value
 from kdzoo.runs import fingerprints
 from kdzoo.runs.dry_run_data import Read, data_lines, scored_sets, scoring_lines
 from kdzoo.runs.run_directory import RunDirectory
 from kdzoo.tasks.load import DataReader
+
+# What a stage learns from that needs no table of its own, by the names that methods call it by.
+_OF_ITSELF = {
+    "student": "learns from itself",
+    "base": "learns from itself without its adapter",
+    "average": "learns from the average of its own weights",
+}
 
 
 def print_dry_run(recipe: Recipe, out: Path, console: Console, data: DataReader) -> None:
@@ -52,9 +62,8 @@ def print_dry_run(recipe: Recipe, out: Path, console: Console, data: DataReader)
     say(f"run      {directory.path}")
     for line in data_lines(recipe, seen.read):
         say(line)
-    for role, model in (("teacher", recipe.teacher), ("student", recipe.student)):
-        if model is not None:
-            say(f"{role:9}{_model_text(model, seen.parameters.get(role))}")
+    for role, model in recipe.models.items():
+        say(f"{role:8} {_model_text(model, seen.parameters.get(role))}")
     if seen.elsewhere:
         say(f"         whether {' and '.join(seen.elsewhere)} fit is seen when they are loaded")
     for notice in seen.notices:
@@ -97,8 +106,9 @@ class _Seen:
 
 def _look(recipe: Recipe, directory: RunDirectory, finished: dict[str, Path], reader: DataReader) -> _Seen:
     """Do a run's checks with what is on this machine."""
-    named = {"tokenizer": recipe.tokenizer, "teacher": recipe.teacher, "student": recipe.student}
-    tables = {name: table for name, table in named.items() if table is not None}
+    tables: dict[str, ModelConfig | TokenizerConfig] = dict(recipe.models)
+    if recipe.tokenizer is not None:
+        tables = {"tokenizer": recipe.tokenizer, **tables}
     elsewhere = [name for name, table in tables.items() if not _is_here(table)]
     here = [name for name in tables if name not in elsewhere]
     data = [*recipe.training_data, *(scored.data for scored in scored_sets(recipe))]
@@ -180,14 +190,12 @@ def _training_lines(recipe: Recipe, stage: TrainingStage, read: Read) -> list[st
         lines += [
             f"{name} of {part.method}" + _options_text(part.options) for name, part in stage.parts.items()
         ]
-        teacher = recipe.teacher_stage_of(stage)
         lines.append(
-            f"student from {stage.student_from or '[student]'}, teacher from {teacher or '[teacher]'}"
-            if recipe.teacher
-            else f"student from {stage.student_from or '[student]'}"
+            ", ".join([f"student from {stage.student_from or '[student]'}", *_teachers(recipe, stage)])
         )
     else:
-        lines.append(f"trains the {stage.role}")
+        lines.append(f"trains {called(stage.role)}")
+    lines += _of_itself(stage)
     if recipe.datasets:
         lines.append(f"trains on {stage.data or '[data]'}")
     micro = training.micro_batch_size or training.batch_size
@@ -206,6 +214,30 @@ def _training_lines(recipe: Recipe, stage: TrainingStage, read: Read) -> list[st
         questions = read(scoring.data)
         lines.append(f"scored {scoring.in_words(None if questions is None else len(questions.evaluation))}")
     return lines
+
+
+def _teachers(recipe: Recipe, stage: TrainingStage) -> Iterator[str]:
+    """Whom the stage learns from beside itself, and where each comes from."""
+    for name in stage.teachers:
+        table = ".".join(str(part) for part in place_of_model(name))
+        yield f"{name} from {recipe.teacher_stage_of(stage, name) or f'[{table}]'}"
+
+
+def _of_itself(stage: TrainingStage) -> Iterator[str]:
+    """What the stage learns from its own model, and from another prompt."""
+    options = stage.method_options()
+    what = _OF_ITSELF.get(options.teacher_model, "")
+    if options.average_decay is not None:
+        what += (
+            f" of decay {options.average_decay:g}"
+            if what
+            else f"keeps an average of its weights of decay {options.average_decay:g}"
+        )
+    if options.privileged_prompt is not None:
+        shows = "the target too" if "{target}" in options.privileged_prompt else "another text"
+        what += ("; " if what else "") + f"privileged prompts show {shows}"
+    if what:
+        yield what
 
 
 def _steps_text(training: Training, examples: int | None) -> str:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 
 from kdzoo.methods import hookspecs
-from kdzoo.methods.model_names import AVERAGE, OF_THE_STUDENT, TEACHER
+from kdzoo.methods.model_names import AVERAGE, STUDENT, TEACHER
 from kdzoo.testing.case import Case
 from kdzoo.testing.check import Check
 
@@ -74,7 +74,7 @@ def teacher_is_declared(case: Case) -> None:
 def models_can_be_had(case: Case) -> None:
     """What the options say of models is possible: their names, the average's decay, the privileged prompt."""
     options, decay = case.options, case.options.average_decay
-    taken = [name for name in options.teacher_names if name in (TEACHER, *OF_THE_STUDENT)]
+    taken = [name for name in options.teacher_names if name in (TEACHER, STUDENT, AVERAGE)]
     assert not taken, f"{case.name}: teacher_names has {taken[0]!r}, which is no further teacher's name"
     assert decay is None or 0 <= decay <= 1, f"{case.name}: average_decay must be from 0 to 1, not {decay}"
     assert decay is not None or options.teacher_model != AVERAGE, (

@@ -159,6 +159,24 @@ class TestDryRun:
         assert "set embedded: 10 questions; metrics ex" in text
         assert "scored every" not in text
 
+    def test_names_further_teachers_and_what_a_student_learns_from_itself(
+        self, kdzoo: Command, write: Write
+    ) -> None:
+        table = '[teachers.wide]\nfrom_scratch = { architecture = "llama", hidden_size = 64 }\n[student]'
+        multi = 'method = "multi"\noptions = { weights = { teacher = 1, wide = 2 } }'
+        kid = 'method = "kid"\noptions = { alpha = 0.5 }'
+        recipe = write(write().read_text(), ("[student]", table), (kid, multi))
+        text = kdzoo("run", recipe, "--dry-run").out
+        assert re.search(r"^wide     llama from scratch, [\d,]+ parameters, all weights trained", text, re.M)
+        assert "student from [student], teacher from finetune, wide from [teachers.wide]\n" in text
+        opsd = 'method = "opsd"\noptions = { teacher = "average", decay = 0.9 }'
+        text = kdzoo("run", write(write().read_text(), (kid, opsd)), "--dry-run").out
+        assert "   student from [student]\n" in text
+        told = (
+            "learns from the average of its own weights of decay 0.9; privileged prompts show the target too"
+        )
+        assert f"   {told}\n" in text
+
     def test_says_when_a_model_is_scored_while_it_is_trained(self, kdzoo: Command, write: Write) -> None:
         text = kdzoo("run", write(), "--dry-run", "--set", "kid.evaluate_every='0.5 epochs'").out
         finetune, kid = text.split("2. kid")[:2]

@@ -31,6 +31,7 @@ def made(plugin, options, seed=0):
     losses = hooks.divergence(
         student_logits=student,
         teacher_logits=teacher,
+        other_logits={},
         tokens=step.training_sequence.scored,
         step=step,
         options=options,

@@ -7,7 +7,13 @@ from collections.abc import Callable
 import pytest
 
 from kdzoo.recipe import Recipe
-from kdzoo.recipe.places import place_in_set, place_of, place_of_set
+from kdzoo.recipe.places import (
+    place_in_options,
+    place_in_set,
+    place_of,
+    place_of_model,
+    place_of_set,
+)
 
 RECIPE = """\
 [data]
@@ -102,3 +108,26 @@ def test_a_setting_of_a_set_that_is_scored_while_training_is_no_stage_s(load: Ca
     limited = load(SETS, "evaluation.input_limit=100")
     assert place_of_set(limited, None, "b", "input_limit") == ("evaluation", "input_limit")
     assert place_of_set(load(RECIPE), None, "embedded", "metrics") == ("evaluation", "metrics")
+
+
+def test_a_model_s_table_is_its_own_or_among_the_further_teachers(load: Callable[..., Recipe]) -> None:
+    assert place_of_model("student") == ("student",)
+    assert place_of_model("teacher", "lora", "rank") == ("teacher", "lora", "rank")
+    assert place_of_model("wide", "path") == ("teachers", "wide", "path")
+
+
+def test_an_option_that_names_a_model_is_found_in_the_method_s_or_a_part_s(
+    load: Callable[..., Recipe],
+) -> None:
+    teacher = '[teachers.wide]\nfrom_scratch = { architecture = "llama" }\n[student]'
+    text = RECIPE.replace("[student]", teacher).replace(
+        'method = "kid"', 'method = "opsd"\noptions.teacher = "average"'
+    )
+    recipe = load(text)
+    stage = recipe.stages[1]
+    assert place_in_options(recipe, stage, "average") == ("stage", 1, "options", "teacher")
+    assert place_in_options(recipe, stage, "wide") == ("stage", 1, "options")
+    part = 'divergence = { method = "multi", options = { weights = { wide = 1.0 } } }'
+    recipe = load(text.replace('method = "opsd"', f'{part}\nmethod = "opsd"'))
+    found = place_in_options(recipe, recipe.stages[1], "wide")
+    assert found == ("stage", 1, "divergence", "options", "weights", "wide")

@@ -21,7 +21,7 @@ Problems = Callable[..., list[str]]
 CASES = r"""
 [data]|kind = "embedded"
 [misc]|kind = "embedded"
-r.toml: data: is missing; add a [data] table; for example kind = "embedded"|r.toml:1: misc: unknown key; there are: name, seed, student_seed, threads, data, datasets, evaluation_sets, tokenizer, teacher, student, training, evaluation, stage, extends, sweep
+r.toml: data: is missing; add a [data] table; for example kind = "embedded"|r.toml:1: misc: unknown key; there are: name, seed, student_seed, threads, data, datasets, evaluation_sets, tokenizer, teacher, teachers, student, training, evaluation, stage, extends, sweep
 
 kind = "embedded"
 seed = 1

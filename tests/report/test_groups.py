@@ -74,6 +74,23 @@ def test_settings_that_differ_name_the_rows(group: Group) -> None:
     ]
 
 
+def test_so_do_those_of_the_further_teachers_that_a_stage_learns_from(group: Group) -> None:
+    def several(wide: str, deep: str, precision: str = "sdpa") -> str:
+        tables = (
+            f'[teachers.wide]\npath = "{wide}"\nattention = "{precision}"\n[teachers.deep]\npath = "{deep}"\n'
+        )
+        return HEAD.replace("[student]", f"{tables}[student]")
+
+    multi = 'kind = "distill"\nname = "kid"\nmethod = "multi"\noptions.weights = { teacher = 1, wide = 1 }'
+    runs = [("org/a", "org/b"), ("org/a", "org/c"), ("org/d", "org/b"), ("org/a", "org/b", "eager")]
+    groups = group(*(made([multi], seed, head=several(*wide)) for seed, wide in enumerate(runs)))
+    # deep teaches nobody, and how attention is computed shapes nothing
+    assert [(g.label, len(g.members)) for g in groups] == [
+        ("kid, teachers.wide.path = org/a", 3),
+        ("kid, teachers.wide.path = org/d", 1),
+    ]
+
+
 def test_so_do_settings_of_stages_before_and_of_the_teacher(group: Group) -> None:
     base = 'kind = "finetune"\nname = "base"\nmodel = "student"\ntraining = {{ epochs = {} }}'
     begun = f'{KID}\nstudent_from = "base"'

@@ -172,6 +172,10 @@ class TestBaseline:
         stages = [TEACHER, BASE, KID, SFT]
         assert self.baseline(measure, stages, "teacher", "student", "kid", "sft") == ["sft"]
 
+    def test_it_is_no_student_that_learnt_from_itself(self, measure: Measure) -> None:
+        itself = 'kind = "distill"\nmethod = "opsd"\noptions.teacher = "student"'
+        assert self.baseline(measure, [itself, SFT], "opsd", "sft") == ["sft"]
+
     def test_else_a_student_that_was_finetuned(self, measure: Measure) -> None:
         assert self.baseline(measure, [TEACHER, BASE, KID], "teacher", "student", "kid") == ["student"]
 

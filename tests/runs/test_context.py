@@ -73,8 +73,14 @@ class TestModelsFromScratch:
         torch.manual_seed(2)
         assert equal(first, context().model_to_use(ModelRef("student")))
         assert not equal(first, context("seed=1").model_to_use(ModelRef("student")))
-        # a teacher of the same size must not start as its own student
-        assert not equal(first, context().model_to_use(ModelRef("teacher")))
+        # models of the same size must not start as each other
+        teacher = context().model_to_use(ModelRef("teacher"))
+        assert not equal(first, teacher)
+        same = f"teachers.{{}}={RECIPE.split('from_scratch = ')[1].splitlines()[0]}"
+        tables = [same.replace("{}", name).replace("={", "={from_scratch={") + "}" for name in ("one", "two")]
+        one, two = (context(*tables).model_to_use(ModelRef(name)) for name in ("one", "two"))
+        assert not any(equal(*pair) for pair in ((one, two), (one, first), (one, teacher), (two, teacher)))
+        assert equal(one, context(tables[0]).model_to_use(ModelRef("one")))
 
     def test_the_student_s_may_depend_on_a_seed_of_its_own(self, context: Make) -> None:
         plain, student, both = context(), context("student_seed=1"), context("seed=1")

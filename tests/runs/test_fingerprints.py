@@ -200,6 +200,23 @@ class TestSettings:
         of, scored = fingerprints.of_stages, "kid.evaluate_every=2"
         assert changed(of(recipe(scored)), of(recipe(scored, override))) == stages
 
+    def test_all_models_that_a_stage_learns_from_shape_it(self, recipe: Callable[..., Recipe]) -> None:
+        tables = "".join(
+            f'[teachers.{name}]\nfrom_scratch = {{ architecture = "llama", hidden_size = 96 }}\n'
+            for name in ("wide", "deep")
+        )
+        stage = '[[stage]]\nkind = "distill"\nmethod = "multi"\noptions.weights = { teacher = 1, wide = 1 }\n'
+        text = RECIPE.replace("[student]", f"{tables}[student]") + stage
+        before = fingerprints.of_stages(recipe(text=text))
+        for override, stages in {
+            "teachers.wide.from_scratch.hidden_size=128": {"multi"},
+            "teachers.deep.from_scratch.hidden_size=128": set(),
+            "teacher.from_scratch.hidden_size=128": ALL - {"sft"} | {"multi"},
+            "multi.options.weights={ teacher = 1, deep = 1 }": {"multi"},
+            "teachers.wide.attention=eager": set(),
+        }.items():
+            assert changed(before, fingerprints.of_stages(recipe(override, text=text))) == stages
+
     def test_the_name_of_a_stage_does_not_count(self, recipe: Callable[..., Recipe]) -> None:
         before = fingerprints.of_stages(recipe())
         after = fingerprints.of_stages(recipe(text=RECIPE.replace('name = "more"', 'name = "again"')))

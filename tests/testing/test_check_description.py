@@ -119,7 +119,10 @@ class TestModels:
     @pytest.mark.parametrize(
         ("options", "words"),
         [
-            ({"names": ["base"]}, "teacher_names has 'base', which is no further teacher's name"),
+            (
+                {"names": ["base", "student"]},
+                "teacher_names has 'student', which is no further teacher's name",
+            ),
             ({"decay": -0.5}, "average_decay must be from 0 to 1, not -0.5"),
             ({"template": "{target}"}, "privileged_prompt must have {prompt}"),
         ],

@@ -144,8 +144,10 @@ def _put_nothing_after(tokenizer: PreTrainedTokenizerBase) -> None:
         tokenizer.init_kwargs.pop(rule, None)
 
 
-def check_same_vocabulary(student: PreTrainedTokenizerBase, teacher: PreTrainedTokenizerBase) -> None:
-    """Make sure that a token id means the same to both models.
+def check_same_vocabulary(
+    student: PreTrainedTokenizerBase, teacher: PreTrainedTokenizerBase, name: str = "teacher"
+) -> None:
+    """Make sure that a token id means the same to both models; ``name`` is how a message calls the teacher.
 
     Raises:
         UserError: the tokenizers differ; the message names a token that shows it.
@@ -155,7 +157,7 @@ def check_same_vocabulary(student: PreTrainedTokenizerBase, teacher: PreTrainedT
     if differing:
         token = differing[0]
         raise UserError(
-            "student and teacher have different tokenizers, so their distributions cannot be compared: "
+            f"student and {name} have different tokenizers, so their distributions cannot be compared: "
             f"{len(differing)} tokens differ, for example {token!r}: id {ours.get(token)} in the student's, "
-            f"{theirs.get(token)} in the teacher's"
+            f"{theirs.get(token)} in the {name}'s"
         )

@@ -93,6 +93,8 @@ class DistillationModule(nn.Module):
             steps=steps,
             others={name: shape_of(model) for name, model in (others or {}).items()},
         )
+        for name in options.teacher_names:
+            self.models.underlying(name)  # all that may be asked for is there
         for name in (name for name in (self._teacher[0], *teachers) if name in self.models):
             self.models.find_way(name, privileged=self._teacher == (name, True))
         self.method_state = make_state(method, context, seed)

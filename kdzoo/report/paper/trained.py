@@ -111,7 +111,9 @@ class _Reader:
             return None
         if stage.kind == "distill" and stage.parts:
             return None
-        if stage.role == "teacher":
+        if set(stage.teachers) - {"teacher"}:
+            return None
+        if stage.role != "student":
             return Query(None, own, stage.method, trained_on=trained_on)
         teacher = _model_name(paper, recipe.teacher) if stage.uses_teacher else None
         if stage.uses_teacher and teacher is None:

@@ -13,6 +13,7 @@ from kdzoo.runs.checks.lengths import check_lengths
 from kdzoo.runs.checks.loggers import check_loggers
 from kdzoo.runs.checks.models import check_models
 from kdzoo.runs.checks.positions import check_positions
+from kdzoo.runs.checks.privileged import check_privileged
 from kdzoo.runs.checks.tokenizers import check_tokenizers, known_tokenizer
 from kdzoo.runs.checks.trained import check_trained
 from kdzoo.runs.context import RunContext
@@ -21,8 +22,8 @@ from kdzoo.runs.context import RunContext
 def check(context: RunContext, finished: Mapping[str, Path], tables: Collection[str]) -> list[str]:
     """Look at all that the stages still to be done need, and give what is worth telling, one line each.
 
-    ``finished`` are the folders of the other stages by their names. ``tables`` are those of "tokenizer", "teacher"
-    and "student" whose files may be looked for. Weights are opened and compared with the model that they are for, and
+    ``finished`` are the folders of the other stages by their names. ``tables`` are those of "tokenizer" and the models'
+    names whose files may be looked for. Weights are opened and compared with the model that they are for, and
     not read. Data that are not there are passed over. Nothing is written but the data's cache.
 
     Raises:
@@ -47,6 +48,7 @@ def check(context: RunContext, finished: Mapping[str, Path], tables: Collection[
     tokenizer = None if recipe.is_rehearsal else known_tokenizer(context, tables)
     if tokenizer is not None:
         check_lengths(recipe, to_do, context.splits, tokenizer, problems, notices)
+        check_privileged(recipe, to_do, context.splits, tokenizer, configs, problems)
         problems.raise_if_any()
     return notices.texts
 

@@ -16,12 +16,12 @@ from kdzoo.engine.models.tokenizers import load_tokenizer, special_ids, train_to
 from kdzoo.errors import UserError
 from kdzoo.recipe import ModelConfig, Recipe
 from kdzoo.recipe.lines import Key
+from kdzoo.recipe.names import called
+from kdzoo.recipe.places import place_of_model
 from kdzoo.recipe.problems import Problems
-from kdzoo.recipe.tables import Role
 from kdzoo.runs.checks.weights import open_weights
 from kdzoo.runs.context import as_peft_s
 
-_ROLES: tuple[Role, ...] = ("teacher", "student")
 # Stands in where the vocabulary is known to a model hub only.
 _ANY_VOCABULARY = 32_000
 
@@ -34,13 +34,15 @@ def check_models(
     Gives the configurations by role, of those in ``tables`` that can be built.
     """
     configs: dict[str, PretrainedConfig] = {}
-    for role in _ROLES:
-        model = recipe.model(role)
-        if model is None:
-            continue
+    used = {model.role for stage in recipe.stages for model in recipe.models_used(stage).values()}
+    for role, model in recipe.models.items():
+        if role in recipe.teachers and role not in used:
+            notices.add(place_of_model(role), "no stage uses this teacher")
         lacking = None if model.quantization is None else why_not_quantised()
         if lacking is not None:
-            problems.add((role, "quantization"), f"{lacking}; --rehearse runs the recipe without it")
+            problems.add(
+                place_of_model(role, "quantization"), f"{lacking}; --rehearse runs the recipe without it"
+            )
         if role not in tables:
             continue
         config = _config(recipe, role, model, tables, problems)
@@ -63,11 +65,10 @@ def count_from_scratch(recipe: Recipe, tokenizer: PreTrainedTokenizerBase | None
         vocabulary, special = _vocabulary(recipe, ())
     else:
         return {}
-    models = {"teacher": recipe.teacher, "student": recipe.student}
     return {
         role: count_parameters(_build(make_config(model.from_scratch, vocabulary, special), None))
-        for role, model in models.items()
-        if model is not None and model.from_scratch is not None
+        for role, model in recipe.models.items()
+        if model.from_scratch is not None
     }
 
 
@@ -84,12 +85,12 @@ def _config(
         hint = ""
         if not Path(model.path).is_dir():
             hint = ". There is no folder of that name here either; --rehearse runs the recipe without it"
-        problems.add((role, "path"), f"{str(error).removesuffix('.')}{hint}")
+        problems.add(place_of_model(role, "path"), f"{str(error).removesuffix('.')}{hint}")
         return None
     try:
         return whole if model.keep_layers is None else cut_config(whole, model.keep_layers)
     except UserError as error:
-        problems.add((role, "keep_layers"), str(error).removeprefix("keep_layers: "))
+        problems.add(place_of_model(role, "keep_layers"), str(error).removeprefix("keep_layers: "))
         return None
 
 
@@ -113,8 +114,8 @@ def _blamed(
             make_config({"architecture": settings["architecture"], name: value}, vocabulary, special)
         except UserError as alone:
             if str(alone) == str(error):
-                return (role, "from_scratch", name)
-    return (role, "from_scratch")
+                return place_of_model(role, "from_scratch", name)
+    return place_of_model(role, "from_scratch")
 
 
 def _vocabulary(recipe: Recipe, tables: Collection[str]) -> tuple[int, dict[str, int | None]]:
@@ -140,16 +141,18 @@ def _can_be_built(role: str, model: ModelConfig, config: PretrainedConfig, probl
         built = _build(config, model.attention)
     except Exception as error:  # each architecture refuses what it cannot have in its own way
         key = source if model.attention is None or not _builds(config) else "attention"
-        problems.add((role, key), f"the {role} cannot be built: {_one_line(error)}")
+        problems.add(place_of_model(role, key), f"{called(role)} cannot be built: {_one_line(error)}")
         return False
     if model.gradient_checkpointing and not built.supports_gradient_checkpointing:
-        problems.add((role, "gradient_checkpointing"), f"{config.model_type} does not support it")
+        problems.add(
+            place_of_model(role, "gradient_checkpointing"), f"{config.model_type} does not support it"
+        )
     if model.lora is not None:
         try:
             with torch.device("meta"):
                 add_lora(built, as_peft_s(model.lora), seed=0)
         except UserError as error:
-            problems.add((role, "lora", "target_modules"), str(error).removeprefix("lora: "))
+            problems.add(place_of_model(role, "lora", "target_modules"), str(error).removeprefix("lora: "))
     return True
 
 
@@ -171,12 +174,12 @@ def _check_weights(role: str, model: ModelConfig, problems: Problems, notices: P
     try:
         unused = open_weights(model.path, model.revision, model.gguf_file)
     except UserError as error:
-        problems.add((role, "path"), str(error))
+        problems.add(place_of_model(role, "path"), str(error))
         return
     if unused:
         notices.add(
-            (role, "path"),
-            f"the {role}'s configuration has no place for {len(unused)} of its weights, which are not used: "
+            place_of_model(role, "path"),
+            f"{called(role)}'s configuration has no place for {len(unused)} of its weights, which are not used: "
             f"{unused[0]}, for example",
         )
 

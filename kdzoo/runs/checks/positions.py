@@ -9,6 +9,7 @@ from transformers import PretrainedConfig
 
 from kdzoo.recipe import Evaluation, Recipe, Stage, Training, scoring_of
 from kdzoo.recipe.lines import Key
+from kdzoo.recipe.names import called
 from kdzoo.recipe.places import place_of, place_of_set
 from kdzoo.recipe.problems import Problems
 
@@ -25,7 +26,7 @@ def check_positions(
                 if positions is not None and positions < longest and role in needed.roles:
                     problems.add(
                         needed.of_input,
-                        f"the {role} has {positions} positions, fewer than the {longest} of input_limit + output_limit",
+                        f"{called(role)} has {positions} positions, fewer than the {longest} of input_limit + output_limit",
                         needed.of_output,
                     )
 
@@ -40,7 +41,7 @@ class _Needed(NamedTuple):
 
 
 def _needed(recipe: Recipe, stage: Stage) -> Iterator[_Needed]:
-    roles = {str(model.role) for model in recipe.models_used(stage).values()}
+    roles = {model.role for model in recipe.models_used(stage).values()}
     of_stage = (place_of(recipe, stage, name) for name in ("input_limit", "output_limit"))
     yield _Needed(recipe.settings_of(stage), roles, *of_stage)
     scoring = None if stage.role is None else scoring_of(recipe, stage)

@@ -8,7 +8,10 @@ from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from kdzoo.engine.models.tokenizers import check_same_vocabulary, load_tokenizer
 from kdzoo.errors import UserError
+from kdzoo.methods.model_names import STUDENT
 from kdzoo.recipe import ModelConfig, Recipe, is_there
+from kdzoo.recipe.names import called
+from kdzoo.recipe.places import place_of_model
 from kdzoo.recipe.problems import Problems
 from kdzoo.runs.context import RunContext
 
@@ -29,12 +32,12 @@ def check_tokenizers(
             own[role] = load_tokenizer(path, model.revision, model.gguf_file)
         except UserError as error:
             if named is None:  # otherwise that may be why a tokenizer is named
-                problems.add((role, "path"), str(error))
-    if len(own) > 1:
+                problems.add(place_of_model(role, "path"), str(error))
+    for role in [role for role in own if role != STUDENT and STUDENT in own]:
         try:
-            check_same_vocabulary(own["student"], own["teacher"])
+            check_same_vocabulary(own[STUDENT], own[role], called(role).removeprefix("the "))
         except UserError as error:
-            problems.add(("student", "path"), str(error), ("teacher", "path"))
+            problems.add((STUDENT, "path"), str(error), place_of_model(role, "path"))
     shared = None
     if named is not None and named.path is not None and "tokenizer" in tables:
         try:
@@ -48,9 +51,9 @@ def check_tokenizers(
         if role in own and tokenizer.get_vocab() != own[role].get_vocab():
             problems.add(
                 ("tokenizer", "path"),
-                f"names another vocabulary than the {role}'s own; leave [tokenizer] out, or name the tokenizer that "
-                f"the {role} was trained with",
-                (role, "path"),
+                f"names another vocabulary than {called(role)}'s own; leave [tokenizer] out, or name the tokenizer that "
+                f"{called(role)} was trained with",
+                place_of_model(role, "path"),
             )
         else:
             _check_size(role, tokenizer, configs[role], problems)
@@ -72,11 +75,10 @@ def known_tokenizer(context: RunContext, tables: Collection[str]) -> PreTrainedT
 
 def _pretrained(recipe: Recipe, roles: Collection[str]) -> list[tuple[str, str, ModelConfig]]:
     """Role, path and table of each model that is not from scratch."""
-    models = (("teacher", recipe.teacher), ("student", recipe.student))
     return [
         (role, model.path, model)
-        for role, model in models
-        if role in roles and model is not None and model.path is not None
+        for role, model in recipe.models.items()
+        if role in roles and model.path is not None
     ]
 
 
@@ -91,6 +93,6 @@ def _check_size(
     known = config.get_text_config().vocab_size
     if highest >= known:
         problems.add(
-            (role, "path"),
-            f"the tokenizer has token ids up to {highest}, and the {role} knows only {known} tokens",
+            place_of_model(role, "path"),
+            f"the tokenizer has token ids up to {highest}, and {called(role)} knows only {known} tokens",
         )

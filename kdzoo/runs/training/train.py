@@ -21,6 +21,7 @@ from kdzoo.engine.training.train import Trained, train
 from kdzoo.engine.training.trainer import DivergedError
 from kdzoo.errors import RunError, UserError
 from kdzoo.files import new_folder
+from kdzoo.methods.model_names import TEACHER
 from kdzoo.methods.used_options import watched
 from kdzoo.recipe import Training, TrainingStage
 from kdzoo.runs.context import ModelRef, RunContext
@@ -41,7 +42,7 @@ def run(
 ) -> dict[str, Any]:
     """Train the stage's model by its method and leave it in ``folder/model`` in Hugging Face format.
 
-    ``models`` are the stage's own by their roles, the teacher among them if the method uses it. Continues from what an
+    ``models`` are the stage's own by their names, the teachers that the method uses among them. Continues from what an
     interrupted start left in ``folder``. Gives the numbers that the report shows. Over all starts, ``training_seconds`` is the
     time of preparing and training, without loading and scoring, ``preparing_seconds`` that of the teacher's generations and
     of what the method prepares alone, ``step_seconds`` the median time of an optimizer step, and ``peak_memory_bytes`` the most memory at a time. Where the best
@@ -56,8 +57,10 @@ def run(
     method = chosen(stage.plugin(), noted)
     tokenizer = context.tokenizer
     student = context.model_to_train(models[stage.role], folder)
-    teacher_model = context.model_to_use(models["teacher"]) if stage.uses_teacher else None
-    limits = SamplingLimits(training.output_limit, context.end_ids(student, teacher_model))
+    teachers = {name: context.model_to_use(models[name]) for name in stage.teachers}
+    teacher_model = teachers.pop(TEACHER, None)
+    end_ids = context.end_ids(student, teacher_model, *teachers.values())
+    limits = SamplingLimits(training.output_limit, end_ids)
     encoded = encode_training_examples(context, stage)
     if not encoded.examples:
         raise RunError(
@@ -96,6 +99,8 @@ def run(
             sharing=training.sharing,
             prompt_limit=max(len(example.prompt) for example in examples),
             steps=training.steps(len(examples)),
+            others=teachers,
+            privileged_limit=max(len(example.privileged or ()) for example in examples),
         )
         if method.prepares:
             examples, seconds = with_prepared(context, name, folder, module, examples, training)
@@ -200,4 +205,10 @@ def encode_training_examples(context: RunContext, stage: TrainingStage) -> Encod
     else:
         fitting = fit(examples, training.input_limit, context.prompt_tokens, training=True)
     texts = [Text(e.prompt, e.target, e.group) for e in fitting]
-    return encode_for_training(texts, context.tokenizer, training.input_limit, training.output_limit)
+    return encode_for_training(
+        texts,
+        context.tokenizer,
+        training.input_limit,
+        training.output_limit,
+        stage.method_options().privileged_prompt,
+    )

@@ -210,7 +210,7 @@ class TestInAStep:
         expected = plain(make_batch(swapped, share_beginnings=False), BEGINNING).total
         expected.backward()
         wanted = torch.cat([p.grad.flatten() for p in plain.student.parameters()])
-        assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+        assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
         assert (found - wanted).norm() <= 1e-5 * wanted.norm()
 
     def test_what_models_generate_is_of_the_student_or_of_a_teacher(self, make_module):

@@ -39,6 +39,46 @@ def test_problems_with_both_models_are_told_at_once(check: Check) -> None:
     ]
 
 
+class TestFurtherTeachers:
+    """Models in [teachers.NAME]: what is wrong with one is told at its own lines, as with the teacher."""
+
+    TABLES = ("tokenizer", "teacher", "student", "wide")
+    STAGE = '[[stage]]\nkind = "distill"\nmethod = "multi"\noptions.weights = { teacher = 1, wide = 1 }\n'
+
+    @pytest.fixture
+    def wide(self, check: Check) -> Check:
+        check.save_model("wide", hidden_size=32)
+        check.save_tokenizer("wide")
+        check.text = check.text.replace("[student]", '[teachers.wide]\npath = "wide"\n[student]')
+        return check
+
+    def test_that_fit_pass_in_silence(self, wide: Check) -> None:
+        assert wide(more=self.STAGE, tables=self.TABLES) == []
+
+    def test_that_no_stage_uses_are_told(self, wide: Check) -> None:
+        assert wide("kid", tables=self.TABLES) == ["./r.toml:7: teachers.wide: no stage uses this teacher"]
+
+    def test_whose_weights_are_broken(self, wide: Check) -> None:
+        (wide.folder / "wide/model.safetensors").write_bytes(b"cut off")
+        message = wide.refused(more=self.STAGE, tables=self.TABLES)
+        assert message.startswith("./r.toml:8: teachers.wide.path: the weights of './wide' cannot be loaded")
+
+    def test_that_have_another_vocabulary(self, wide: Check) -> None:
+        wide.save_tokenizer("wide", ["<unk>", "<s>", "</s>", "select", "where", "from"])
+        message = wide.refused(more=self.STAGE, tables=self.TABLES)
+        assert message.startswith(
+            './r.toml:10: student.path: student and teacher "wide" have different tokenizers, so'
+        )
+
+    def test_that_have_too_few_positions(self, wide: Check) -> None:
+        wide.save_model("wide", max_position_embeddings=50)
+        limits = ("training.input_limit=40", "training.output_limit=20")
+        message = wide.refused(more=self.STAGE, tables=self.TABLES, overrides=limits)
+        assert message.endswith(
+            'the teacher "wide" has 50 positions, fewer than the 60 of input_limit + output_limit'
+        )
+
+
 class TestPretrained:
     def test_a_folder_without_a_model(self, check: Check) -> None:
         (check.folder / "teacher/config.json").unlink()

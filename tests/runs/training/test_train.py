@@ -14,10 +14,12 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
+from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.errors import RunError, UserError
 from kdzoo.recipe import load_recipe
 from kdzoo.report.progress import Reporter
 from kdzoo.runs import pipeline
+from kdzoo.runs.training import train
 from kdzoo.runs.training.pace import Collapse
 
 RECIPE = """\
@@ -77,6 +79,57 @@ def test_a_stage_may_mix_methods(run: Run) -> None:
     assert all(0 < line["kd_loss"] < 0.7 for line in metrics(mixed))  # a JSD is at most log 2
     again = run("kid", "kid.divergence={method='gkd', options={divergence='fkl'}}", "kid.aux_loss=gkd")
     assert again != mixed
+
+
+class TestModelsByName:
+    WIDE = (
+        "teachers.wide={from_scratch={architecture='llama', hidden_size=48, intermediate_size=64, num_hidden_layers=2, "
+        "num_attention_heads=4}}"
+    )
+
+    @pytest.mark.parametrize("teacher", ["base", "average", "student"])
+    def test_a_student_learns_from_itself_without_any_teacher(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch, teacher: str
+    ) -> None:
+        seen: list[DistillationModule] = []
+
+        def made(*given: Any, **more: Any) -> DistillationModule:
+            seen.append(DistillationModule(*given, **more))
+            return seen[-1]
+
+        monkeypatch.setattr(train, "DistillationModule", made)
+        stage = run("opsd", f"opsd.options.teacher={teacher}", "student.lora={rank=2}")
+        assert [line["aux_loss"] for line in metrics(stage)] == [0.0] * 6
+        assert all(0 < line["kd_loss"] < 0.7 for line in metrics(stage))
+        (module,) = seen
+        assert module.models.beside_the_student == ["base", *(["average"] if teacher == "average" else [])]
+
+    def test_privileged_prompts_are_as_long_as_the_prompt_and_the_target_together_make_them(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen: list[int] = []
+
+        def made(*given: Any, **more: Any) -> DistillationModule:
+            seen.append(more["privileged_limit"])
+            return DistillationModule(*given, **more)
+
+        monkeypatch.setattr(train, "DistillationModule", made)
+        text = "opsd.options.teacher_prompt='{prompt} {target}'"
+        run("opsd", "opsd.options.teacher=student", text)
+        run("sft")
+        whole, none = seen
+        assert none == 0
+        assert 64 >= whole > len(["count", "9:"])
+
+    def test_several_teachers_teach_the_one_as_it_is_and_another_as_a_stage_has_left_it(
+        self, run: Run
+    ) -> None:
+        weights = "multi.options.weights={teacher=1, wide=1}"
+        both, one = (
+            metrics(run("multi", self.WIDE, *more, "multi.options.mle_weight=0"))
+            for more in ((weights,), ("multi.options.weights={wide=1}",))
+        )
+        assert both[0]["kd_loss"] != one[0]["kd_loss"]
 
 
 def metrics(stage: Path) -> list[dict[str, float]]:
@@ -211,6 +264,18 @@ class TestContinuing:
         assert [json.loads(line) for line in lines[1 : 1 + len(before)]] == before
         generated = [json.loads(line)[0] for line in lines if line.endswith("]]")]
         assert sorted(generated) == list(range(10))
+        ours, theirs = (load_file(folder / "model/model.safetensors") for folder in (stage, whole))
+        assert all(weights.equal(theirs[name]) for name, weights in ours.items())
+
+    def test_the_average_of_the_weights_is_kept(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        given = ("opsd.options.teacher=average", "opsd.options.decay=0.5", "training.save_steps=2")
+        whole = run("opsd", *given, out="whole")
+        with monkeypatch.context() as patch:
+            self.stop_at(patch, "opsd", 3)
+            with pytest.raises(KeyboardInterrupt):
+                run("opsd", *given, out="stopped")
+        assert list(Path("stopped").glob("small-*/opsd/checkpoints/checkpoint-2/average.safetensors"))
+        stage = run("opsd", *given, out="stopped")
         ours, theirs = (load_file(folder / "model/model.safetensors") for folder in (stage, whole))
         assert all(weights.equal(theirs[name]) for name, weights in ours.items())
 
