@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -123,6 +123,9 @@ class Kept(torch.nn.Module):
         self.steps = 0
 
 
+NUMBERS = itertools.count()
+
+
 def setup() -> Kept:
     return Kept()
 
@@ -173,7 +176,7 @@ BROKEN = {
     "models_can_be_had": lambda: method_with(options=Averaging),
     "setup_gives_a_module_or_none": lambda: method_with(hooks=[hook("setup", lambda: 0.5)]),
     "setup_depends_on_the_seed_alone": lambda: method_with(
-        hooks=[hook("setup", lambda: Kept(time.monotonic()))]
+        hooks=[hook("setup", lambda: Kept(next(NUMBERS)))]
     ),
     "prepare_gives_a_row_for_each_prompt": lambda: method_with(
         hooks=[hook("prepare", lambda: {"a": torch.ones(1)})]
