@@ -15,6 +15,7 @@ METHODS = {
     "amid": {"data": "student"},
     "csd": {"data": "student"},
     "skd": {},
+    "opsd": {},
     "dpkd": {},
     "distillm2": {},
     "atkd": {"data": "student"},
