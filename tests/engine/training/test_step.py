@@ -221,7 +221,7 @@ def test_hidden_states_that_the_options_name_cost_no_run(make_module, sharing):
         module = with_hooks(make_module("rkd", sharing), divergence=divergence, **hooks)
         module.method = replace(module.method, options=Features())
         passes = []
-        for model in (module.student, *module._teacher):
+        for model in (module.student, module.models.underlying("teacher")):
             model.model.layers[0].register_forward_hook(lambda *call: passes.append(call))
         batch = make_batch(make_examples(6), share_beginnings=module.shares_beginnings)
         return module, batch, module(batch, BEGINNING), len(passes)
@@ -237,7 +237,7 @@ def test_hidden_states_that_the_options_name_cost_no_run(make_module, sharing):
         given = torch.tensor([prompt + target[:length]])
         own, other = (
             model(given, output_hidden_states=True).hidden_states
-            for model in (module.student, *module._teacher)
+            for model in (module.student, module.models.underlying("teacher"))
         )
         place = slice(len(prompt) - 1, -1)
         for layer in (1, -1):
