@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kdzoo.methods.replay_buffer import ReplayBuffer
     from kdzoo.methods.sampling import next_tokens
     from kdzoo.methods.sequences import ScoredTokens, Sequences
+    from kdzoo.methods.shared_hooks import mle_on_target, target_or_generated
     from kdzoo.methods.source import Kind, Source
     from kdzoo.methods.step import (
         ConditionedModel,
@@ -78,7 +79,9 @@ __all__ = [
     "divergences",
     "ground_truth_kd",
     "hookimpl",
+    "mle_on_target",
     "next_tokens",
+    "target_or_generated",
 ]
 
 _HOMES = {
@@ -115,7 +118,9 @@ _HOMES = {
     "WeightedOptions": "kdzoo.methods.method",
     "ground_truth_kd": "kdzoo.methods.ground_truth_kd",
     "hookimpl": "kdzoo.methods.hookspecs",
+    "mle_on_target": "kdzoo.methods.shared_hooks",
     "next_tokens": "kdzoo.methods.sampling",
+    "target_or_generated": "kdzoo.methods.shared_hooks",
 }
 
 

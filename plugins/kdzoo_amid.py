@@ -18,12 +18,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from kdzoo import TrainingDataOptions, divergences, ground_truth_kd, hookimpl
+from kdzoo import TrainingDataOptions, divergences, ground_truth_kd, target_or_generated
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from kdzoo import Sequences, Step
 
 
 class AMiDOptions(TrainingDataOptions):
@@ -74,8 +72,4 @@ register_method, divergence, aux_loss = ground_truth_kd(
 )
 
 
-@hookimpl
-def make_training_sequence(step: Step, options: AMiDOptions) -> Sequences:
-    if options.data == "student":
-        return step.student.generate(temperature=options.temperature)
-    return step.target
+make_training_sequence = target_or_generated()

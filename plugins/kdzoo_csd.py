@@ -18,12 +18,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from kdzoo import TrainingDataOptions, divergences, ground_truth_kd, hookimpl
+from kdzoo import TrainingDataOptions, divergences, ground_truth_kd, target_or_generated
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from kdzoo import Sequences, Step
 
 
 class CSDOptions(TrainingDataOptions):
@@ -58,8 +56,4 @@ register_method, divergence, aux_loss = ground_truth_kd(
 )
 
 
-@hookimpl
-def make_training_sequence(step: Step, options: CSDOptions) -> Sequences:
-    if options.data == "student":
-        return step.student.generate(temperature=options.temperature)
-    return step.target
+make_training_sequence = target_or_generated()

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
-from kdzoo import Method, Source, StepCost, Temperature, WeightedOptions, divergences, hookimpl
+from kdzoo import Method, Source, StepCost, Temperature, WeightedOptions, divergences, hookimpl, mle_on_target
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -115,11 +115,7 @@ def divergence(student_logits: Tensor, teacher_logits: Tensor, options: DistiLLM
     return options.kd_weight * skewed(student_logits, teacher_logits, options.skew_alpha)
 
 
-@hookimpl
-def aux_loss(step: Step, options: DistiLLMOptions) -> Tensor | None:
-    if options.mle_weight == 0:
-        return None
-    return options.mle_weight * step.student.cross_entropy(step.target)
+aux_loss = mle_on_target()
 
 
 @hookimpl

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from kdzoo import Method, StepCost, WeightedOptions, divergences, hookimpl, next_tokens
+from kdzoo import Method, StepCost, WeightedOptions, divergences, hookimpl, mle_on_target, next_tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,11 +88,7 @@ def divergence(
     return options.kd_weight * losses
 
 
-@hookimpl
-def aux_loss(step: Step, options: MiniLLMOptions) -> Tensor | None:
-    if options.mle_weight == 0:
-        return None
-    return options.mle_weight * step.student.cross_entropy(step.target)
+aux_loss = mle_on_target()
 
 
 def reward_to_go(log_ratio: Tensor, lengths: Tensor, options: MiniLLMOptions) -> Tensor:

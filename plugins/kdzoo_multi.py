@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from kdzoo import Method, Options, StepCost, WeightedOptions, divergences, hookimpl
+from kdzoo import Method, Options, StepCost, WeightedOptions, divergences, hookimpl, mle_on_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
 
-    from kdzoo import ScoredTokens, Step
+    from kdzoo import ScoredTokens
 
 _NO_TEACHERS = ("student", "average")
 
@@ -112,11 +112,7 @@ def divergence(
     return options.kd_weight * sum(losses[1:], losses[0])
 
 
-@hookimpl
-def aux_loss(step: Step, options: MultiOptions) -> Tensor | None:
-    if options.mle_weight == 0:
-        return None
-    return options.mle_weight * step.student.cross_entropy(step.target)
+aux_loss = mle_on_target()
 
 
 def distance(student_logits: Tensor, teacher_logits: Tensor, options: MultiOptions) -> Tensor:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from kdzoo import Method, StepCost, WeightedOptions, divergences, hookimpl
+from kdzoo import Method, StepCost, WeightedOptions, divergences, hookimpl, mle_on_target
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,11 +81,7 @@ def divergence(student_logits: Tensor, tokens: ScoredTokens, step: Step, options
     return options.kd_weight * divergences.sparse_cross_entropy(student_logits, kept.long(), weights)
 
 
-@hookimpl
-def aux_loss(step: Step, options: RSKDOptions) -> Tensor | None:
-    if options.mle_weight == 0:
-        return None
-    return options.mle_weight * step.student.cross_entropy(step.target)
+aux_loss = mle_on_target()
 
 
 def sample(logits: Tensor, uniform: Tensor, temperature: float) -> Tensor:

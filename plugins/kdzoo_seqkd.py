@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from kdzoo import Method, StepCost, TeacherDecodingOptions, WeightedOptions, divergences, hookimpl
+from kdzoo import (
+    Method,
+    StepCost,
+    TeacherDecodingOptions,
+    WeightedOptions,
+    divergences,
+    hookimpl,
+    mle_on_target,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,8 +80,4 @@ def divergence(student_logits: Tensor, tokens: ScoredTokens, options: SeqKDOptio
     return options.kd_weight * divergences.cross_entropy(student_logits, tokens.ids)
 
 
-@hookimpl
-def aux_loss(step: Step, options: SeqKDOptions) -> Tensor | None:
-    if options.mle_weight == 0:
-        return None
-    return options.mle_weight * step.student.cross_entropy(step.target)
+aux_loss = mle_on_target()

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from kdzoo.methods.hookspecs import hookimpl
 from kdzoo.methods.method import Method, StepCost, WeightedOptions
+from kdzoo.methods.shared_hooks import mle_on_target
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from kdzoo.methods.step import Step
 
 _Hooks: TypeAlias = "tuple[Callable[[], Method], Callable[..., Tensor], Callable[..., Tensor | None]]"
 
@@ -60,10 +60,4 @@ def ground_truth_kd(
         more = (options,) if takes_options else ()
         return options.kd_weight * divergence_of(student_logits, teacher_logits, *more)
 
-    @hookimpl
-    def aux_loss(step: Step, options: WeightedOptions) -> Tensor | None:
-        if options.mle_weight == 0:
-            return None
-        return options.mle_weight * step.student.cross_entropy(step.target)
-
-    return register_method, weighted_divergence, aux_loss
+    return register_method, weighted_divergence, mle_on_target()
