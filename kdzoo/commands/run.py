@@ -15,6 +15,8 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from kdzoo.recipe import Member, Sweep
+    from kdzoo.runs.processes import Processes
+    from kdzoo.runs.sweep import Plan
     from kdzoo.runs.sweep_jobs import MemberCommand
 
 
@@ -61,31 +63,43 @@ def command(
     An interrupted run continues where it stopped when it is started again. Ctrl-C, and the signal that `kill` sends,
     let a training write a checkpoint after the step that it is at; a second one ends at once.
     """
+    from kdzoo.runs.processes import Processes, launched
+
+    if launched() > 1 and (dry_run or print_jobs or (jobs or 1) > 1):
+        raise click.UsageError(
+            f"{launched()} processes were launched to do a run together; --dry-run, --print-jobs and --jobs are for one alone"
+        )
+    _quiet_libraries()
+    with Processes.joined() as processes:
+        with processes.main_first():
+            sweep = _loaded(recipe, overrides, methods, seeds)
+            if not print_jobs:
+                sweep = _checked(sweep, dry_run, rehearse, tells=processes.is_main)
+        member_command = _member_command(recipe, overrides, out, methods, rehearse, quiet)
+        if print_jobs:
+            for member in sweep.members:
+                click.echo(member_command.quoted(member))
+            return
+        if dry_run:
+            _dry_run(sweep, out)
+            return
+        _run(sweep, out, quiet, jobs or 1, member_command, processes)
+
+
+def _loaded(recipe: Path, overrides: tuple[str, ...], methods: str | None, seeds: str | None) -> Sweep:
     from kdzoo.recipe import load_sweep
     from kdzoo.recipe.method_list import split_methods
     from kdzoo.recipe.sweep import split_seeds
 
-    sweep = load_sweep(
+    return load_sweep(
         recipe,
         overrides,
         methods=[] if methods is None else split_methods(methods),
         seeds=[] if seeds is None else split_seeds(seeds),
     )
-    if print_jobs:
-        member_command = _member_command(recipe, overrides, out, methods, rehearse, quiet)
-        for member in sweep.members:
-            click.echo(member_command.quoted(member))
-        return
-    sweep = _checked(sweep, dry_run, rehearse)
-    _quiet_libraries()
-    if dry_run:
-        _dry_run(sweep, out)
-        return
-    member_command = _member_command(recipe, overrides, out, methods, rehearse, quiet)
-    _run(sweep, out, quiet, jobs or 1, member_command)
 
 
-def _checked(sweep: Sweep, dry_run: bool, rehearse: bool) -> Sweep:
+def _checked(sweep: Sweep, dry_run: bool, rehearse: bool, *, tells: bool) -> Sweep:
     """Look whether data and models are there, or make all members small."""
     from kdzoo.recipe import check_model_paths, check_paths, missing_data, rehearsed
 
@@ -93,7 +107,8 @@ def _checked(sweep: Sweep, dry_run: bool, rehearse: bool) -> Sweep:
         for path in dict.fromkeys(
             path for member in sweep.members for _, path in missing_data(member.recipe)
         ):
-            click.echo(f"rehearsal: {path} is not there, the embedded benchmark stands in", err=True)
+            if tells:
+                click.echo(f"rehearsal: {path} is not there, the embedded benchmark stands in", err=True)
         members = tuple(replace(member, recipe=rehearsed(member.recipe)) for member in sweep.members)
         return replace(sweep, members=members)
     for member in sweep.members:
@@ -118,7 +133,9 @@ def _dry_run(sweep: Sweep, out: Path) -> None:
         print_sweep_dry_run(Plan.of(sweep, out), Console(), DataReader(Path(cache)))
 
 
-def _run(sweep: Sweep, out: Path, quiet: bool, jobs: int, member_command: MemberCommand) -> None:
+def _run(
+    sweep: Sweep, out: Path, quiet: bool, jobs: int, member_command: MemberCommand, processes: Processes
+) -> None:
     from kdzoo.runs.interruption import Interrupted, Interruption
 
     interruption = Interruption()
@@ -127,32 +144,41 @@ def _run(sweep: Sweep, out: Path, quiet: bool, jobs: int, member_command: Member
             from kdzoo.report.progress import Reporter
             from kdzoo.tasks.load import DataReader
 
-            reporter = Reporter(Console(), quiet=quiet)
+            reporter = Reporter(Console(quiet=not processes.is_main), quiet=quiet)
             data = DataReader.below(out)
 
             def run(member: Member) -> None:
                 from kdzoo.runs import pipeline
 
-                pipeline.run(member.recipe, out, reporter, interruption, data)
+                pipeline.run(member.recipe, out, reporter, interruption, data, processes)
 
             if not sweep.keys:
                 run(sweep.members[0])
                 return
-            from kdzoo.runs.sweep import Plan, run_in_turn, tell_end
+            from kdzoo.runs.sweep import run_in_turn, tell_end
             from kdzoo.runs.sweep_jobs import run_side_by_side
 
-            plan = Plan.of(sweep, out)
-            plan.write()
+            plan = processes.of_main(lambda: _written(sweep, out))
             if len(plan.runs) < len(plan.members):
                 reporter.say(f"the {len(plan.members)} members come to {len(plan.runs)} different runs")
             if jobs == 1:
-                failures = run_in_turn(plan, run, reporter)
+                failures = run_in_turn(plan, run, reporter, goes_on=processes.count == 1)
             else:
                 failures = run_side_by_side(plan, member_command, jobs, reporter, interruption)
             tell_end(plan, failures, reporter)
     except Interrupted as interrupted:
-        click.echo("kdzoo: interrupted; the same command continues", err=True)
+        if processes.is_main:
+            click.echo("kdzoo: interrupted; the same command continues", err=True)
         sys.exit(interrupted.exit_code)
+
+
+def _written(sweep: Sweep, out: Path) -> Plan:
+    """The plan of a sweep, kept beside its runs."""
+    from kdzoo.runs.sweep import Plan
+
+    plan = Plan.of(sweep, out)
+    plan.write()
+    return plan
 
 
 def _member_command(

@@ -35,6 +35,7 @@ from kdzoo.recipe.places import place_of_model
 from kdzoo.recipe.tables import Role
 from kdzoo.report.progress import Reporter
 from kdzoo.runs.interruption import Interruption
+from kdzoo.runs.processes import Processes
 from kdzoo.runs.run_directory import RunDirectory
 from kdzoo.tasks.dataset import DataConfig
 from kdzoo.tasks.example import Splits
@@ -59,13 +60,15 @@ class RunContext:
         data: DataReader,
         reporter: Reporter,
         interruption: Interruption | None = None,
+        processes: Processes | None = None,
     ) -> None:
         self.recipe = recipe
         self.directory = directory
         self.data = data
         self.reporter = reporter
         self.interruption = interruption or Interruption()
-        self.device = _device()
+        self.processes = processes or Processes()
+        self.device = self.processes.device or _device()
         self._told: set[str] = set()
 
     def splits(self, data: DataConfig) -> Splits:

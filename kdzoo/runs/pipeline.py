@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from kdzoo.runs.evaluation import evaluate
 from kdzoo.runs.interruption import Interruption
 from kdzoo.runs.next_step import how_to_compare
 from kdzoo.runs.process_lock import process_lock
+from kdzoo.runs.processes import Processes
 from kdzoo.runs.run_directory import RunDirectory, StageRecord
 from kdzoo.runs.training import train
 from kdzoo.runs.unfinished import where_it_continues
@@ -38,24 +40,25 @@ def run(
     reporter: Reporter,
     interruption: Interruption | None = None,
     data: DataReader | None = None,
+    processes: Processes | None = None,
 ) -> RunDirectory:
     """Run every stage of a recipe below ``out`` and print the table of its models.
 
     ``interruption`` says when the run is to end before its time; the same call then continues it. ``data`` are read by a reader
-    that several runs may share.
+    that several runs may share. ``processes`` are those that do the run together: all of them call this.
 
     Raises:
         Interrupted: a signal has ended the run.
         UserError: the recipe asks for what cannot be had; nothing but the data's cache is written then.
         RunError: a stage failed for a reason outside the program, or another process is at work in the directory.
     """
-    prints = fingerprints.of_stages(recipe)
+    processes = processes or Processes()
+    prints = processes.of_main(lambda: fingerprints.of_stages(recipe))
     directory = RunDirectory(out / fingerprints.run_name(recipe, prints))
-    context = RunContext(recipe, directory, data or DataReader.below(out), reporter, interruption)
+    context = RunContext(recipe, directory, data or DataReader.below(out), reporter, interruption, processes)
     try:
-        _check(context, prints)
-        _tell_of_others(context)
-        with directory.locked():
+        with ExitStack() as lock:
+            processes.of_main(lambda: _begin(context, prints, lock))
             _run_stages(context, prints)
     except UserError:
         raise
@@ -67,8 +70,16 @@ def run(
         raise RunError(f"{reason}{kept}") from error
     finally:
         reporter.stop()
-    _print_results(recipe, directory, reporter)
+    if processes.is_main:
+        _print_results(recipe, directory, reporter)
     return directory
+
+
+def _begin(context: RunContext, prints: dict[str, str], lock: ExitStack) -> None:
+    """Check what the run needs, and keep others out of its directory until the ``lock`` is closed."""
+    _check(context, prints)
+    _tell_of_others(context)
+    lock.enter_context(context.directory.locked())
 
 
 def _print_results(recipe: Recipe, directory: RunDirectory, reporter: Reporter) -> None:
@@ -94,14 +105,17 @@ def _check(context: RunContext, prints: dict[str, str]) -> None:
     finished = {name: stage[0] for name, stage in found.items() if stage is not None}
     for notice in preflight.check(context, finished, tables=("tokenizer", *context.recipe.models)):
         context.reporter.say(notice)
-    if len(finished) < len(found):
+    if len(finished) < len(found) and context.processes.count == 1:
         _tell_of_devices(context.reporter)
 
 
 def _tell_of_devices(reporter: Reporter) -> None:
     count = gpu_count()
     if count > 1:
-        reporter.say(f"one of {count} GPUs is used, the first; CUDA_VISIBLE_DEVICES=1 takes the second")
+        reporter.say(
+            f"one of {count} GPUs is used, the first; CUDA_VISIBLE_DEVICES=1 takes the second, and "
+            f"`torchrun --nproc-per-node {count} -m kdzoo run RECIPE` uses all"
+        )
 
 
 def _tell_of_others(context: RunContext) -> None:
@@ -113,21 +127,26 @@ def _tell_of_others(context: RunContext) -> None:
 
 
 def _run_stages(context: RunContext, prints: dict[str, str]) -> None:
-    directory = context.directory
+    directory, is_main = context.directory, context.processes.is_main
     description = _description(context.recipe)
-    directory.begin(resolved_toml(context.recipe), description, context.recipe.origin.rehearses)
+    if is_main:
+        directory.begin(resolved_toml(context.recipe), description, context.recipe.origin.rehearses)
     try:
         for stage in context.recipe.stages:
             _run_stage(context, stage, prints[stage.name])
             description["stages"][stage.name] = {"fingerprint": prints[stage.name], "status": "finished"}
-            directory.describe({**description, "status": "running"})
+            if is_main:
+                directory.describe({**description, "status": "running"})
     except Exception:
-        _leave(directory, description, "failed")
+        if is_main:
+            _leave(directory, description, "failed")
         raise
     except BaseException:
-        _leave(directory, description, "interrupted")
+        if is_main:
+            _leave(directory, description, "interrupted")
         raise
-    directory.describe({**description, "status": "finished"})
+    if is_main:
+        directory.describe({**description, "status": "finished"})
 
 
 def _leave(directory: RunDirectory, description: dict[str, Any], status: str) -> None:
@@ -146,42 +165,52 @@ def _reason(error: Exception, directory: RunDirectory) -> str | None:
     return None if reason is None else f"cannot write below {directory.path}: {reason}"
 
 
-def _run_stage(context: RunContext, stage: Stage, fingerprint: str) -> StageRecord:
-    reused = _reused(context, stage, fingerprint)
-    if reused is not None:
-        return reused
+def _run_stage(context: RunContext, stage: Stage, fingerprint: str) -> None:
+    processes = context.processes
+    with ExitStack() as lock:
+        begun = processes.of_main(lambda: _begun(context, stage, fingerprint, lock))
+        if begun is None:
+            return
+        begin = time.monotonic()
+        if processes.count > 1:
+            with processes.main_first():
+                _ = context.tokenizer  # it may be made and written
+        results = _results(context, stage, begun)
+        processes.wait()
+        if not processes.is_main:
+            return
+        seconds = time.monotonic() - begin
+        context.reporter.say(f"{stage.name}: finished in {seconds:.0f} s")
+        context.directory.finish_stage(StageRecord(stage.name, stage.kind, fingerprint, seconds, results))
+
+
+def _begun(context: RunContext, stage: Stage, fingerprint: str, lock: ExitStack) -> Path | None:
+    """The folder of a stage that is to be done, which no other run does until the ``lock`` is closed; None if it is finished."""
 
     def waits(process: str) -> None:
         context.reporter.say(f"{stage.name}: process {process} is doing this stage; waits for it")
 
-    with process_lock(context.data.cache / "locks" / fingerprint, waits):
-        # another run may have finished it since
-        return _reused(context, stage, fingerprint) or _done(context, stage, fingerprint)
-
-
-def _reused(context: RunContext, stage: Stage, fingerprint: str) -> StageRecord | None:
-    found = context.directory.find_finished(stage.name, fingerprint)
-    if found is None:
+    if _is_reused(context, stage, fingerprint):
         return None
-    folder, record = found
-    context.directory.reuse(stage.name, folder)
-    context.reporter.say(f"{stage.name}: finished before, reused from {folder}")
-    return record
-
-
-def _done(context: RunContext, stage: Stage, fingerprint: str) -> StageRecord:
+    lock.enter_context(process_lock(context.data.cache / "locks" / fingerprint, waits))
+    if _is_reused(context, stage, fingerprint):  # another run may have finished it since
+        return None
     directory = context.directory
     begun = directory.begun(stage.name, fingerprint)
     continues = None if begun is None else where_it_continues(context.recipe, stage, begun)
     if continues is not None:
         context.reporter.say(f"{stage.name}: {continues}")
-    folder = directory.begin_stage(stage.name, fingerprint)
-    begin = time.monotonic()
-    results = _results(context, stage, folder)
-    context.reporter.say(f"{stage.name}: finished in {time.monotonic() - begin:.0f} s")
-    record = StageRecord(stage.name, stage.kind, fingerprint, time.monotonic() - begin, results)
-    directory.finish_stage(record)
-    return record
+    return directory.begin_stage(stage.name, fingerprint)
+
+
+def _is_reused(context: RunContext, stage: Stage, fingerprint: str) -> bool:
+    found = context.directory.find_finished(stage.name, fingerprint)
+    if found is None:
+        return False
+    folder, _ = found
+    context.directory.reuse(stage.name, folder)
+    context.reporter.say(f"{stage.name}: finished before, reused from {folder}")
+    return True
 
 
 def _results(context: RunContext, stage: Stage, folder: Path) -> dict[str, Any]:

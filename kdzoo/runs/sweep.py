@@ -89,8 +89,13 @@ class Failure:
     reason: str
 
 
-def run_in_turn(plan: Plan, run: Callable[[Member], object], reporter: Reporter) -> list[Failure]:
-    """Run one member after the other; one that fails is told at once and does not stop the others."""
+def run_in_turn(
+    plan: Plan, run: Callable[[Member], object], reporter: Reporter, *, goes_on: bool = True
+) -> list[Failure]:
+    """Run one member after the other; one that fails is told at once and does not stop the others, if it ``goes_on``.
+
+    Where several processes run them together it cannot: what a failure has left between them nobody knows.
+    """
     failures = []
     runs = plan.runs
     for number, planned in enumerate(runs, start=1):
@@ -102,9 +107,13 @@ def run_in_turn(plan: Plan, run: Callable[[Member], object], reporter: Reporter)
         try:
             run(planned.member)
         except UserError as error:
+            if not goes_on:
+                raise
             click.echo(f"kdzoo: {label}: {error}", err=True)
             failures.append(Failure(label, str(error)))
         except Exception as error:
+            if not goes_on:
+                raise
             traceback.print_exc()
             failures.append(Failure(label, repr(error)))
     return failures

@@ -41,9 +41,9 @@ def generate_all(
     if way is None:
         longest = max((len(example.prompt) for example in examples), default=0)
         way = choose_way(model, source.name.lower(), prompt=longest, output=limits.output, sharing=sharing)
-    order = order_by_prefix([example.prompt for example in examples])
-    for start in range(0, len(order), batch_size):
-        rows = [examples[i] for i in order[start : start + batch_size]]
+    ordered = by_prefix(examples)
+    for start in range(0, len(ordered), batch_size):
+        rows = ordered[start : start + batch_size]
         batch = make_batch(rows, share_beginnings=isinstance(way, PrefixCached)).to(device)
         generator = StepGenerator(seed, 0, batch.examples)
         conditioned = condition(model, batch, limits, generator, source=source, way=way)
@@ -53,3 +53,8 @@ def generate_all(
             batch.examples, generated.tokens.tolist(), generated.lengths.tolist(), strict=True
         ):
             yield index, tokens[:length]
+
+
+def by_prefix(examples: Sequence[EncodedExample]) -> list[EncodedExample]:
+    """The examples in the order in which neighbours share most of their prompts."""
+    return [examples[i] for i in order_by_prefix([example.prompt for example in examples])]

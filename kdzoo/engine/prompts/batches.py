@@ -50,7 +50,8 @@ class EncodedExamples(Dataset[EncodedExample]):
 class Batch:
     """Prompts and their targets, as the engine takes them. ``examples`` are the rows' numbers in the dataset.
 
-    ``privileged`` are the rows' second prompts and their groups, if there are any. Where ``training_sequence`` has been made ahead of the step, ``generator`` is the source that it was made with,
+    ``privileged`` are the rows' second prompts and their groups, if there are any. A batch that ``fills`` is run where a process
+    has nothing to do while others have, and counts nothing. Where ``training_sequence`` has been made ahead of the step, ``generator`` is the source that it was made with,
     which the rest of the step goes on drawing from.
     """
 
@@ -63,6 +64,7 @@ class Batch:
     generator: StepGenerator | None = None
     prepared: Mapping[str, Tensor] | None = None
     privileged: tuple[list[list[int]], PrefixGroups] | None = None
+    fills: bool = False
 
     def after_privileged_prompts(self) -> Batch:
         """The same rows with their privileged prompts in place of their own.

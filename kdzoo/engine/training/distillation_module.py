@@ -21,6 +21,7 @@ from kdzoo.engine.training.chosen_method import ChosenMethod
 from kdzoo.engine.training.method_state import make_state, shape_of
 from kdzoo.engine.training.models_by_name import ModelsByName
 from kdzoo.engine.training.preparation import checked
+from kdzoo.engine.training.processes import of_all_processes
 from kdzoo.engine.training.step import Loss, TokenCounts, loss_of, make_training_sequence
 from kdzoo.engine.training.training_step import Moment, TakenStep, TrainingStep, in_their_order
 from kdzoo.methods.model_names import STUDENT, TEACHER
@@ -112,14 +113,15 @@ class DistillationModule(nn.Module):
             step.training_sequence = batch.training_sequence
         else:
             make_training_sequence(self.method, step)
-        if self.method.adapts:
+        if self.method.adapts and not batch.fills:
             self._taken.append((batch.examples, step.training_sequence.detach().to("cpu")))
-        counts = counts or count_tokens([step.training_sequence], [step.target])
+        counts = counts or count_tokens([step.training_sequence], [step.target], [batch.fills])
         if not moment.is_logged:
-            return loss_of(self.method, step, counts)
+            return _of_batch(batch, loss_of(self.method, step, counts))
         observation = Observation(batch.target.tokens.device)
         loss = loss_of(self.method, step, counts, observation)
-        return loss._replace(observed=observation.totals(step.training_sequence, self.limits.end_ids))
+        observed = observation.totals(step.training_sequence, self.limits.end_ids)
+        return _of_batch(batch, loss._replace(observed=observed))
 
     def with_training_sequence(self, batch: Batch, moment: Moment) -> Batch:
         """Make a batch's training sequences ahead of its step, which then draws on as if it had made them itself."""
@@ -141,7 +143,7 @@ class DistillationModule(nn.Module):
     @torch.no_grad()
     def after_step(self, moment: Moment, losses: StepLosses) -> None:
         """Let the method adapt what it keeps to an optimizer step, whose parts have all been run since the last."""
-        examples, sequences = in_their_order(self._taken)
+        examples, sequences = in_their_order(of_all_processes(self._taken))
         self._taken.clear()
         generator = StepGenerator(self.seed + _AFTERWARDS, moment.step, examples)
         taken = TakenStep(sequences, examples, moment.progress, generator, self.method_state)
@@ -180,16 +182,38 @@ class DistillationModule(nn.Module):
         return shape_of(self.models.underlying(name))
 
 
-def count_tokens(training_sequences: Sequence[Sequences] | None, targets: Sequence[Sequences]) -> TokenCounts:
+def _of_batch(batch: Batch, loss: Loss) -> Loss:
+    """The loss of a batch; nothing, though with gradients, if the batch only fills."""
+    if not batch.fills:
+        return loss
+    observed = None if loss.observed is None else loss.observed * 0
+    return Loss(loss.total * 0.0, loss.divergence * 0.0, loss.auxiliary * 0.0, observed)
+
+
+def count_tokens(
+    training_sequences: Sequence[Sequences] | None, targets: Sequence[Sequences], fills: Sequence[bool] = ()
+) -> TokenCounts:
     """Count the scored tokens, the ground truth's and the prompts, over all processes; at least 1 each.
 
-    ``training_sequences`` are None where they are still to be made, in the targets' lengths.
+    ``training_sequences`` are None where they are still to be made, in the targets' lengths. What only ``fills`` is not
+    counted.
     """
     sequences = targets if training_sequences is None else training_sequences
-    scored, target = (torch.stack([one.lengths.sum() for one in some]).sum() for some in (sequences, targets))
-    prompts = scored.new_tensor(sum(len(one.lengths) for one in targets))
-    by_source = torch.stack([one.source_counts for one in sequences]).sum(0)
-    counts = torch.cat([torch.stack([scored, target, prompts]), by_source])
+    counts = torch.stack(
+        [
+            torch.cat(
+                [
+                    torch.stack([scored.lengths.sum(), target.lengths.sum()]),
+                    target.lengths.new_tensor([len(target.lengths)]),
+                    scored.source_counts,
+                ]
+            )
+            for scored, target in zip(sequences, targets, strict=True)
+        ]
+    )
+    if any(fills):
+        counts = counts[~torch.tensor(fills, device=counts.device)]
+    counts = counts.sum(0)
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.all_reduce(counts)
     scored, target, prompts = counts[:3].clamp_min(1)

@@ -13,6 +13,7 @@ from torch import nn
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from kdzoo.engine.prompts.batches import EncodedExample, EncodedExamples
+from kdzoo.engine.prompts.step_shares import StepSize
 from kdzoo.engine.training.checkpoints import last_complete_checkpoint, remove_incomplete_checkpoints
 from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.engine.training.recorder import Recorder, Watch
@@ -43,13 +44,15 @@ def train(
     watch: Watch,
     should_stop: Callable[[], bool] = lambda: False,
     *,
+    size: StepSize | None = None,
     group_size: int | None = None,
     scorer: Scorer | None = None,
 ) -> Trained:
     """Train as ``arguments`` say, continuing from the newest complete checkpoint in their folder if there is one.
 
     Writes ``metrics.jsonl`` (one line per logged step) into ``folder``. ``should_stop`` is asked after every optimizer
-    step: if it says so, a checkpoint is written and the training ends before its last step. With a ``group_size`` so
+    step: if it says so, a checkpoint is written and the training ends before its last step. ``size`` is that of a step over
+    all processes; unless given, what ``arguments`` say of one. With a ``group_size`` so
     many rows of a batch are drawn from one group of examples. A ``scorer`` sees the student after the steps that it asks
     for; apart from that the training is the same.
 
@@ -57,8 +60,10 @@ def train(
         DivergedError: a loss, a gradient or a weight is no longer finite.
     """
     checkpoints = Path(arguments.output_dir)
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    remove_incomplete_checkpoints(checkpoints)
+    with arguments.main_process_first(local=False):
+        if arguments.should_save:
+            checkpoints.mkdir(parents=True, exist_ok=True)
+            remove_incomplete_checkpoints(checkpoints)
     checkpoint = last_complete_checkpoint(checkpoints)
     done = 0 if checkpoint is None else checkpoint.step
     recorder = Recorder(folder / "metrics.jsonl", watch)
@@ -71,6 +76,7 @@ def train(
         module,
         EncodedExamples(examples),
         _as_needed(arguments),
+        size=size,
         group_size=group_size,
         callbacks=[recorder, after_steps],
         step_times=times,

@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from accelerate.data_loader import prepare_data_loader
 from peft import PeftModel, set_peft_model_state_dict
 from peft.utils import load_peft_weights
 from torch import Tensor, nn
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from kdzoo.engine.prompts.batch_order import GroupedSampler, SeededSampler
 from kdzoo.engine.prompts.batches import Batch, EncodedExample, EncodedExamples, make_batch
+from kdzoo.engine.prompts.step_shares import StepShares, StepSize
 from kdzoo.engine.training.agreement import means_of
 from kdzoo.engine.training.distillation_module import DistillationModule, count_tokens
 from kdzoo.engine.training.method_state import load_state, save_state
@@ -46,10 +49,12 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         examples: EncodedExamples,
         arguments: TrainingArguments,
         *,
+        size: StepSize | None = None,
         group_size: int | None = None,
         callbacks: list[TrainerCallback] | None = None,
         step_times: StepTimes | None = None,
     ) -> None:
+        """``size`` is that of an optimizer step; unless given, what ``arguments`` say of one process."""
         super().__init__(
             model=module,
             args=arguments,
@@ -58,25 +63,51 @@ class KDTrainer(Trainer):  # type: ignore[misc]
             callbacks=callbacks,
         )
         self._module = module
+        part, parts = arguments.per_device_train_batch_size, arguments.gradient_accumulation_steps
+        self._size = size or StepSize(part * parts, part)
         self._group_size = group_size
         self._logged: dict[str, float] = defaultdict(float)
         self._steps_logged = 0
         self._observed: Tensor | None = None
         self._moment = Moment(step=0, progress=0.0)
         self._of_step = [0.0, 0.0]
+        self._tokens_of_process = 0
         self.tokens_seen = 0
         self.step_times = step_times
 
     def _collate(self, examples: list[EncodedExample]) -> dict[str, Batch]:
-        return {"batch": make_batch(examples, share_beginnings=self._module.shares_beginnings)}
+        rows = examples or self.train_dataset.examples[:1]
+        batch = make_batch(rows, share_beginnings=self._module.shares_beginnings)
+        return {"batch": batch if examples else replace(batch, fills=True)}
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+    def get_train_dataloader(self) -> DataLoader[EncodedExample]:
+        """Load this process's parts of each step. What a step takes does not depend on the number of processes."""
+        shares = StepShares(
+            self._get_train_sampler(),
+            self._size,
+            process=self.accelerator.process_index,
+            processes=self.accelerator.num_processes,
+        )
+        loader = DataLoader(
+            self.train_dataset,
+            batch_sampler=shares,
+            collate_fn=self._collate,
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+        # the parts are this process's own: accelerate is to move them to the device, and to divide them no further
+        return prepare_data_loader(
+            loader, self.args.device, num_processes=1, process_index=0, put_on_device=True
+        )
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> SeededSampler:
         examples = self.train_dataset.examples
         if self._group_size is None:
             return SeededSampler(len(examples), self.args.seed)
-        size = self.args.per_device_train_batch_size
         lengths = [len(e.target) for e in examples]
-        return GroupedSampler([e.group for e in examples], lengths, size, self._group_size, self.args.seed)
+        return GroupedSampler(
+            [e.group for e in examples], lengths, self._size.at_once, self._group_size, self.args.seed
+        )
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
@@ -105,7 +136,7 @@ class KDTrainer(Trainer):  # type: ignore[misc]
             made = [batch.training_sequence for batch in batches if batch.training_sequence is not None]
             if not self._module.method.makes_sequences:
                 made = targets
-            counts = count_tokens(made or None, targets)
+            counts = count_tokens(made or None, targets, [batch.fills for batch in batches])
         return [{"batch": batch, "moment": moment, "counts": counts} for batch in batches], None
 
     def _is_logged(self, step: int) -> bool:
@@ -135,7 +166,10 @@ class KDTrainer(Trainer):  # type: ignore[misc]
             self._of_step[place] += value
         if loss.observed is not None:
             self._observed = loss.observed if self._observed is None else self._observed + loss.observed
-        self.tokens_seen += sum(len(prompt) for prompt in batch.prompts) + int(batch.target.lengths.sum())
+        if not batch.fills:
+            self._tokens_of_process += sum(len(prompt) for prompt in batch.prompts) + int(
+                batch.target.lengths.sum()
+            )
         scaled: Tensor = loss.total * self.accelerator.num_processes
         return scaled
 
@@ -146,7 +180,12 @@ class KDTrainer(Trainer):  # type: ignore[misc]
             DivergedError: the gradients of the step are not finite.
         """
         if "loss" in logs:
-            logs |= {name: total / max(1, self._steps_logged) for name, total in self._logged.items()}
+            kd_loss, aux_loss, tokens = self._over_processes(
+                self._logged["kd_loss"], self._logged["aux_loss"], self._tokens_of_process
+            )
+            self.tokens_seen = int(tokens)
+            steps = max(1, self._steps_logged)
+            logs |= {"kd_loss": kd_loss / steps, "aux_loss": aux_loss / steps}
             self._logged.clear()
             self._steps_logged = 0
             if self._observed is not None:
@@ -161,11 +200,15 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         self._module.update_average()
         if not self._module.method.adapts:
             return
-        # each process has its share of the step's losses
-        divergence, auxiliary = self.accelerator.reduce(
-            torch.tensor(self._of_step, dtype=torch.float64, device=self.args.device)
-        ).tolist()
+        divergence, auxiliary = self._over_processes(*self._of_step)
         self._module.after_step(self._moment, StepLosses(divergence + auxiliary, divergence, auxiliary))
+
+    def _over_processes(self, *shares: float) -> list[float]:
+        """The sums of what each process has its share of."""
+        if self.accelerator.num_processes == 1:
+            return list(shares)
+        values = torch.tensor(shares, dtype=torch.float64, device=self.args.device)
+        return cast("list[float]", self.accelerator.reduce(values).tolist())
 
     def load_student(self, checkpoint: Path) -> None:
         """Give the student the weights of a checkpoint."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kdzoo.engine.measure.generation import generate_all
+from kdzoo.engine.measure.generation import by_prefix, generate_all
 from kdzoo.engine.models.end_tokens import end_ids
 from kdzoo.engine.models.loading import count_parameters
 from kdzoo.engine.prompts.batches import EncodedExample
@@ -40,10 +40,21 @@ def run(
     """
     sets = context.recipe.sets_of(stage)
     measuring = Measuring(context, teacher)
+    processes = context.processes
+    done = processes.of_main(
+        lambda: {
+            (name, scored.name)
+            for name in models
+            for scored in sets
+            if is_evaluated(folder, name, scored.name)
+        }
+    )
     for name, ref in models.items():
-        left = [scored for scored in sets if not is_evaluated(folder, name, scored.name)]
+        left = [scored for scored in sets if (name, scored.name) not in done]
         if left:
             _evaluate(context, stage, folder, name, ref, left, measuring)
+    if not processes.is_main:
+        return {}
     results, lines = _joined(folder, list(models), [scored.name for scored in sets])
     write_text(folder / "predictions.jsonl", "".join(lines))
     write_json(folder / "scores.json", results)
@@ -97,10 +108,12 @@ def _evaluate(
         on_set = f" on {scored.name}" if context.recipe.evaluation_sets else ""
         title = f"{stage.name}: {name}{on_set}"
         with threads_for(model, context.recipe.threads):
-            content, results = _evaluate_on(context, title, name, ref, model, scored, measuring)
-        predictions, scores = _parts(folder, name, scored.name)
-        write_text(predictions, content)
-        write_json(scores, {"parameters": parameters, **results})
+            judged = _evaluate_on(context, title, name, ref, model, scored, measuring)
+        if judged is not None:
+            content, results = judged
+            predictions, scores = _parts(folder, name, scored.name)
+            write_text(predictions, content)
+            write_json(scores, {"parameters": parameters, **results})
 
 
 def _evaluate_on(
@@ -111,14 +124,19 @@ def _evaluate_on(
     model: Any,
     scored_set: ScoredSet,
     measuring: Measuring,
-) -> tuple[str, dict[str, Any]]:
-    """Give a model's lines and scores on one set: it answers once, and all metrics judge the same answers."""
+) -> tuple[str, dict[str, Any]] | None:
+    """Give a model's lines and scores on one set: it answers once, and all metrics judge the same answers.
+
+    Only the main process judges; the others give None.
+    """
     evaluation = scored_set.evaluation
     examples = context.splits(scored_set.data).evaluation[: evaluation.max_examples]
     prompts, texts = encode_questions(context, examples, evaluation)
     begin = time.monotonic()
     predictions = _predict(context, title, model, prompts, evaluation)
     seconds = time.monotonic() - begin
+    if not context.processes.is_main:
+        return None
     scored = measuring.measure(title, ref, model, scored_set, examples, prompts, predictions)
     scores: dict[str, Any] = {
         "examples": len(examples),
@@ -142,17 +160,19 @@ def encode_questions(
 def _predict(
     context: RunContext, title: str, model: Any, prompts: list[EncodedExample], evaluation: Evaluation
 ) -> list[str]:
-    """Decode greedily for every prompt, in the prompts' order."""
+    """Decode greedily for every prompt, in the prompts' order. Each process has its share of them."""
     tokenizer = context.tokenizer
     limits = SamplingLimits(evaluation.output_limit, end_ids(tokenizer, model))
-    predictions = [""] * len(prompts)
-    context.reporter.start(title, len(prompts))
-    generated = generate_all(model, prompts, limits, source=Source.STUDENT, batch_size=evaluation.batch_size)
-    for done, (index, ids) in enumerate(generated, start=1):
-        predictions[index] = decode(tokenizer, ids)
-        context.reporter.advance(done)
+    share = context.processes.share(by_prefix(prompts))
+    context.reporter.start(title, len(share))
+    said: list[tuple[int, str]] = []
+    for index, ids in generate_all(
+        model, share, limits, source=Source.STUDENT, batch_size=evaluation.batch_size
+    ):
+        said.append((index, decode(tokenizer, ids)))
+        context.reporter.advance(len(said))
     context.reporter.stop()
-    return predictions
+    return [text for _, text in sorted(context.processes.of_all(said))]
 
 
 def _lines(

@@ -7,16 +7,24 @@ from pathlib import Path
 import torch
 from transformers import TrainingArguments
 
+from kdzoo.engine.prompts.step_shares import StepSize
 from kdzoo.recipe import Training
 
 
-def trainer_arguments(training: Training, seed: int, steps: int, checkpoints: Path) -> TrainingArguments:
-    """How to train so many ``steps``, with checkpoints in a folder of which the latest is kept."""
-    micro_batch_size = training.micro_batch_size or training.batch_size
+def step_size(training: Training) -> StepSize:
+    """How many prompts a step takes, and how many of them are run at once."""
+    return StepSize(training.batch_size, training.micro_batch_size or training.batch_size)
+
+
+def trainer_arguments(
+    training: Training, seed: int, steps: int, checkpoints: Path, processes: int = 1
+) -> TrainingArguments:
+    """How each of so many processes is to train so many ``steps``, with checkpoints in a folder of which the latest is kept."""
+    size = step_size(training)
     return TrainingArguments(
         output_dir=str(checkpoints),
-        per_device_train_batch_size=micro_batch_size,
-        gradient_accumulation_steps=training.batch_size // micro_batch_size,
+        per_device_train_batch_size=size.part(processes),
+        gradient_accumulation_steps=size.parts(processes),
         num_train_epochs=training.epochs,
         max_steps=-1 if training.max_steps is None else training.max_steps,
         learning_rate=training.learning_rate,

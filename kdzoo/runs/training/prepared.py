@@ -32,13 +32,15 @@ def with_prepared(
 ) -> tuple[list[EncodedExample], float]:
     """Let the module's method prepare all examples, or continue where an interrupted start stopped.
 
-    Gives the examples with what was prepared of them, and the seconds that it has taken over all starts.
+    Each process has its share of the examples, and all get all. Gives the examples with what was prepared of them, and the seconds that it has taken over all starts.
     """
     kept = kept_tensors(folder / _FOLDER)
-    missing = [example for example in examples if example.index not in kept]
-    context.reporter.start(f"{name}: the method prepares", len(examples), len(examples) - len(missing))
+    processes = context.processes
+    missing = processes.share(_in_order([example for example in examples if example.index not in kept]))
+    context.reporter.start(f"{name}: the method prepares", len(kept) + len(missing), len(kept))
     (folder / _FOLDER).mkdir(exist_ok=True)
-    clock = Clock(folder / "prepared_seconds")
+    processes.wait()  # until all know what was there before
+    clock = Clock(processes.own_folder(folder) / "prepared_seconds")
     device = next(module.student.parameters()).device
     try:
         for rows in _batches(missing, training.micro_batch_size or training.batch_size):
@@ -53,9 +55,12 @@ def with_prepared(
             kept |= new
             context.reporter.advance(len(kept))
             clock.keep()
+        processes.wait()
     finally:
         seconds = clock.stop()
     context.reporter.stop()
+    if processes.count > 1:
+        kept = kept_tensors(folder / _FOLDER)
     return [replace(example, prepared=kept[example.index]) for example in examples], seconds
 
 
@@ -73,11 +78,14 @@ def kept_tensors(folder: Path) -> dict[int, dict[str, Tensor]]:
     return kept
 
 
-def _batches(examples: list[EncodedExample], size: int) -> Iterator[list[EncodedExample]]:
+def _in_order(examples: list[EncodedExample]) -> list[EncodedExample]:
     """Examples whose prompts begin alike are prepared together."""
-    ordered = sorted(examples, key=lambda example: (example.prompt, example.index))
-    for start in range(0, len(ordered), size):
-        yield ordered[start : start + size]
+    return sorted(examples, key=lambda example: (example.prompt, example.index))
+
+
+def _batches(examples: list[EncodedExample], size: int) -> Iterator[list[EncodedExample]]:
+    for start in range(0, len(examples), size):
+        yield examples[start : start + size]
 
 
 def _save(file: Path, rows: Mapping[int, Mapping[str, Tensor]]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from kdzoo.engine.measure.generation import generate_all
+from kdzoo.engine.measure.generation import by_prefix, generate_all
 from kdzoo.engine.models.loading import save_trained
 from kdzoo.engine.prompts.encoding import decode
 from kdzoo.engine.prompts.probe.choice import choose_way
@@ -64,6 +64,7 @@ class StageScorer:
         scored: Callable[[float], None],
     ) -> None:
         self._context = context
+        self._processes = context.processes
         self._stage = stage.name
         self._scoring = scoring
         self._folder = folder
@@ -90,14 +91,16 @@ class StageScorer:
 
     def continue_after(self, step: int) -> None:
         """See `kdzoo.engine.training.scoring.Scorer.continue_after`."""
+        self._scores = self._processes.of_main(lambda: self._kept_until(step))
+
+    def _kept_until(self, step: int) -> dict[int, float | None]:
         lines = [json.loads(line) for line in lines_until(self._folder / METRICS, step)]
-        self._scores = {
-            line["step"]: line["scores"].get(self._metric.name) for line in lines if "scores" in line
-        }
+        scores = {line["step"]: line["scores"].get(self._metric.name) for line in lines if "scores" in line}
         samples = lines_until(self._folder / SAMPLES, step)
-        kept = [line for line in samples if json.loads(line)["step"] in self._scores]
+        kept = [line for line in samples if json.loads(line)["step"] in scores]
         write_text(self._folder / SAMPLES, "".join(kept))
-        self._weights.forget_all_but(best_of(self._scores))
+        self._weights.forget_all_but(best_of(scores))
+        return scores
 
     def is_due(self, step: int, last: int) -> bool:
         """See `kdzoo.engine.training.scoring.Scorer.is_due`."""
@@ -110,13 +113,11 @@ class StageScorer:
             predictions = self._answers(should_stop)
             if predictions is None:
                 return None
-            measured = self._measured(predictions)
-            self._keep(step, measured, predictions)
+            score = self._processes.of_main(lambda: self._judged(step, predictions))
+            self._scores = {**self._scores, step: score}
         finally:
             self._scored(time.monotonic() - begin)
-        if measured.score is None:
-            return {}
-        return {f"score/{self._scoring.set}/{self._metric.name}": measured.score}
+        return {} if score is None else {f"score/{self._scoring.set}/{self._metric.name}": score}
 
     @property
     def best(self) -> Best | None:
@@ -134,20 +135,26 @@ class StageScorer:
         return best
 
     def _answers(self, should_stop: Callable[[], bool]) -> list[str] | None:
-        predictions = [""] * len(self._prompts)
+        said: list[tuple[int, str]] = []
         settings = self._scoring.evaluation
         for index, ids in generate_all(
             self._student,
-            self._prompts,
+            self._processes.share(by_prefix(self._prompts)),
             self._limits,
             source=Source.STUDENT,
             batch_size=settings.batch_size,
             way=self._way,
         ):
-            predictions[index] = decode(self._context.tokenizer, ids)
-            if should_stop():
+            said.append((index, decode(self._context.tokenizer, ids)))
+            # processes that are at different answers cannot agree on stopping; they do so after the score
+            if self._processes.count == 1 and should_stop():
                 return None
-        return predictions
+        return [text for _, text in sorted(self._processes.of_all(said))]
+
+    def _judged(self, step: int, predictions: Sequence[str]) -> float | None:
+        measured = self._measured(predictions)
+        self._keep(step, measured, predictions)
+        return measured.score
 
     def _measured(self, predictions: Sequence[str]) -> Measured:
         return self._metric.measure(
@@ -174,7 +181,6 @@ class StageScorer:
             "scores": {name: score},
         }
         _append(self._folder / METRICS, [line])
-        self._scores = scores
         if self._scoring.keep_best:
             checkpoint = last_complete_checkpoint(self._folder / CHECKPOINTS)
             saved = 0 if checkpoint is None else checkpoint.step

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kdzoo.engine.measure.beam_search import search_all
-from kdzoo.engine.measure.generation import generate_all
+from kdzoo.engine.measure.generation import by_prefix, generate_all
 from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.methods.method import Decoding
@@ -17,20 +17,25 @@ from kdzoo.recipe import Training
 from kdzoo.runs.context import RunContext
 from kdzoo.runs.training.clock import Clock
 
-_FILE = "teacher_targets.jsonl"
+_NAME = "teacher_targets"
 
 
 def kept_targets(folder: Path) -> dict[int, list[int]]:
     """The token ids that earlier starts of the stage in ``folder`` have generated, by the examples' numbers."""
     kept: dict[int, list[int]] = {}
-    if (folder / _FILE).is_file():
-        for line in (folder / _FILE).read_text(encoding="utf-8").splitlines():
+    for file in sorted(folder.glob(f"{_NAME}*.jsonl")):
+        for line in file.read_text(encoding="utf-8").splitlines():
             try:
                 index, ids = json.loads(line)
             except ValueError:
                 continue  # the line that was being written when the run was stopped
             kept[index] = ids
     return kept
+
+
+def _file(folder: Path, process: int) -> Path:
+    """Where a process writes what it lets the teacher generate."""
+    return folder / (f"{_NAME}-{process}.jsonl" if process else f"{_NAME}.jsonl")
 
 
 def teacher_targets(
@@ -45,25 +50,28 @@ def teacher_targets(
 ) -> tuple[dict[int, list[int]], float]:
     """Let the teacher generate one target per prompt, or continue where an interrupted start stopped.
 
-    Gives the targets' token ids by the examples' numbers, and the seconds that they have taken over all starts.
+    Each process has its share of the prompts, and all get all targets. Gives the targets' token ids by the examples' numbers, and the seconds that they have taken over all starts.
     """
     done = kept_targets(folder)
-    missing = [example for example in examples if example.index not in done]
-    context.reporter.start(f"{name}: teacher generates", len(examples), len(done))
+    processes = context.processes
+    missing = processes.share(by_prefix([example for example in examples if example.index not in done]))
+    context.reporter.start(f"{name}: teacher generates", len(done) + len(missing), len(done))
     seed = context.recipe.seed_of("student")
-    clock = Clock(folder / "preparing_seconds")
+    processes.wait()  # until all know what was there before
+    clock = Clock(processes.own_folder(folder) / "preparing_seconds")
     try:
-        with (folder / _FILE).open("a", encoding="utf-8") as file:
+        with _file(folder, processes.number).open("a", encoding="utf-8") as file:
             file.write("\n")
             for index, ids in _generated(teacher, missing, limits, training, decoding, seed):
                 done[index] = ids
                 file.write(json.dumps([index, ids]) + "\n")
                 context.reporter.advance(len(done))
                 clock.keep()
+        processes.wait()
     finally:
         seconds = clock.stop()
     context.reporter.stop()
-    return done, seconds
+    return (done if processes.count == 1 else kept_targets(folder)), seconds
 
 
 def _generated(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -25,8 +26,9 @@ from kdzoo.methods.model_names import TEACHER
 from kdzoo.methods.used_options import watched
 from kdzoo.recipe import Training, TrainingStage
 from kdzoo.runs.context import ModelRef, RunContext
+from kdzoo.runs.interruption import Interrupted
 from kdzoo.runs.threads import threads_for
-from kdzoo.runs.training.arguments import trainer_arguments
+from kdzoo.runs.training.arguments import step_size, trainer_arguments
 from kdzoo.runs.training.clock import Clock
 from kdzoo.runs.training.pace import Pace
 from kdzoo.runs.training.peak_memory import PeakMemory
@@ -53,10 +55,14 @@ def run(
         RunError: no example is left to train on, or the training diverged.
     """
     name, options, training = stage.name, stage.method_options(), context.recipe.training_of(stage)
+    processes = context.processes
+    # what each process keeps for itself; the checkpoints and the model are the main one's
+    own = processes.own_folder(folder)
     noted, read = watched(options)
     method = chosen(stage.plugin(), noted)
     tokenizer = context.tokenizer
-    student = context.model_to_train(models[stage.role], folder)
+    with processes.main_first():
+        student = context.model_to_train(models[stage.role], folder)
     teachers = {name: context.model_to_use(models[name]) for name in stage.teachers}
     teacher_model = teachers.pop(TEACHER, None)
     end_ids = context.end_ids(student, teacher_model, *teachers.values())
@@ -75,7 +81,7 @@ def run(
         if count:
             context.reporter.say(f"{name}: {count} {what}")
     examples = encoded.examples
-    memory = PeakMemory(folder / "peak_memory_bytes", context.device)
+    memory = PeakMemory(own / "peak_memory_bytes", context.device)
     preparing_seconds = 0.0
     with threads_for(student, context.recipe.threads):
         if options.needs_teacher_target:
@@ -105,23 +111,27 @@ def run(
         if method.prepares:
             examples, seconds = with_prepared(context, name, folder, module, examples, training)
             preparing_seconds += seconds
-        clock, pace = Clock(folder / "seconds"), Pace()
+        clock, pace = Clock(own / "seconds"), Pace()
 
         def scored(seconds: float) -> None:
             clock.leave_out(seconds)
             pace.pause()
 
         per_epoch = training.steps_per_epoch(len(examples))
-        scorer = scorer_of(context, stage, folder, student, limits.end_ids, per_epoch, scored)
+        scorer = scorer_of(context, stage, own, student, limits.end_ids, per_epoch, scored)
         unused = UnusedOptions(options, read)
         try:
-            result = _train(context, name, folder, module, examples, training, unused, clock, pace, scorer)
+            result = _train(
+                context, name, folder, own, module, examples, training, unused, clock, pace, scorer
+            )
         finally:
             seconds, peak = clock.stop(), memory.keep()
-    best = None if scorer is None else scorer.leave_best(folder / "model")
-    if best is None:
-        with new_folder(folder / "model") as temporary:
-            save_trained(student, tokenizer, limits.end_ids, temporary)
+    best = None
+    if processes.is_main:
+        best = None if scorer is None else scorer.leave_best(folder / "model")
+        if best is None:
+            with new_folder(folder / "model") as temporary:
+                save_trained(student, tokenizer, limits.end_ids, temporary)
     trainable = sum(p.numel() for p in student.parameters() if p.requires_grad)
     return {
         "method": method.name,
@@ -143,6 +153,7 @@ def _train(
     context: RunContext,
     name: str,
     folder: Path,
+    own: Path,
     module: DistillationModule,
     examples: list[EncodedExample],
     training: Training,
@@ -151,8 +162,8 @@ def _train(
     pace: Pace,
     scorer: StageScorer | None,
 ) -> Trained:
-    """Train and tell how it goes."""
-    reporter = context.reporter
+    """Train and tell how it goes; checkpoints are in ``folder``, and what each process keeps in its ``own``."""
+    reporter, processes = context.reporter, context.processes
 
     def watch(step: int, steps: int, numbers: dict[str, float]) -> None:
         clock.keep()
@@ -172,16 +183,27 @@ def _train(
     earlier = last_complete_checkpoint(folder / CHECKPOINTS)
     done = 0 if earlier is None else earlier.step
     reporter.start(name, total, done)
-    arguments = trainer_arguments(training, module.seed, total, folder / CHECKPOINTS)
+    arguments = trainer_arguments(training, module.seed, total, folder / CHECKPOINTS, processes.count)
     group_size = None if training.group_by == "none" else training.group_size
     try:
         with context.interruption.deferred() as stops:
             result = train(
-                module, examples, folder, arguments, watch, stops, group_size=group_size, scorer=scorer
+                module,
+                examples,
+                own,
+                arguments,
+                watch,
+                lambda: processes.any(stops()),
+                size=step_size(training),
+                group_size=group_size,
+                scorer=scorer,
             )
-            if stops():
+            stopped = processes.any(stops())
+            if stopped:
                 reporter.stop()
                 reporter.say(f"{name}: ended after step {result.steps} of {total}, with a checkpoint of it")
+        if stopped:  # a signal that only another process has received ends this one too
+            raise Interrupted(signal.SIGTERM)
     except DivergedError as error:
         raise RunError(
             f"stage {name!r}: the training diverged {error}: its numbers are no longer finite; a lower learning_rate, "
