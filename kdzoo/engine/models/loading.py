@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -190,14 +191,16 @@ def save_trained(
     tokenizer: PreTrainedTokenizerBase,
     ends: tuple[int, ...],
     folder: Path,
+    weights: dict[str, Tensor] | None = None,
 ) -> None:
     """Save a model or its adapter with its tokenizer so that plain transformers gives the same answers.
 
-    ``ends`` are the ids that end a generated sequence; they are saved as its generation configuration.
+    ``ends`` are the ids that end a generated sequence; they are saved as its generation configuration. ``weights`` are the
+    model's state dict, unless it is the model's own.
     """
     inner = model.get_base_model() if isinstance(model, PeftModel) else model
     inner.generation_config = ending_at(model, ends, tokenizer.pad_token_id)
-    model.save_pretrained(str(folder))
+    model.save_pretrained(str(folder), state_dict=weights)
     inner.generation_config.save_pretrained(str(folder))  # an adapter does not bring it by itself
     tokenizer.save_pretrained(str(folder))
 

@@ -18,6 +18,7 @@ from kdzoo.engine.losses.scored_hidden_states import (
     sum_of_cross_entropies,
 )
 from kdzoo.engine.models.eval_mode import evaluating
+from kdzoo.engine.models.sharding import gathered
 from kdzoo.engine.prompts.batches import Batch
 from kdzoo.engine.prompts.forward_within import Block, ForwardWithin
 from kdzoo.engine.prompts.full_forward import FullForward
@@ -56,6 +57,8 @@ def condition(
         groups = batch.prefix_groups
         if not way.fits(groups, limits.output):
             groups = group_prefixes(batch.prompts, share_beginnings=False).to(groups.last.device)
+        if way.in_step:
+            groups = groups.with_rests()
         forward = PrefixCachedForward(model, groups, limits, way, trains=trains)
     if block is not None:
         forward = ForwardWithin(forward, block)
@@ -239,7 +242,9 @@ class ModelOnPrompts:
         else:
             pick = choosing(choose, self._uniform(draws))
         every = torch.ones(self._prompts, dtype=torch.bool, device=self._device)
-        with evaluating(module for model in models for module in model._modules):
+        modules = [module for model in models for module in model._modules]
+        # processes may generate sequences of different lengths
+        with evaluating(modules), gathered(modules):
             tokens, lengths = generate(
                 [model._forward for model in models],
                 pick,

@@ -8,7 +8,7 @@ no position of the prompt itself meets the vocabulary projection.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -55,6 +55,12 @@ class PrefixGroups:
             return grouped.unsqueeze(1).expand(shape).reshape(-1, *grouped.shape[1:])
         rows = [grouped[g : g + 1].expand(size, *grouped.shape[1:]) for g, size in enumerate(self.sizes)]
         return torch.cat(rows)
+
+    def with_rests(self) -> PrefixGroups:
+        """The same with one column of rests at least, so that these are always run."""
+        if self.rest.shape[1] > 0:
+            return self
+        return replace(self, rest=self.rest.new_zeros(len(self.rest), 1))
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> PrefixGroups:
         """The same groups on another device."""

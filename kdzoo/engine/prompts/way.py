@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kdzoo.engine.prompts.prefix_groups import PrefixGroups
 
@@ -13,12 +13,14 @@ class PrefixCached:
 
     ``packs``: several sequences after one prompt may stand in one row. ``widest``: the columns that prompt and
     sequences may take, padding included, where the model counts them (a window does); a batch that is wider shares
-    no beginnings. ``repeatable``: training mode gives the numbers of eval mode.
+    no beginnings. ``repeatable``: training mode gives the numbers of eval mode. ``in_step``: the model is run as often, layer by
+    layer, whatever the batch, as processes must that have a part each of its weights.
     """
 
     packs: bool = False
     widest: int | None = None
     repeatable: bool = False
+    in_step: bool = False
 
     def fits(self, groups: PrefixGroups, output: int) -> bool:
         """Whether sequences of ``output`` tokens can follow prompts in such groups."""
@@ -38,3 +40,11 @@ class Full:
 
 
 Way = PrefixCached | Full
+
+
+def in_step(way: Way) -> Way | None:
+    """The same way, run as often whatever the batch; None if that cannot be had."""
+    if isinstance(way, Full):
+        return way if way.rows_at_once is None else None
+    # whether a packed row is too wide depends on the batch
+    return replace(way, in_step=True, packs=way.packs and way.widest is None)

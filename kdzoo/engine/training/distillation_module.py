@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kdzoo.engine.models.average import AveragedWeights
 from kdzoo.engine.models.decoder_and_head import shared_vocabulary
+from kdzoo.engine.models.sharding import is_sharded, shard_layers
 from kdzoo.engine.prompts.batches import Batch
 from kdzoo.engine.prompts.probe.choice import Sharing
 from kdzoo.engine.prompts.sampling import SamplingLimits
@@ -24,6 +25,7 @@ from kdzoo.engine.training.preparation import checked
 from kdzoo.engine.training.processes import of_all_processes
 from kdzoo.engine.training.step import Loss, TokenCounts, loss_of, make_training_sequence
 from kdzoo.engine.training.training_step import Moment, TakenStep, TrainingStep, in_their_order
+from kdzoo.errors import RunError
 from kdzoo.methods.model_names import STUDENT, TEACHER
 from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Sequences, Source
@@ -60,6 +62,8 @@ class DistillationModule(nn.Module):
     ) -> None:
         super().__init__()
         self.student = student
+        # by this accelerate knows what to shard by itself
+        self._no_split_modules = list(getattr(student, "_no_split_modules", None) or ())
         # by this the Trainer knows what is spread over devices, and leaves it there
         if hasattr(student, "hf_device_map"):
             self.hf_device_map = student.hf_device_map
@@ -169,6 +173,21 @@ class DistillationModule(nn.Module):
             prepared=batch.prepared,
             state=self.method_state,
         )
+
+    def shard(self, device: torch.device) -> None:
+        """Spread the teachers over all processes, and get ready for a student that is.
+
+        Raises:
+            RunError: a model cannot be sharded, or the method keeps an average of the student's weights.
+        """
+        if self.average is not None:
+            raise RunError(
+                f"method {self.method.name!r} keeps an average of the student's weights, which cannot be sharded"
+            )
+        self.models.run_in_step()
+        for teacher in self.models.teachers:
+            if not is_sharded(teacher):
+                shard_layers(teacher, device)
 
     def update_average(self) -> None:
         """Let the moving average of the student's weights, if one is kept, follow an optimizer step."""

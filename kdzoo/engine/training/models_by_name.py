@@ -16,7 +16,8 @@ from kdzoo.engine.prompts.conditioned_model import ModelOnPrompts, condition
 from kdzoo.engine.prompts.forward_within import Block
 from kdzoo.engine.prompts.probe.choice import Sharing, choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
-from kdzoo.engine.prompts.way import PrefixCached, Way
+from kdzoo.engine.prompts.way import PrefixCached, Way, in_step
+from kdzoo.errors import RunError
 from kdzoo.methods.model_names import AVERAGE, BASE, OF_THE_STUDENT, STUDENT, no_such_model
 from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Source
@@ -58,6 +59,11 @@ class ModelsByName:
         return name in self.beside_the_student or name == STUDENT
 
     @property
+    def teachers(self) -> list[Model]:
+        """The models that are not the student's."""
+        return list(self._teachers.values())
+
+    @property
     def beside_the_student(self) -> list[str]:
         """The names of all models but the student."""
         return [*self._teachers, *self._blocks]
@@ -91,6 +97,18 @@ class ModelsByName:
                     trains=trains,
                 )
         return self._ways[key]
+
+    def run_in_step(self) -> None:
+        """From now on each model is run as often as in the other processes, whatever the batch.
+
+        Raises:
+            RunError: a model cannot be.
+        """
+        for key, way in self._ways.items():
+            changed = in_step(way)
+            if changed is None:
+                raise RunError(f"the {key[0]} must be run row by row, and cannot be sharded")
+            self._ways[key] = changed
 
     @property
     def read_once(self) -> bool:

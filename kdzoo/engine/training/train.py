@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from kdzoo.engine.models.sharding import whole
 from kdzoo.engine.prompts.batches import EncodedExample, EncodedExamples
 from kdzoo.engine.prompts.step_shares import StepSize
 from kdzoo.engine.training.checkpoints import last_complete_checkpoint, remove_incomplete_checkpoints
@@ -71,7 +71,7 @@ def train(
     if scorer is not None:
         scorer.continue_after(done)
     times = StepTimes(folder / "step_seconds", clock_of(arguments.device))
-    after_steps = _AfterSteps(module.student, recorder, times, scorer, should_stop)
+    after_steps = _AfterSteps(module, recorder, times, scorer, should_stop)
     trainer = KDTrainer(
         module,
         EncodedExamples(examples),
@@ -91,6 +91,10 @@ def train(
             after_steps.score_if_due(done, checkpoint.steps)
             steps = done
         else:
+            if trainer.is_fsdp_enabled:
+                if checkpoint is not None:
+                    trainer.load_student(checkpoint.path)
+                module.shard(arguments.device)
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint.path))
             steps = trainer.state.global_step
     finally:
@@ -114,14 +118,14 @@ class _AfterSteps(TrainerCallback):  # type: ignore[misc]
 
     def __init__(
         self,
-        student: nn.Module,
+        module: DistillationModule,
         recorder: Recorder,
         times: StepTimes,
         scorer: Scorer | None,
         should_stop: Callable[[], bool],
     ) -> None:
         self.trainer: KDTrainer | None = None
-        self._student = student
+        self._module = module
         self._recorder = recorder
         self._times = times
         self._scorer = scorer
@@ -133,7 +137,7 @@ class _AfterSteps(TrainerCallback):  # type: ignore[misc]
         if self._scorer is None or self.trainer is None or not self._scorer.is_due(step, last):
             return True
         begin = time.monotonic()
-        with apart_from_training(self._student):
+        with apart_from_training(self._module.student), whole(self._module):
             scores = self._scorer.score(step, should_stop)
         self._recorder.leave_out(time.monotonic() - begin)
         if scores:

@@ -17,6 +17,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from kdzoo.engine.models.sharding import (
+    free,
+    is_sharded,
+    keep_whole_in_step,
+    of_this_process,
+    whole,
+    whole_weights,
+)
 from kdzoo.engine.prompts.batch_order import GroupedSampler, SeededSampler
 from kdzoo.engine.prompts.batches import Batch, EncodedExample, EncodedExamples, make_batch
 from kdzoo.engine.prompts.step_shares import StepShares, StepSize
@@ -128,7 +136,7 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         lengths_are_known = self._module.method.keeps_target_lengths
         if len(batches) > 1 and not lengths_are_known:
             self._module.train()
-            with self.accelerator.autocast():
+            with self.accelerator.autocast(), whole(self._module):
                 batches = [self._module.with_training_sequence(batch, moment) for batch in batches]
         counts = None
         if batches and (len(batches) > 1 or lengths_are_known):
@@ -173,6 +181,12 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         scaled: Tensor = loss.total * self.accelerator.num_processes
         return scaled
 
+    def training_step(self, *arguments: Any, **named: Any) -> Tensor:
+        """Run one part of an optimizer step, forward and backward."""
+        loss: Tensor = super().training_step(*arguments, **named)
+        free(self._module)
+        return loss
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log the two terms of the loss beside it, and what was observed at the last step.
 
@@ -214,29 +228,33 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         """Give the student the weights of a checkpoint."""
         self._load_from_checkpoint(str(checkpoint))
 
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write the student; all processes call this, and the main one writes."""
+        self._save(output_dir, whole_weights(self._module.student))
+
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         if not self.args.should_save:
             return
-        trained = (weights for weights in self._module.parameters() if weights.requires_grad)
+        trained = (of_this_process(weights) for weights in self._module.parameters() if weights.requires_grad)
         if not all(bool(weights.isfinite().all()) for weights in trained):
             # a checkpoint of it would let every later start diverge at once; the last step is saved too
             raise DivergedError(f"at step {self.state.global_step}")
         folder = output_dir or self.args.output_dir
-        prefix = "student."
-        if state_dict is not None:
-            state_dict = {
-                name.removeprefix(prefix): value
-                for name, value in state_dict.items()
-                if name.startswith(prefix)
-            }
         self._module.student.save_pretrained(folder, state_dict=state_dict)
         self._module.tokenizer.save_pretrained(folder)
         save_state(self._module.method_state, Path(folder))
         if self._module.average is not None:
             self._module.average.save(Path(folder))
 
+    def _prepare_for_training(self, *arguments: Any, **named: Any) -> Any:
+        prepared = super()._prepare_for_training(*arguments, **named)
+        keep_whole_in_step(self._module)
+        return prepared
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         student = self._module.student
+        if is_sharded(self._module):
+            return  # `load_student` has been called before that
         if isinstance(student, PeftModel):
             set_peft_model_state_dict(student, load_peft_weights(resume_from_checkpoint, device="cpu"))
         else:

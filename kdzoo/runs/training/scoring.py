@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from peft import PeftModel
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from kdzoo.engine.measure.generation import by_prefix, generate_all
 from kdzoo.engine.models.loading import save_trained
+from kdzoo.engine.models.sharding import whole_weights
 from kdzoo.engine.prompts.encoding import decode
 from kdzoo.engine.prompts.probe.choice import choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
@@ -87,7 +89,10 @@ class StageScorer:
             )
         self._scores: dict[int, float | None] = {}
         self._told: set[str] = set()
-        self._weights = BestWeights(folder, lambda path: save_trained(student, tokenizer, end_ids, path))
+        self._whole: dict[str, Tensor] | None = None
+        self._weights = BestWeights(
+            folder, lambda path: save_trained(student, tokenizer, end_ids, path, self._whole)
+        )
 
     def continue_after(self, step: int) -> None:
         """See `kdzoo.engine.training.scoring.Scorer.continue_after`."""
@@ -113,6 +118,7 @@ class StageScorer:
             predictions = self._answers(should_stop)
             if predictions is None:
                 return None
+            self._whole = whole_weights(self._student) if self._scoring.keep_best else None
             score = self._processes.of_main(lambda: self._judged(step, predictions))
             self._scores = {**self._scores, step: score}
         finally:

@@ -12,6 +12,7 @@ import torch
 
 from kdzoo.engine.models.decoder_and_head import shared_vocabulary
 from kdzoo.engine.models.loading import count_parameters, save_trained
+from kdzoo.engine.models.sharding import whole_weights
 from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.engine.prompts.encoding import Encoded, Text, encode_for_training, with_teacher_targets
 from kdzoo.engine.prompts.sampling import SamplingLimits
@@ -126,12 +127,12 @@ def run(
             )
         finally:
             seconds, peak = clock.stop(), memory.keep()
-    best = None
+    best, weights = None, whole_weights(student)
     if processes.is_main:
         best = None if scorer is None else scorer.leave_best(folder / "model")
         if best is None:
             with new_folder(folder / "model") as temporary:
-                save_trained(student, tokenizer, limits.end_ids, temporary)
+                save_trained(student, tokenizer, limits.end_ids, temporary, weights)
     trainable = sum(p.numel() for p in student.parameters() if p.requires_grad)
     return {
         "method": method.name,
