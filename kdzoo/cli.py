@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -29,6 +30,12 @@ def _kdzoo() -> None:
     """Distil autoregressive language models with many methods under equal conditions."""
 
 
+def _among_others() -> str:
+    """Which process speaks, where several do a run together and it is not the main one."""
+    number = os.environ.get("RANK", "0")
+    return "" if number == "0" else f" (process {number})"
+
+
 def main() -> None:
     """Run the command line: exit code 2 for a usage error, 1 for a failure, 130 for Ctrl-C."""
     try:
@@ -37,7 +44,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except UserError as error:
-        click.echo(f"kdzoo: {error}", err=True)
+        click.echo(f"kdzoo{_among_others()}: {error}", err=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("kdzoo: interrupted", err=True)

@@ -25,7 +25,7 @@ from kdzoo.runs.evaluation import evaluate
 from kdzoo.runs.interruption import Interruption
 from kdzoo.runs.next_step import how_to_compare
 from kdzoo.runs.process_lock import process_lock
-from kdzoo.runs.processes import Processes
+from kdzoo.runs.processes import Processes, has_lost_another
 from kdzoo.runs.run_directory import RunDirectory, StageRecord
 from kdzoo.runs.training import train
 from kdzoo.runs.unfinished import where_it_continues
@@ -161,6 +161,8 @@ def _reason(error: Exception, directory: RunDirectory) -> str | None:
     """Say why a run failed, if the reason lies outside the program."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
         return "out of memory: a smaller training.micro_batch_size or evaluation.batch_size needs less"
+    if has_lost_another(error):
+        return "another process of this run has ended, and its own message says why"
     reason = why_not_written(error, directory.path)
     return None if reason is None else f"cannot write below {directory.path}: {reason}"
 

@@ -31,6 +31,16 @@ _PATIENCE = timedelta(hours=12)
 _LINGERS_SECONDS = 3.0
 
 
+def has_lost_another(error: BaseException) -> bool:
+    """Whether an error says that another process could not be reached any more."""
+    import torch
+
+    # gloo has no error class of its own
+    return isinstance(error, torch.distributed.DistError) or (
+        isinstance(error, RuntimeError) and "/gloo/" in str(error)
+    )
+
+
 class ToldElsewhereError(RunError):
     """The run ends, and the main process says why."""
 

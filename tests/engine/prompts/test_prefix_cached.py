@@ -12,15 +12,18 @@ from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Sequences, Source
 
 LIMITS = SamplingLimits(6, (2,))
-WAYS = ("prompt", "on")
+WAYS = ("prompt", "on", "in step")
 
 
 def condition(model, prompts, way, packs=False):
-    """The model on the prompts: "off" for the full pass, or prefix-cached: each "prompt", or "on" for shared beginnings too."""
+    """The model on the prompts: "off" for the full pass, or prefix-cached.
+
+    Then each "prompt" by itself, also "in step" with what others may read, or "on" for shared beginnings too.
+    """
     rows = [EncodedExample(i, prompt, [2]) for i, prompt in enumerate(prompts)]
     batch = make_batch(rows, share_beginnings=way == "on")
     assert batch.examples == [row.index for row in rows], "the prompts are in the order that shares most"
-    chosen = Full() if way == "off" else PrefixCached(packs=packs, repeatable=False)
+    chosen = Full() if way == "off" else PrefixCached(packs=packs, repeatable=False, in_step=way == "in step")
     generator = StepGenerator(0, 0, batch.examples)
     return condition_batch(model, batch, LIMITS, generator, source=Source.STUDENT, way=chosen, trains=True)
 

@@ -92,3 +92,13 @@ def test_rows_of_groups_get_their_groups_values_and_gradients_sum_back():
     assert rows.flatten().tolist() == [1, 1, 2, 2, 2]
     rows.sum().backward()
     assert grouped.grad.flatten().tolist() == [2, 3]
+
+
+def test_prompts_that_share_nothing_can_be_given_rests_of_padding():
+    groups = group_prefixes([[1, 2, 3], [4, 5]], share_beginnings=True)
+    assert groups.rest.shape == (2, 0)
+    padded = groups.with_rests()
+    assert padded.rest.shape == (2, 1)
+    assert padded.rest_lengths.tolist() == [0, 0]
+    assert torch.equal(padded.lengths, groups.lengths)
+    assert padded.with_rests() is padded
