@@ -115,3 +115,20 @@ def _wait_for(folder: Path, pattern: str, launched: Launched) -> None:
         assert time.monotonic() < deadline
         assert all(process.poll() is None for process in launched.processes)
         time.sleep(0.1)
+
+
+def test_a_sharded_training_continues_sharded_and_not_otherwise(tmp_path: Path) -> None:
+    recipe, runs = write_recipe(tmp_path, []), tmp_path / "runs"
+    settings = ("training.max_steps=30", "training.epochs=8", "training.save_steps=5")
+    launched = Launched(recipe, runs, 2, sharded=True, settings=settings)
+    _wait_for(runs, "*/finetune/checkpoints/checkpoint-10/trainer_state.json", launched)
+    for process in launched.processes:
+        process.kill()
+    launched.ended()
+    ((code, printed),) = Launched(recipe, runs, 1, settings=settings).ended()
+    assert code == 1
+    assert "was written with sharded weights" in printed
+    run, (printed, _) = run_by(recipe, runs, 2, sharded=True, settings=settings)
+    assert "finetune: continues after step" in printed
+    whole, _ = run_by(recipe, tmp_path / "whole", 1, settings=settings)
+    assert losses(run, "finetune") == pytest.approx(losses(whole, "finetune"), rel=1e-4)

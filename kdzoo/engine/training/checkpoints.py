@@ -35,6 +35,11 @@ def remove_incomplete_checkpoints(folder: Path) -> None:
             shutil.rmtree(path)
 
 
+def has_sharded_optimizer(checkpoint: Path) -> bool:
+    """Whether a checkpoint's optimizer was spread over processes, as accelerate writes it then."""
+    return (checkpoint / "optimizer.bin").is_file()
+
+
 def _read(path: Path) -> Checkpoint | None:
     """The Trainer writes its own state last, so that a checkpoint without it was cut off."""
     try:

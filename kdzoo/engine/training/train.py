@@ -14,12 +14,17 @@ from transformers import PrinterCallback, TrainerCallback, TrainerControl, Train
 from kdzoo.engine.models.sharding import whole
 from kdzoo.engine.prompts.batches import EncodedExample, EncodedExamples
 from kdzoo.engine.prompts.step_shares import StepSize
-from kdzoo.engine.training.checkpoints import last_complete_checkpoint, remove_incomplete_checkpoints
+from kdzoo.engine.training.checkpoints import (
+    has_sharded_optimizer,
+    last_complete_checkpoint,
+    remove_incomplete_checkpoints,
+)
 from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.engine.training.recorder import Recorder, Watch
 from kdzoo.engine.training.scoring import Scorer, apart_from_training
 from kdzoo.engine.training.step_times import StepTimes, clock_of
 from kdzoo.engine.training.trainer import KDTrainer
+from kdzoo.errors import RunError
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ def train(
 
     Raises:
         DivergedError: a loss, a gradient or a weight is no longer finite.
+        RunError: sharded weights are to continue as whole ones, or the other way round; or a model cannot be sharded.
     """
     checkpoints = Path(arguments.output_dir)
     with arguments.main_process_first(local=False):
@@ -91,6 +97,12 @@ def train(
             after_steps.score_if_due(done, checkpoint.steps)
             steps = done
         else:
+            if checkpoint is not None and has_sharded_optimizer(checkpoint.path) != trainer.is_fsdp_enabled:
+                begun, now = ("sharded", "whole") if not trainer.is_fsdp_enabled else ("whole", "sharded")
+                raise RunError(
+                    f"{checkpoint.path} was written with {begun} weights, and cannot be continued with {now} ones; launch as "
+                    f"before, or remove {checkpoints.parent} to begin anew"
+                )
             if trainer.is_fsdp_enabled:
                 if checkpoint is not None:
                     trainer.load_student(checkpoint.path)

@@ -4,6 +4,7 @@ import json
 
 from kdzoo.engine.training.checkpoints import (
     Checkpoint,
+    has_sharded_optimizer,
     last_complete_checkpoint,
     remove_incomplete_checkpoints,
 )
@@ -39,3 +40,9 @@ def test_the_others_are_deleted_when_a_training_begins(tmp_path):
 def test_there_may_be_none(tmp_path):
     assert last_complete_checkpoint(tmp_path / "absent") is None
     remove_incomplete_checkpoints(tmp_path / "absent")
+
+
+def test_a_sharded_optimizer_is_known_by_its_file(tmp_path):
+    assert not has_sharded_optimizer(tmp_path)
+    (tmp_path / "optimizer.bin").touch()
+    assert has_sharded_optimizer(tmp_path)
