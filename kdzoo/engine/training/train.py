@@ -13,7 +13,7 @@ from torch import nn
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from kdzoo.engine.prompts.batches import EncodedExample, EncodedExamples
-from kdzoo.engine.training.checkpoints import last_complete_checkpoint, remove_incomplete_checkpoints
+from kdzoo.engine.training.checkpoints import find_last, remove_damaged
 from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.engine.training.recorder import Recorder, Watch
 from kdzoo.engine.training.scoring import Scorer, apart_from_training
@@ -46,7 +46,7 @@ def train(
     group_size: int | None = None,
     scorer: Scorer | None = None,
 ) -> Trained:
-    """Train as ``arguments`` say, continuing from the newest complete checkpoint in their folder if there is one.
+    """Train as ``arguments`` say, continuing from the newest checkpoint in their folder that is as it was written.
 
     Writes ``metrics.jsonl`` (one line per logged step) into ``folder``. ``should_stop`` is asked after every optimizer
     step: if it says so, a checkpoint is written and the training ends before its last step. With a ``group_size`` so
@@ -58,8 +58,8 @@ def train(
     """
     checkpoints = Path(arguments.output_dir)
     checkpoints.mkdir(parents=True, exist_ok=True)
-    remove_incomplete_checkpoints(checkpoints)
-    checkpoint = last_complete_checkpoint(checkpoints)
+    checkpoint = find_last(checkpoints).last
+    remove_damaged(checkpoints)
     done = 0 if checkpoint is None else checkpoint.step
     recorder = Recorder(folder / "metrics.jsonl", watch)
     recorder.keep_until(done)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from kdzoo.engine.prompts.batch_order import GroupedSampler, SeededSampler
 from kdzoo.engine.prompts.batches import Batch, EncodedExample, EncodedExamples, make_batch
 from kdzoo.engine.training.agreement import means_of
+from kdzoo.engine.training.checkpoints import ASIDE, publish
 from kdzoo.engine.training.distillation_module import DistillationModule, count_tokens
 from kdzoo.engine.training.method_state import load_state, save_state
 from kdzoo.engine.training.step import Loss
@@ -66,6 +68,7 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         self._of_step = [0.0, 0.0]
         self.tokens_seen = 0
         self.step_times = step_times
+        self._aside: Path | None = None
 
     def _collate(self, examples: list[EncodedExample]) -> dict[str, Batch]:
         return {"batch": make_batch(examples, share_beginnings=self._module.shares_beginnings)}
@@ -170,6 +173,28 @@ class KDTrainer(Trainer):  # type: ignore[misc]
     def load_student(self, checkpoint: Path) -> None:
         """Give the student the weights of a checkpoint."""
         self._load_from_checkpoint(str(checkpoint))
+
+    def _get_output_dir(self, trial: Any = None) -> str:
+        # where the Trainer writes a checkpoint, and removes others
+        return str(self._aside or self.args.output_dir)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Let the Trainer write a checkpoint aside, and give it its place when it is whole."""
+        folder = Path(self.args.output_dir)
+        self._aside = folder / ASIDE
+        if self.args.should_save:
+            shutil.rmtree(self._aside, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+        try:
+            super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()  # each process has its own part
+            if self.args.should_save:
+                written = self._aside / f"checkpoint-{self.state.global_step}"
+                publish(written, folder, self.args.save_total_limit)
+        finally:
+            if self.args.should_save:
+                shutil.rmtree(self._aside, ignore_errors=True)
+            self._aside = None
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         if not self.args.should_save:

@@ -11,7 +11,7 @@ from kdzoo.recipe import Training
 
 
 def trainer_arguments(training: Training, seed: int, steps: int, checkpoints: Path) -> TrainingArguments:
-    """How to train so many ``steps``, with checkpoints in a folder of which the latest is kept."""
+    """How to train so many ``steps``, with checkpoints in a folder of which the latest two are kept."""
     micro_batch_size = training.micro_batch_size or training.batch_size
     return TrainingArguments(
         output_dir=str(checkpoints),
@@ -30,7 +30,7 @@ def trainer_arguments(training: Training, seed: int, steps: int, checkpoints: Pa
         logging_steps=training.logging_steps or max(1, min(10, steps // 20)),
         save_strategy="epoch" if training.save_steps is None else "steps",
         save_steps=training.save_steps or 500,
-        save_total_limit=1,
+        save_total_limit=2,  # should the latest be damaged, there is one before it
         report_to=list(training.loggers) or "none",
         dataloader_pin_memory=torch.cuda.is_available(),
         use_cpu=not torch.cuda.is_available() and not torch.backends.mps.is_available(),

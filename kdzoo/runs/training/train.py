@@ -14,7 +14,7 @@ from kdzoo.engine.models.loading import count_parameters, save_trained
 from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.engine.prompts.encoding import Encoded, Text, encode_for_training, with_teacher_targets
 from kdzoo.engine.prompts.sampling import SamplingLimits
-from kdzoo.engine.training.checkpoints import CHECKPOINTS, last_complete_checkpoint
+from kdzoo.engine.training.checkpoints import CHECKPOINTS, find_last
 from kdzoo.engine.training.chosen_method import chosen
 from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.engine.training.train import Trained, train
@@ -169,8 +169,10 @@ def _train(
             )
 
     total = training.steps(len(examples))
-    earlier = last_complete_checkpoint(folder / CHECKPOINTS)
-    done = 0 if earlier is None else earlier.step
+    found = find_last(folder / CHECKPOINTS)
+    done = 0 if found.last is None else found.last.step
+    for damaged in found.damaged:
+        reporter.say(f"{name}: {damaged}; it is left out, and the training continues after step {done}")
     reporter.start(name, total, done)
     arguments = trainer_arguments(training, module.seed, total, folder / CHECKPOINTS)
     group_size = None if training.group_by == "none" else training.group_size
