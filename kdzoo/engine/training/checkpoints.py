@@ -10,6 +10,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kdzoo.files import digest_of, write_json
 
@@ -86,7 +87,7 @@ def checkpoints_in(folder: Path) -> list[Checkpoint]:
 
 def find_last(folder: Path) -> Found:
     """Find the newest checkpoint whose files are as they were written, by their hashes. Changes nothing."""
-    damaged = []
+    damaged: list[Damaged] = []
     for path in _folders(folder):
         found = _look_at(path, reads=True)
         if isinstance(found, Checkpoint):
@@ -136,7 +137,7 @@ def _look_at(path: Path, *, reads: bool = False) -> Checkpoint | Damaged:
         return Damaged(path, f"{_STATE} cannot be read")
 
 
-def _object(file: Path) -> dict[str, object]:
+def _object(file: Path) -> dict[str, Any]:
     content = json.loads(file.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
         raise TypeError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,11 @@ from kdzoo.engine.models.loading import count_parameters, save_trained
 from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.engine.prompts.encoding import Encoded, Text, encode_for_training, with_teacher_targets
 from kdzoo.engine.prompts.sampling import SamplingLimits
-from kdzoo.engine.training.checkpoints import CHECKPOINTS, find_last
+from kdzoo.engine.training.checkpoints import CHECKPOINTS, checkpoints_in, find_last
 from kdzoo.engine.training.chosen_method import chosen
 from kdzoo.engine.training.distillation_module import DistillationModule
+from kdzoo.engine.training.nonfinite import DivergedError, SkippedStep
 from kdzoo.engine.training.train import Trained, train
-from kdzoo.engine.training.trainer import DivergedError
 from kdzoo.errors import RunError, UserError
 from kdzoo.files import new_folder
 from kdzoo.methods.model_names import TEACHER
@@ -129,7 +130,8 @@ def run(
         "trainable_parameters": trainable,
         "examples": len(examples),
         "steps": result.steps,
-        "loss": result.loss,
+        "loss": result.loss if math.isfinite(result.loss) else None,
+        **({"skipped_steps": result.skipped} if result.skipped else {}),
         "tokens_per_second": result.tokens_per_second,
         "training_seconds": preparing_seconds + seconds,
         "preparing_seconds": preparing_seconds,
@@ -168,6 +170,9 @@ def _train(
                 f"other programs use the processor{advice}"
             )
 
+    def skipped(step: SkippedStep) -> None:
+        reporter.say(f"{name}: skipped, because it is not finite: {step}")
+
     total = training.steps(len(examples))
     found = find_last(folder / CHECKPOINTS)
     done = 0 if found.last is None else found.last.step
@@ -179,19 +184,34 @@ def _train(
     try:
         with context.interruption.deferred() as stops:
             result = train(
-                module, examples, folder, arguments, watch, stops, group_size=group_size, scorer=scorer
+                module,
+                examples,
+                folder,
+                arguments,
+                watch,
+                stops,
+                group_size=group_size,
+                scorer=scorer,
+                nonfinite_steps=training.nonfinite_steps,
+                skipped=skipped,
             )
             if stops():
                 reporter.stop()
                 reporter.say(f"{name}: ended after step {result.steps} of {total}, with a checkpoint of it")
     except DivergedError as error:
-        raise RunError(
-            f"stage {name!r}: the training diverged {error}: its numbers are no longer finite; a lower learning_rate, "
-            "a longer warmup or a max_gradient_norm may help"
-        ) from None
+        what, *steps = str(error).split("\n")
+        advice = "a lower learning_rate, a longer warmup or a max_gradient_norm may help"
+        told = f"stage {name!r}: the training diverged: {what}; {advice}{_last_good(folder)}"
+        raise RunError("\n  ".join([told, *steps])) from None
     finally:
         reporter.stop()
     return result
+
+
+def _last_good(folder: Path) -> str:
+    """Where the weights are that were still good."""
+    kept = checkpoints_in(folder / CHECKPOINTS)
+    return f"; the last checkpoint before it is kept: {kept[0].path}" if kept else ""
 
 
 def encode_training_examples(context: RunContext, stage: TrainingStage) -> Encoded:
