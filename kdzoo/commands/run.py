@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and write nothing.")
 @click.option("--rehearse", is_flag=True, help="Run every stage with tiny random models and a few steps.")
+@click.option("--fresh", is_flag=True, help="Do every stage anew, whatever is finished or half done of it.")
 @click.option("--quiet", is_flag=True, help="Print the final table only.")
 def command(
     recipe: Path,
@@ -51,6 +52,7 @@ def command(
     print_jobs: bool,
     dry_run: bool,
     rehearse: bool,
+    fresh: bool,
     quiet: bool,
 ) -> None:
     """Run the stages of RECIPE in order, reusing those that are finished.
@@ -58,8 +60,11 @@ def command(
     A recipe with a [sweep] stands for a run of each combination of its values; stages that these have in common are done
     once.
 
-    An interrupted run continues where it stopped when it is started again. Ctrl-C, and the signal that `kill` sends,
-    let a training write a checkpoint after the step that it is at; a second one ends at once.
+    An interrupted run continues where it stopped when it is started again. Ctrl-C, the signal that `kill` sends, and
+    SIGUSR1 let a training write a checkpoint after the step that it is at; a second one ends at once.
+
+    With --fresh nothing that is there counts; a finished stage is kept until the new one is. If that is interrupted, the
+    command without --fresh continues it.
     """
     from kdzoo.recipe import load_sweep
     from kdzoo.recipe.method_list import split_methods
@@ -72,6 +77,8 @@ def command(
         seeds=[] if seeds is None else split_seeds(seeds),
     )
     if print_jobs:
+        if fresh:
+            raise click.UsageError("--print-jobs runs nothing: give --fresh with the commands that it prints")
         member_command = _member_command(recipe, overrides, out, methods, rehearse, quiet)
         for member in sweep.members:
             click.echo(member_command.quoted(member))
@@ -79,10 +86,10 @@ def command(
     sweep = _checked(sweep, dry_run, rehearse)
     _quiet_libraries()
     if dry_run:
-        _dry_run(sweep, out)
+        _dry_run(sweep, out, fresh)
         return
     member_command = _member_command(recipe, overrides, out, methods, rehearse, quiet)
-    _run(sweep, out, quiet, jobs or 1, member_command)
+    _run(sweep, out, quiet, jobs or 1, member_command, fresh)
 
 
 def _checked(sweep: Sweep, dry_run: bool, rehearse: bool) -> Sweep:
@@ -101,7 +108,7 @@ def _checked(sweep: Sweep, dry_run: bool, rehearse: bool) -> Sweep:
     return sweep
 
 
-def _dry_run(sweep: Sweep, out: Path) -> None:
+def _dry_run(sweep: Sweep, out: Path, fresh: bool) -> None:
     import tempfile
 
     from kdzoo.tasks.load import DataReader
@@ -110,30 +117,35 @@ def _dry_run(sweep: Sweep, out: Path) -> None:
         if not sweep.keys:
             from kdzoo.runs.dry_run import print_dry_run
 
-            print_dry_run(sweep.members[0].recipe, out, Console(), DataReader(Path(cache)))
+            print_dry_run(sweep.members[0].recipe, out, Console(), DataReader(Path(cache)), fresh=fresh)
             return
         from kdzoo.runs.sweep import Plan
         from kdzoo.runs.sweep_dry_run import print_sweep_dry_run
 
-        print_sweep_dry_run(Plan.of(sweep, out), Console(), DataReader(Path(cache)))
+        print_sweep_dry_run(Plan.of(sweep, out), Console(), DataReader(Path(cache)), fresh=fresh)
 
 
-def _run(sweep: Sweep, out: Path, quiet: bool, jobs: int, member_command: MemberCommand) -> None:
+def _run(sweep: Sweep, out: Path, quiet: bool, jobs: int, member_command: MemberCommand, fresh: bool) -> None:
     from kdzoo.runs.interruption import Interrupted, Interruption
+    from kdzoo.runs.next_step import how_to_continue
 
     interruption = Interruption()
     try:
         with interruption.handled():
             from kdzoo.report.progress import Reporter
+            from kdzoo.runs.fresh import new_mark
             from kdzoo.tasks.load import DataReader
 
             reporter = Reporter(Console(), quiet=quiet)
             data = DataReader.below(out)
+            mark = new_mark() if fresh else None
 
             def run(member: Member) -> None:
                 from kdzoo.runs import pipeline
 
-                pipeline.run(member.recipe, out, reporter, interruption, data)
+                # a sweep's members have been marked, all of them
+                marked = None if sweep.keys else mark
+                pipeline.run(member.recipe, out, reporter, interruption, data, marked)
 
             if not sweep.keys:
                 run(sweep.members[0])
@@ -143,6 +155,8 @@ def _run(sweep: Sweep, out: Path, quiet: bool, jobs: int, member_command: Member
 
             plan = Plan.of(sweep, out)
             plan.write()
+            if mark is not None:
+                plan.ask_anew(mark)
             if len(plan.runs) < len(plan.members):
                 reporter.say(f"the {len(plan.members)} members come to {len(plan.runs)} different runs")
             if jobs == 1:
@@ -151,7 +165,7 @@ def _run(sweep: Sweep, out: Path, quiet: bool, jobs: int, member_command: Member
                 failures = run_side_by_side(plan, member_command, jobs, reporter, interruption)
             tell_end(plan, failures, reporter)
     except Interrupted as interrupted:
-        click.echo("kdzoo: interrupted; the same command continues", err=True)
+        click.echo(f"kdzoo: interrupted; this continues it: {how_to_continue(sys.argv)}", err=True)
         sys.exit(interrupted.exit_code)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from kdzoo.engine.training.checkpoints import CHECKPOINTS, keep_last
 from kdzoo.errors import RunError, UserError
 from kdzoo.files import why_not_written
 from kdzoo.recipe import Recipe, Stage, StageModel, resolved_toml
@@ -38,11 +39,13 @@ def run(
     reporter: Reporter,
     interruption: Interruption | None = None,
     data: DataReader | None = None,
+    fresh: str | None = None,
 ) -> RunDirectory:
     """Run every stage of a recipe below ``out`` and print the table of its models.
 
     ``interruption`` says when the run is to end before its time; the same call then continues it. ``data`` are read by a reader
-    that several runs may share.
+    that several runs may share. ``fresh`` is a mark (`kdzoo.runs.fresh`): every stage is done anew that does not have it, by this
+    call and by those that continue it.
 
     Raises:
         Interrupted: a signal has ended the run.
@@ -53,9 +56,11 @@ def run(
     directory = RunDirectory(out / fingerprints.run_name(recipe, prints))
     context = RunContext(recipe, directory, data or DataReader.below(out), reporter, interruption)
     try:
-        _check(context, prints)
+        _check(context, prints, is_fresh=fresh is not None)
         _tell_of_others(context)
         with directory.locked():
+            if fresh is not None:
+                directory.ask_anew(prints, fresh)
             _run_stages(context, prints)
     except UserError:
         raise
@@ -63,7 +68,8 @@ def run(
         reason = _reason(error, directory)
         if reason is None:
             raise
-        kept = "; what is finished is kept, and the same command continues" if directory.path.is_dir() else ""
+        how = "the same command without --fresh" if fresh is not None else "the same command"
+        kept = f"; what is finished is kept, and {how} continues" if directory.path.is_dir() else ""
         raise RunError(f"{reason}{kept}") from error
     finally:
         reporter.stop()
@@ -84,13 +90,14 @@ def _print_results(recipe: Recipe, directory: RunDirectory, reporter: Reporter) 
         reporter.say(f"next: {how_to_compare(directory.path)}")
 
 
-def _check(context: RunContext, prints: dict[str, str]) -> None:
+def _check(context: RunContext, prints: dict[str, str], *, is_fresh: bool) -> None:
     """Look at models and data if a stage is left to do, so that what is wrong is told before anything is written.
 
     Raises:
         UserError: models do not fit, the data are wrong, or there are none to train on or to evaluate.
     """
-    found = {name: context.directory.find_finished(name, fingerprint) for name, fingerprint in prints.items()}
+    find = context.directory.find_finished
+    found = {name: None if is_fresh else find(name, fingerprint) for name, fingerprint in prints.items()}
     finished = {name: stage[0] for name, stage in found.items() if stage is not None}
     for notice in preflight.check(context, finished, tables=("tokenizer", *context.recipe.models)):
         context.reporter.say(notice)
@@ -181,6 +188,7 @@ def _done(context: RunContext, stage: Stage, fingerprint: str) -> StageRecord:
     context.reporter.say(f"{stage.name}: finished in {time.monotonic() - begin:.0f} s")
     record = StageRecord(stage.name, stage.kind, fingerprint, time.monotonic() - begin, results)
     directory.finish_stage(record)
+    keep_last(folder / CHECKPOINTS)
     return record
 
 

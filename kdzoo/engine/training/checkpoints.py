@@ -76,7 +76,13 @@ def publish(aside: Path, folder: Path, keep: int | None) -> None:
         place.rename(aside.with_name(f"{aside.name}.before"))
     aside.rename(place)
     _to_disk(folder)
-    for path in _folders(folder)[keep:] if keep else ():
+    if keep:
+        keep_last(folder, keep)
+
+
+def keep_last(folder: Path, count: int = 1) -> None:
+    """Remove all but the checkpoints of the latest steps. There may be no such folder."""
+    for path in _folders(folder)[count:]:
         shutil.rmtree(path)
 
 
