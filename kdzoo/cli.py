@@ -11,6 +11,7 @@ from kdzoo.errors import UserError
 
 _COMMANDS = {
     "run": "kdzoo.commands.run",
+    "runs": "kdzoo.commands.runs",
     "compare": "kdzoo.commands.compare",
     "list": "kdzoo.commands.list_methods",
     "show": "kdzoo.commands.show_method",

@@ -18,7 +18,7 @@ from kdzoo.runs.process_lock import process_lock
 
 _RECORD = "stage.json"
 _FINGERPRINT = "fingerprint"
-_LOCK = ".lock"
+LOCK = ".lock"
 _RECIPE = "recipe.toml"
 _REHEARSED = "rehearses.toml"
 
@@ -61,7 +61,7 @@ class RunDirectory:
                 f"another process ({process}) is at work in {self.path}; wait until it has ended, or give another --out"
             ) from None
 
-        with process_lock(self.path / _LOCK, refuse):
+        with process_lock(self.path / LOCK, refuse):
             yield
 
     def begin(self, recipe_text: str, description: dict[str, Any], rehearses: str | None = None) -> None:
