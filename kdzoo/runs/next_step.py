@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,12 @@ def how_to_compare(folder: Path) -> str:
 def how_to_continue(command: Sequence[str]) -> str:
     """The command that goes on where a process has stopped that was started by ``command``, as `sys.argv` has it."""
     # what --fresh has asked for is written down: given once more, it would ask for all of it again
-    program, arguments = Path(command[0]).name, [part for part in command[1:] if part != "--fresh"]
-    called = [sys.executable, "-m", "kdzoo"] if program == "__main__.py" else [program]
+    program, *given = command
+    arguments = [part for part in given if part != "--fresh"]
+    called = ["kdzoo"]
+    if Path(program).name == "__main__.py":
+        called = [sys.executable, "-m", "kdzoo"]
+    elif Path(program).name == "kdzoo" and shutil.which("kdzoo") != program:
+        called = [program]  # the shell would find another one, or none
     launcher = ", by the launcher that has started it" if int(os.environ.get("WORLD_SIZE", "1")) > 1 else ""
     return f"{shlex.join([*called, *arguments])}{launcher}"
