@@ -8,6 +8,7 @@ import click
 
 from kdzoo.commands.lazy import LazyGroup
 from kdzoo.errors import UserError
+from kdzoo.files import is_out_of_memory
 
 _COMMANDS = {
     "run": "kdzoo.commands.run",
@@ -43,3 +44,8 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("kdzoo: interrupted", err=True)
         sys.exit(130)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        click.echo(f"kdzoo: out of memory: {str(error).partition(chr(10))[0] or type(error).__name__}", err=True)
+        sys.exit(1)

@@ -12,7 +12,7 @@ import torch
 
 from kdzoo.engine.training.checkpoints import CHECKPOINTS, keep_last
 from kdzoo.errors import RunError, UserError
-from kdzoo.files import why_not_written
+from kdzoo.files import is_out_of_memory, why_not_written
 from kdzoo.recipe import Recipe, Stage, StageModel, resolved_toml
 from kdzoo.report.comparison import compare
 from kdzoo.report.progress import Reporter
@@ -147,7 +147,7 @@ def _leave(directory: RunDirectory, description: dict[str, Any], status: str) ->
 
 def _reason(error: Exception, directory: RunDirectory) -> str | None:
     """Say why a run failed, if the reason lies outside the program."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
+    if isinstance(error, torch.OutOfMemoryError) or is_out_of_memory(error):
         return "out of memory: a smaller training.micro_batch_size or evaluation.batch_size needs less"
     reason = why_not_written(error, directory.path)
     return None if reason is None else f"cannot write below {directory.path}: {reason}"

@@ -1,6 +1,6 @@
 """Kills ``kdzoo run`` at random moments and starts it again until it is done: does it end as if nothing had been?
 
-    python tests/runs/killing.py --trials 200
+    python tests/runs/killing.py --trials 200 --seed 1
 
 Each trial is a run of a small recipe in a folder of its own. Its first start is killed, about half of the later ones too:
 after a random time, or before one of the changes that it makes to its files, chosen at random. The last start must leave the weights
@@ -317,6 +317,7 @@ def _where(out: Path) -> str:
 
 def try_all(trials: int, seed: int, say: Callable[[str], None] = print, keep: Path | None = None) -> Tally:
     """Make so many trials, of the recipes in turn. What a failed one has left is moved to ``keep``."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
     import kdzoo.runs.pipeline
     import kdzoo.runs.sweep
 
