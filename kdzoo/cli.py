@@ -47,5 +47,7 @@ def main() -> None:
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        click.echo(f"kdzoo: out of memory: {str(error).partition(chr(10))[0] or type(error).__name__}", err=True)
+        click.echo(
+            f"kdzoo: out of memory: {str(error).partition(chr(10))[0] or type(error).__name__}", err=True
+        )
         sys.exit(1)

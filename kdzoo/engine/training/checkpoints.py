@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import re
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kdzoo.errors import RunError
 from kdzoo.files import digest_of, write_json
 
 CHECKPOINTS = "checkpoints"
@@ -107,6 +111,22 @@ def remove_damaged(folder: Path) -> None:
     shutil.rmtree(folder / ASIDE, ignore_errors=True)
     for damaged in find_last(folder).damaged:
         shutil.rmtree(damaged.path)
+
+
+@contextmanager
+def read_as_data(checkpoint: str | Path | None) -> Iterator[None]:
+    """Let what else than tensors, numbers and containers of them is in a checkpoint end the block. No code of it is run.
+
+    Raises:
+        RunError: there is such a thing in it.
+    """
+    try:
+        yield
+    except (pickle.UnpicklingError, ValueError, KeyError, TypeError, EOFError) as error:
+        why = str(error).strip().partition("\n")[0]
+        raise RunError(
+            f"{checkpoint}: holds what no training has written ({why}); remove it to continue from the one before it"
+        ) from None
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -20,7 +20,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from kdzoo.engine.prompts.batch_order import GroupedSampler, SeededSampler
 from kdzoo.engine.prompts.batches import Batch, EncodedExample, EncodedExamples, make_batch
 from kdzoo.engine.training.agreement import means_of
-from kdzoo.engine.training.checkpoints import ASIDE, publish
+from kdzoo.engine.training.checkpoints import ASIDE, publish, read_as_data
 from kdzoo.engine.training.distillation_module import DistillationModule, count_tokens
 from kdzoo.engine.training.method_state import load_state, save_state
 from kdzoo.engine.training.nonfinite import DivergedError, NonFiniteSteps, Part, SkippedStep
@@ -260,3 +260,11 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         load_state(self._module.method_state, Path(resume_from_checkpoint))
         if self._module.average is not None:
             self._module.average.load(Path(resume_from_checkpoint))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with read_as_data(checkpoint):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with read_as_data(checkpoint):
+            super()._load_rng_state(checkpoint)

@@ -13,9 +13,10 @@ from tiny_training import VOCABULARY
 from transformers import TrainingArguments
 
 from kdzoo.engine.prompts.batches import EncodedExample
-from kdzoo.engine.training.checkpoints import CHECKPOINTS
+from kdzoo.engine.training.checkpoints import CHECKPOINTS, publish
 from kdzoo.engine.training.nonfinite import DivergedError
 from kdzoo.engine.training.train import train as train_as
+from kdzoo.errors import RunError
 
 
 @pytest.fixture
@@ -105,6 +106,33 @@ def test_one_that_is_killed_continues_and_ends_in_the_same_weights(
     assert result.steps == 8
     assert same_weights(resumed, whole)
     assert [len(metrics(tmp_path / name)) for name in ("whole", "parts")] == [8, 8]
+
+
+class Hostile:
+    """Unpickling it with nothing forbidden makes a file."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return open, (str(self.file), "w")
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth"])
+def test_no_code_in_a_checkpoint_is_run_though_its_hashes_fit(make_module, examples, tmp_path, name):
+    folder, made = tmp_path / "run", tmp_path / "made by code"
+    folder.mkdir()
+    steps = iter(range(1, 9))
+    train(make_module(), examples, folder, settings(), unwatched, lambda: next(steps) == 3)
+    checkpoint = folder / "checkpoints/checkpoint-3"
+    torch.save({"state": Hostile(made)}, checkpoint / name)
+    aside = folder / "checkpoints/aside/checkpoint-3"
+    aside.parent.mkdir()
+    checkpoint.rename(aside)
+    publish(aside, folder / "checkpoints", None)
+    with pytest.raises(RunError, match=rf"{checkpoint}: holds what no training has written \(.*remove it"):
+        train(make_module(), examples, folder, settings(), unwatched)
+    assert not made.exists()
 
 
 class TestAskedToStop:
