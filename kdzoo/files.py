@@ -158,17 +158,39 @@ def overwrite_json(path: Path, content: Any) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Fill a folder under a temporary name; it takes its own name when the block ends well, replacing what was there."""
+    """Fill a folder under a temporary name; it takes its own name when the block ends well, replacing what was there.
+
+    Its files are on the disk by then.
+    """
     temporary = temporary_name(path)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
         yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as stream:
+                    os.fsync(stream.fileno())
         if path.exists():
             shutil.rmtree(path)
         temporary.rename(path)
+        names_to_disk(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def names_to_disk(folder: Path) -> None:
+    """Let the names in a folder outlast a loss of power, where the file system can promise that."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        return
+    finally:
+        os.close(handle)
 
 
 def remove_leftovers(folder: Path) -> None:

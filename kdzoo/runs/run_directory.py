@@ -66,6 +66,7 @@ class RunDirectory:
 
     def begin(self, recipe_text: str, description: dict[str, Any], rehearses: str | None = None) -> None:
         """Write the resolved recipe, the one that it ``rehearses`` if it does, and a run.json that says "running"."""
+        remove_leftovers(self.path)
         self.fresh.settle()
         write_text(self.path / _RECIPE, recipe_text)
         if rehearses is not None:

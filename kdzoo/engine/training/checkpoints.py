@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kdzoo.errors import RunError
-from kdzoo.files import digest_of, write_json
+from kdzoo.files import digest_of, names_to_disk, write_json
 
 CHECKPOINTS = "checkpoints"
 """The folder of a training's folder that its checkpoints lie in."""
@@ -79,7 +79,7 @@ def publish(aside: Path, folder: Path, keep: int | None) -> None:
     if place.exists():
         place.rename(aside.with_name(f"{aside.name}.before"))
     aside.rename(place)
-    _to_disk(folder)
+    names_to_disk(folder)
     if keep:
         keep_last(folder, keep)
 
@@ -168,17 +168,3 @@ def _object(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise TypeError
     return content
-
-
-def _to_disk(folder: Path) -> None:
-    """Let the names in a folder outlast a loss of power, where the file system can promise that."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        return
-    finally:
-        os.close(handle)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
 from kdzoo.engine.training.distillation_module import DistillationModule
-from kdzoo.files import temporary_name
+from kdzoo.files import remove_leftovers, temporary_name
 from kdzoo.recipe import Training
 from kdzoo.runs.context import RunContext
 from kdzoo.runs.training.clock import Clock
@@ -38,6 +38,7 @@ def with_prepared(
     missing = [example for example in examples if example.index not in kept]
     context.reporter.start(f"{name}: the method prepares", len(examples), len(examples) - len(missing))
     (folder / _FOLDER).mkdir(exist_ok=True)
+    remove_leftovers(folder / _FOLDER)
     clock = Clock(folder / "prepared_seconds")
     device = next(module.student.parameters()).device
     try:

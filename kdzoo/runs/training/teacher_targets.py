@@ -53,7 +53,8 @@ def teacher_targets(
     seed = context.recipe.seed_of("student")
     clock = Clock(folder / "preparing_seconds")
     try:
-        with (folder / _FILE).open("a", encoding="utf-8") as file:
+        # a line at a time, so that a killed process leaves all but the last one
+        with (folder / _FILE).open("a", encoding="utf-8", buffering=1) as file:
             file.write("\n")
             for index, ids in _generated(teacher, missing, limits, training, decoding, seed):
                 done[index] = ids
