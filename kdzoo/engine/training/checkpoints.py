@@ -110,7 +110,7 @@ def remove_damaged(folder: Path) -> None:
     """Delete what was being written when a process was stopped, and the checkpoints that nothing can continue from."""
     shutil.rmtree(folder / ASIDE, ignore_errors=True)
     for damaged in find_last(folder).damaged:
-        shutil.rmtree(damaged.path)
+        shutil.rmtree(damaged.path, ignore_errors=True)  # another process of the group may be at it
 
 
 @contextmanager
