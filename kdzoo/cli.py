@@ -9,9 +9,11 @@ import click
 
 from kdzoo.commands.lazy import LazyGroup
 from kdzoo.errors import UserError
+from kdzoo.files import is_out_of_memory
 
 _COMMANDS = {
     "run": "kdzoo.commands.run",
+    "runs": "kdzoo.commands.runs",
     "compare": "kdzoo.commands.compare",
     "list": "kdzoo.commands.list_methods",
     "show": "kdzoo.commands.show_method",
@@ -49,3 +51,10 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("kdzoo: interrupted", err=True)
         sys.exit(130)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        click.echo(
+            f"kdzoo: out of memory: {str(error).partition(chr(10))[0] or type(error).__name__}", err=True
+        )
+        sys.exit(1)

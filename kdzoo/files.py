@@ -1,4 +1,4 @@
-"""Reading files that people give us, and writing ours so that a crash never leaves half of one; and why it failed."""
+"""Reading files that people give us, and writing ours so that a crash never leaves half of one; and why either failed."""
 
 from __future__ import annotations
 
@@ -20,6 +20,16 @@ from kdzoo.errors import UserError
 
 # How libraries below us word that the system refused to write, where they do not raise an OSError.
 _REFUSALS = ("I/O error", "PytorchStreamWriter failed", "unexpected pos")
+
+# How libraries, and the system's own loader of them, word that there is no more memory.
+_SHORTAGES = (
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "cannot allocate memory",
+    "bad_alloc",
+    "failed to map segment",
+    "can't start new thread",
+)
 
 _READ = 1 << 20
 
@@ -148,17 +158,39 @@ def overwrite_json(path: Path, content: Any) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Fill a folder under a temporary name; it takes its own name when the block ends well, replacing what was there."""
+    """Fill a folder under a temporary name; it takes its own name when the block ends well, replacing what was there.
+
+    Its files are on the disk by then.
+    """
     temporary = temporary_name(path)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
         yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as stream:
+                    os.fsync(stream.fileno())
         if path.exists():
             shutil.rmtree(path)
         temporary.rename(path)
+        names_to_disk(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def names_to_disk(folder: Path) -> None:
+    """Let the names in a folder outlast a loss of power, where the file system can promise that."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        return
+    finally:
+        os.close(handle)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -168,6 +200,12 @@ def remove_leftovers(folder: Path) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
         else:
             leftover.unlink(missing_ok=True)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the system gave no more memory, which a file may be read into as well."""
+    is_told = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+    return is_told or any(shortage in str(error) for shortage in _SHORTAGES)
 
 
 def why_not_written(error: BaseException, below: Path | None = None) -> str | None:

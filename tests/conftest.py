@@ -26,6 +26,13 @@ def pytest_addoption(parser):
         action="store_true",
         help="sweep over all architectures, not the usual ones alone",
     )
+    parser.addoption(
+        "--kills",
+        type=int,
+        default=6,
+        metavar="N",
+        help="trials of a run that is killed at random moments; each takes some seconds",
+    )
 
 
 def pytest_collection_modifyitems(config, items):

@@ -39,7 +39,7 @@ MAY_USE = {
     "report": {*_METHODS, "tasks", "recipe"},
     "runs": {*_METHODS, "engine", "tasks", "recipe", "report"},
     "commands": {*_METHODS, "engine", "tasks", "recipe", "report", "runs", "testing"},
-    "cli": {"commands", "errors"},
+    "cli": {"commands", "errors", "files"},
     "__main__": {"cli"},
 }
 # The same for the rooms of the engine.

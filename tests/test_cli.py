@@ -99,6 +99,7 @@ class TestHelp:
         out = capsys.readouterr().out
         for line in (
             "run Run the stages of RECIPE",
+            "runs List the runs in each DIR",
             "compare Compare the models of RUNS",
             "list Compare the installed methods",
             "show Show METHOD",
@@ -124,6 +125,7 @@ class TestWhatIsImported:
             ["list", "--json"],
             ["show", "kid"],
             ["run", "--help"],
+            ["runs", "--help"],
             ["data", "--help"],
         ],
         ids=" ".join,

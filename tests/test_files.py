@@ -22,6 +22,7 @@ from kdzoo.errors import UserError
 from kdzoo.files import (
     NotJSONError,
     digest_of,
+    is_out_of_memory,
     new_folder,
     parse_json,
     read_json,
@@ -173,6 +174,26 @@ class TestFolder:
             fill_half()
         assert [path.name for path in tmp_path.iterdir()] == ["model"]
         assert [path.name for path in (tmp_path / "model").iterdir()] == ["old"]
+
+
+class TestOutOfMemory:
+    @pytest.mark.parametrize(
+        "error",
+        [
+            MemoryError(),
+            OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), "model.safetensors"),
+            RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory: you tried"
+            ),
+            ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        ],
+    )
+    def test_is_told_by_the_system_and_by_libraries(self, error: BaseException) -> None:
+        assert is_out_of_memory(error)
+
+    @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyError("memory")])
+    def test_is_not_what_else_goes_wrong(self, error: BaseException) -> None:
+        assert not is_out_of_memory(error)
 
 
 class TestWhyNotWritten:

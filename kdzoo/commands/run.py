@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and write nothing.")
 @click.option("--rehearse", is_flag=True, help="Run every stage with tiny random models and a few steps.")
+@click.option("--fresh", is_flag=True, help="Do every stage anew, whatever is finished or half done of it.")
 @click.option("--quiet", is_flag=True, help="Print the final table only.")
 def command(
     recipe: Path,
@@ -53,6 +54,7 @@ def command(
     print_jobs: bool,
     dry_run: bool,
     rehearse: bool,
+    fresh: bool,
     quiet: bool,
 ) -> None:
     """Run the stages of RECIPE in order, reusing those that are finished.
@@ -60,8 +62,11 @@ def command(
     A recipe with a [sweep] stands for a run of each combination of its values; stages that these have in common are done
     once.
 
-    An interrupted run continues where it stopped when it is started again. Ctrl-C, and the signal that `kill` sends,
-    let a training write a checkpoint after the step that it is at; a second one ends at once.
+    An interrupted run continues where it stopped when it is started again. Ctrl-C, the signal that `kill` sends, and
+    SIGUSR1 let a training write a checkpoint after the step that it is at; a second one ends at once.
+
+    With --fresh nothing that is there counts; a finished stage is kept until the new one is. If that is interrupted, the
+    command without --fresh continues it.
     """
     from kdzoo.runs.processes import Processes, launched
 
@@ -77,13 +82,17 @@ def command(
                 sweep = _checked(sweep, dry_run, rehearse, tells=processes.is_main)
         member_command = _member_command(recipe, overrides, out, methods, rehearse, quiet)
         if print_jobs:
+            if fresh:
+                raise click.UsageError(
+                    "--print-jobs runs nothing: give --fresh with the commands that it prints"
+                )
             for member in sweep.members:
                 click.echo(member_command.quoted(member))
             return
         if dry_run:
-            _dry_run(sweep, out)
+            _dry_run(sweep, out, fresh)
             return
-        _run(sweep, out, quiet, jobs or 1, member_command, processes)
+        _run(sweep, out, quiet, jobs or 1, member_command, fresh, processes)
 
 
 def _loaded(recipe: Path, overrides: tuple[str, ...], methods: str | None, seeds: str | None) -> Sweep:
@@ -116,7 +125,7 @@ def _checked(sweep: Sweep, dry_run: bool, rehearse: bool, *, tells: bool) -> Swe
     return sweep
 
 
-def _dry_run(sweep: Sweep, out: Path) -> None:
+def _dry_run(sweep: Sweep, out: Path, fresh: bool) -> None:
     import tempfile
 
     from kdzoo.tasks.load import DataReader
@@ -125,32 +134,43 @@ def _dry_run(sweep: Sweep, out: Path) -> None:
         if not sweep.keys:
             from kdzoo.runs.dry_run import print_dry_run
 
-            print_dry_run(sweep.members[0].recipe, out, Console(), DataReader(Path(cache)))
+            print_dry_run(sweep.members[0].recipe, out, Console(), DataReader(Path(cache)), fresh=fresh)
             return
         from kdzoo.runs.sweep import Plan
         from kdzoo.runs.sweep_dry_run import print_sweep_dry_run
 
-        print_sweep_dry_run(Plan.of(sweep, out), Console(), DataReader(Path(cache)))
+        print_sweep_dry_run(Plan.of(sweep, out), Console(), DataReader(Path(cache)), fresh=fresh)
 
 
 def _run(
-    sweep: Sweep, out: Path, quiet: bool, jobs: int, member_command: MemberCommand, processes: Processes
+    sweep: Sweep,
+    out: Path,
+    quiet: bool,
+    jobs: int,
+    member_command: MemberCommand,
+    fresh: bool,
+    processes: Processes,
 ) -> None:
     from kdzoo.runs.interruption import Interrupted, Interruption
+    from kdzoo.runs.next_step import how_to_continue
 
     interruption = Interruption()
     try:
         with interruption.handled():
             from kdzoo.report.progress import Reporter
+            from kdzoo.runs.fresh import new_mark
             from kdzoo.tasks.load import DataReader
 
             reporter = Reporter(Console(quiet=not processes.is_main), quiet=quiet)
             data = DataReader.below(out)
+            mark = processes.of_main(new_mark) if fresh else None
 
             def run(member: Member) -> None:
                 from kdzoo.runs import pipeline
 
-                pipeline.run(member.recipe, out, reporter, interruption, data, processes)
+                # a sweep's members have been marked, all of them
+                marked = None if sweep.keys else mark
+                pipeline.run(member.recipe, out, reporter, interruption, data, marked, processes)
 
             if not sweep.keys:
                 run(sweep.members[0])
@@ -158,7 +178,7 @@ def _run(
             from kdzoo.runs.sweep import run_in_turn, tell_end
             from kdzoo.runs.sweep_jobs import run_side_by_side
 
-            plan = processes.of_main(lambda: _written(sweep, out))
+            plan = processes.of_main(lambda: _written(sweep, out, mark))
             if len(plan.runs) < len(plan.members):
                 reporter.say(f"the {len(plan.members)} members come to {len(plan.runs)} different runs")
             if jobs == 1:
@@ -168,16 +188,18 @@ def _run(
             tell_end(plan, failures, reporter)
     except Interrupted as interrupted:
         if processes.is_main:
-            click.echo("kdzoo: interrupted; the same command continues", err=True)
+            click.echo(f"kdzoo: interrupted; this continues it: {how_to_continue(sys.argv)}", err=True)
         sys.exit(interrupted.exit_code)
 
 
-def _written(sweep: Sweep, out: Path) -> Plan:
-    """The plan of a sweep, kept beside its runs."""
+def _written(sweep: Sweep, out: Path, mark: str | None) -> Plan:
+    """The plan of a sweep, kept beside its runs, which are done anew if there is a ``mark``."""
     from kdzoo.runs.sweep import Plan
 
     plan = Plan.of(sweep, out)
     plan.write()
+    if mark is not None:
+        plan.ask_anew(mark)
     return plan
 
 

@@ -86,6 +86,11 @@ class Training(Table):
     max_gradient_norm: float = Field(
         1.0, ge=0, description="gradients of a greater norm are scaled down to it; 0 leaves them as they are"
     )
+    nonfinite_steps: int = Field(
+        3,
+        ge=1,
+        description="a step whose loss or gradient is not finite changes nothing; so many of them in a row end the stage",
+    )
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="the numbers that models compute in while they are trained"
     )

@@ -36,10 +36,12 @@ _OF_ITSELF = {
 }
 
 
-def print_dry_run(recipe: Recipe, out: Path, console: Console, data: DataReader) -> None:
+def print_dry_run(
+    recipe: Recipe, out: Path, console: Console, data: DataReader, *, fresh: bool = False
+) -> None:
     """Print the resolved stages, models, steps and options, and what would be reused. Writes nothing below ``out``.
 
-    The checks are those of a run; where data are missing, what can be said without them is printed before that is told.
+    ``fresh``: everything is to be done anew. The checks are those of a run; where data are missing, what can be said without them is printed before that is told.
 
     Raises:
         UserError: something is missing or does not fit, that can be seen without a model hub.
@@ -50,7 +52,7 @@ def print_dry_run(recipe: Recipe, out: Path, console: Console, data: DataReader)
     finished = {}
     for name, fingerprint in prints.items():
         found = directory.find_finished(name, fingerprint)
-        if found is not None:
+        if found is not None and not fresh:
             finished[name] = found[0]
     seen = _look(recipe, directory, finished, data)
 
@@ -72,7 +74,8 @@ def print_dry_run(recipe: Recipe, out: Path, console: Console, data: DataReader)
         say(f"\n{number}. {stage.name} ({stage.kind})")
         for line in _stage_lines(recipe, stage, seen.read):
             say(f"   {line}")
-        say(f"   {_what_is_there(recipe, stage, directory, finished, prints[stage.name])}")
+        there = _what_is_there(recipe, stage, directory, finished, prints[stage.name])
+        say(f"   {'to do anew' if fresh else there}")
     check_paths(recipe)
 
 

@@ -20,7 +20,7 @@ from kdzoo.recipe.scoring import KEYS as SCORING_KEYS
 from kdzoo.tasks.fingerprint import fingerprint_of_data, fingerprint_of_metric
 
 # Settings that change how a stage is computed or watched, not what it gives.
-_WATCHING = {"sharing", "logging_steps", "save_steps", "loggers"}
+_WATCHING = {"sharing", "logging_steps", "save_steps", "loggers", "nonfinite_steps"}
 _COMPUTING = {"attention", "gradient_checkpointing", "device_map"}
 
 # What numbers depend on beside our own code.

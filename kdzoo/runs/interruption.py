@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-# Ctrl-C; what schedulers and `kill` send; what is sent when a terminal is closed or a connection lost
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Ctrl-C; what schedulers and `kill` send; what SLURM is asked to send before the time is up; what is sent when a terminal
+# is closed or a connection lost
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 _STANDARD_OUTPUT, _STANDARD_ERROR = 1, 2
 _WAITING = b"\nkdzoo: ends after this step, with a checkpoint; once more to end at once\n"
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
+from kdzoo.engine.training.checkpoints import CHECKPOINTS, keep_last
 from kdzoo.errors import RunError, UserError
-from kdzoo.files import why_not_written
+from kdzoo.files import is_out_of_memory, why_not_written
 from kdzoo.recipe import Recipe, Stage, StageModel, resolved_toml
 from kdzoo.report.comparison import compare
 from kdzoo.report.progress import Reporter
@@ -40,12 +41,14 @@ def run(
     reporter: Reporter,
     interruption: Interruption | None = None,
     data: DataReader | None = None,
+    fresh: str | None = None,
     processes: Processes | None = None,
 ) -> RunDirectory:
     """Run every stage of a recipe below ``out`` and print the table of its models.
 
     ``interruption`` says when the run is to end before its time; the same call then continues it. ``data`` are read by a reader
-    that several runs may share. ``processes`` are those that do the run together: all of them call this.
+    that several runs may share. ``fresh`` is a mark (`kdzoo.runs.fresh`): every stage is done anew that does not have it, by this
+    call and by those that continue it. ``processes`` are those that do the run together: all of them call this.
 
     Raises:
         Interrupted: a signal has ended the run.
@@ -58,7 +61,7 @@ def run(
     context = RunContext(recipe, directory, data or DataReader.below(out), reporter, interruption, processes)
     try:
         with ExitStack() as lock:
-            processes.of_main(lambda: _begin(context, prints, lock))
+            processes.of_main(lambda: _begin(context, prints, fresh, lock))
             _run_stages(context, prints)
     except UserError:
         raise
@@ -66,7 +69,8 @@ def run(
         reason = _reason(error, directory)
         if reason is None:
             raise
-        kept = "; what is finished is kept, and the same command continues" if directory.path.is_dir() else ""
+        how = "the same command without --fresh" if fresh is not None else "the same command"
+        kept = f"; what is finished is kept, and {how} continues" if directory.path.is_dir() else ""
         raise RunError(f"{reason}{kept}") from error
     finally:
         reporter.stop()
@@ -75,11 +79,13 @@ def run(
     return directory
 
 
-def _begin(context: RunContext, prints: dict[str, str], lock: ExitStack) -> None:
+def _begin(context: RunContext, prints: dict[str, str], fresh: str | None, lock: ExitStack) -> None:
     """Check what the run needs, and keep others out of its directory until the ``lock`` is closed."""
-    _check(context, prints)
+    _check(context, prints, is_fresh=fresh is not None)
     _tell_of_others(context)
     lock.enter_context(context.directory.locked())
+    if fresh is not None:
+        context.directory.ask_anew(prints, fresh)
 
 
 def _print_results(recipe: Recipe, directory: RunDirectory, reporter: Reporter) -> None:
@@ -95,13 +101,14 @@ def _print_results(recipe: Recipe, directory: RunDirectory, reporter: Reporter) 
         reporter.say(f"next: {how_to_compare(directory.path)}")
 
 
-def _check(context: RunContext, prints: dict[str, str]) -> None:
+def _check(context: RunContext, prints: dict[str, str], *, is_fresh: bool) -> None:
     """Look at models and data if a stage is left to do, so that what is wrong is told before anything is written.
 
     Raises:
         UserError: models do not fit, the data are wrong, or there are none to train on or to evaluate.
     """
-    found = {name: context.directory.find_finished(name, fingerprint) for name, fingerprint in prints.items()}
+    find = context.directory.find_finished
+    found = {name: None if is_fresh else find(name, fingerprint) for name, fingerprint in prints.items()}
     finished = {name: stage[0] for name, stage in found.items() if stage is not None}
     for notice in preflight.check(context, finished, tables=("tokenizer", *context.recipe.models)):
         context.reporter.say(notice)
@@ -159,7 +166,7 @@ def _leave(directory: RunDirectory, description: dict[str, Any], status: str) ->
 
 def _reason(error: Exception, directory: RunDirectory) -> str | None:
     """Say why a run failed, if the reason lies outside the program."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
+    if isinstance(error, torch.OutOfMemoryError) or is_out_of_memory(error):
         return "out of memory: a smaller training.micro_batch_size or evaluation.batch_size needs less"
     if has_lost_another(error):
         return "another process of this run has ended, and its own message says why"
@@ -184,6 +191,7 @@ def _run_stage(context: RunContext, stage: Stage, fingerprint: str) -> None:
         seconds = time.monotonic() - begin
         context.reporter.say(f"{stage.name}: finished in {seconds:.0f} s")
         context.directory.finish_stage(StageRecord(stage.name, stage.kind, fingerprint, seconds, results))
+        keep_last(begun / CHECKPOINTS)
 
 
 def _begun(context: RunContext, stage: Stage, fingerprint: str, lock: ExitStack) -> Path | None:

@@ -21,7 +21,8 @@ def process_lock(file: Path, taken: Callable[[str], None]) -> Iterator[None]:
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+") as holder:
-        if not _locked(holder.fileno()):
+        # whoever asks for the holder has the lock for a moment
+        if not (_locked(holder.fileno()) or _locked_after_a_pause(holder.fileno())):
             holder.seek(0)
             taken(holder.read().strip() or "unknown")
             # a call that waits in the system may not be woken on every file system, nor by a signal
@@ -31,6 +32,27 @@ def process_lock(file: Path, taken: Callable[[str], None]) -> Iterator[None]:
         holder.write(str(os.getpid()))
         holder.flush()
         yield
+
+
+def holder_of(file: Path) -> str | None:
+    """Which process has a lock now; None if none has, or that cannot be known. Changes nothing.
+
+    Not for a process that has the lock itself: it would lose it.
+    """
+    try:
+        with file.open(encoding="utf-8", errors="replace") as held:
+            try:
+                fcntl.lockf(held.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                return held.read().strip() or "unknown"
+            return None
+    except OSError:
+        return None
+
+
+def _locked_after_a_pause(file: int) -> bool:
+    time.sleep(_PAUSE_SECONDS)
+    return _locked(file)
 
 
 def _locked(file: int) -> bool:

@@ -18,6 +18,7 @@ from kdzoo.recipe import Member, Sweep
 from kdzoo.report.progress import Reporter
 from kdzoo.runs import fingerprints
 from kdzoo.runs.next_step import how_to_compare
+from kdzoo.runs.run_directory import RunDirectory
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,17 @@ class Plan:
             raise RunError(
                 f"cannot write below {self.folder}: {why_not_written(error, self.folder)}"
             ) from error
+
+    def ask_anew(self, mark: str) -> None:
+        """Let all stages of all members be done anew, those that they have in common once.
+
+        Raises:
+            RunError: another process is at work in a member's run.
+        """
+        for planned in self.runs:
+            directory = RunDirectory(planned.run)
+            with directory.locked():
+                directory.ask_anew(planned.prints, mark)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from kdzoo.runs.sweep import Plan
 from kdzoo.tasks.load import DataReader
 
 
-def print_sweep_dry_run(plan: Plan, console: Console, data: DataReader) -> None:
+def print_sweep_dry_run(plan: Plan, console: Console, data: DataReader, *, fresh: bool = False) -> None:
     """Print the members' values and runs, what they share, and all of the first; check the others too. Writes nothing.
 
     Raises:
@@ -35,10 +35,10 @@ def print_sweep_dry_run(plan: Plan, console: Console, data: DataReader) -> None:
         say(f"   {text}")
     first, *others = plan.runs
     say(f"\n{first.member.label}:\n")
-    print_dry_run(first.member.recipe, plan.out, console, data)
+    print_dry_run(first.member.recipe, plan.out, console, data, fresh=fresh)
     for planned in others:
         try:
-            print_dry_run(planned.member.recipe, plan.out, Console(file=StringIO()), data)
+            print_dry_run(planned.member.recipe, plan.out, Console(file=StringIO()), data, fresh=fresh)
         except UserError as error:
             raise type(error)(f"{planned.member.label}: {error}") from error
 

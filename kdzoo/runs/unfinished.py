@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kdzoo.engine.training.checkpoints import CHECKPOINTS, last_complete_checkpoint
+from kdzoo.engine.training.checkpoints import CHECKPOINTS, find_last
 from kdzoo.recipe import Recipe, Stage
 from kdzoo.runs.evaluation.evaluate import is_evaluated
 from kdzoo.runs.training.teacher_targets import kept_targets
@@ -20,7 +20,7 @@ def where_it_continues(recipe: Recipe, stage: Stage, folder: Path) -> str | None
             return None
         shown = [f"{model} on {name}" if recipe.evaluation_sets else model for model, name in left]
         return f"continues with {', '.join(shown) or 'its table'}"
-    checkpoint = last_complete_checkpoint(folder / CHECKPOINTS)
+    checkpoint = find_last(folder / CHECKPOINTS).last
     if checkpoint is not None:
         return f"continues after step {checkpoint.step} of {checkpoint.steps}"
     generated = len(kept_targets(folder))

@@ -88,7 +88,7 @@ def test_ctrl_c_is_told_in_one_line_and_loses_no_step(
     assert process.returncode == 130
     assert told.strip().splitlines() == [
         "kdzoo: ends after this step, with a checkpoint; once more to end at once",
-        "kdzoo: interrupted; the same command continues",
+        f"kdzoo: interrupted; this continues it: kdzoo run {recipe} --out {out}",
     ]
     step = checkpoint_after(out)
     assert printed.splitlines()[-1] == f"kid: ended after step {step} of 50, with a checkpoint of it"
@@ -100,8 +100,10 @@ def test_ctrl_c_is_told_in_one_line_and_loses_no_step(
 
 
 def checkpoint_after(out: Path) -> int:
-    """The step of the one checkpoint of an interrupted run, which is the last one that was taken."""
-    (checkpoint,) = stage_of(out).glob("checkpoints/*")
+    """The step of the latest checkpoint of an interrupted run, which is the last one that was taken."""
+    latest, before = sorted(stage_of(out).glob("checkpoints/*"), key=step_of, reverse=True)
+    checkpoint = latest
+    assert step_of(before) % 10 == 0
     lines = [json.loads(line) for line in (stage_of(out) / "metrics.jsonl").read_text().splitlines()]
     assert checkpoint.name == f"checkpoint-{lines[-1]['step']}"
     assert json.loads((stage_of(out).parent / "run.json").read_text())["status"] == "interrupted"
@@ -126,6 +128,10 @@ def test_a_lost_terminal_ends_it_in_the_same_way(recipe: Path, uninterrupted: Pa
     assert 20 <= checkpoint_after(out) < 50
 
 
+def step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.split("-")[1])
+
+
 def drained(terminal: int) -> None:
     with suppress(OSError):
         while os.read(terminal, 1024):
@@ -141,12 +147,18 @@ def test_a_process_that_is_killed_loses_nothing_before_its_last_checkpoint(
         process.communicate(timeout=_PATIENCE_SECONDS)
     assert process.returncode == -signal.SIGKILL
     assert not (stage_of(out) / "stage.json").exists()
-    # a checkpoint that was being written has no state of the trainer's, and counts for nothing
-    newest = max(stage_of(out).glob("checkpoints/*"), key=lambda path: int(path.name.split("-")[1]))
-    half_written = newest.with_name("checkpoint-49")
-    half_written.mkdir()
-    (half_written / "model.safetensors").write_bytes(b"half")
-    continues_and_ends_as(uninterrupted, recipe, out, kdzoo)
+    # the latest checkpoint has been altered since: the one before it is continued from
+    latest, before = sorted(stage_of(out).glob("checkpoints/checkpoint-*"), key=step_of, reverse=True)
+    weights = latest / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    printed = continues_and_ends_as(uninterrupted, recipe, out, kdzoo).splitlines()
+    assert (
+        f"kid: {latest.name} is damaged (model.safetensors is not what was written); it is left out, and the training "
+        f"continues after step {step_of(before)}"
+    ) in printed
+    assert f"kid: continues after step {step_of(before)} of 50" in printed
 
 
 def continues_and_ends_as(uninterrupted: Path, recipe: Path, out: Path, kdzoo: Command) -> str:
@@ -208,6 +220,7 @@ class TestASignal:
                 "continues after 1 of the teacher's generations",
             ),
             (signal.SIGTERM, "fdistill", 1, "continues after step 2 of 3"),
+            (signal.SIGUSR1, "fdistill", 1, "continues after step 2 of 3"),
             (signal.SIGHUP, "fdistill", 2, "continues after step 3 of 3"),
             (signal.SIGTERM, "evaluate: teacher", 3, None),
             (signal.SIGTERM, "evaluate: fdistill", 3, "continues with fdistill"),
@@ -231,7 +244,7 @@ class TestASignal:
         send_at(name, done, number)
         ended = kdzoo("run", recipe)
         assert ended.code == 128 + number
-        assert ended.err == "kdzoo: interrupted; the same command continues\n"
+        assert ended.err == f"kdzoo: interrupted; this continues it: kdzoo run {recipe}\n"
         assert signal.getsignal(number) == handler
         (run,) = Path("runs").glob("tiny-*")
         assert json.loads((run / "run.json").read_text())["status"] == "interrupted"

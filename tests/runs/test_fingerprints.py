@@ -97,6 +97,7 @@ NOT_SHAPING = {
     "kid.sharing=prompt": set[str](),
     "training.logging_steps=1": set[str](),
     "training.save_steps=7": set[str](),
+    "training.nonfinite_steps=5": set[str](),
     "training.loggers=['tensorboard']": set[str](),
     "training.evaluate_examples=7": set[str](),
     "training.evaluate_metric=ts": set[str](),

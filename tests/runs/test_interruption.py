@@ -11,7 +11,7 @@ import pytest
 
 from kdzoo.runs.interruption import Interrupted, Interruption
 
-SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP]
 
 
 @pytest.fixture(autouse=True)

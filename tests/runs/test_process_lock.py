@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from kdzoo.runs.interruption import Interrupted, Interruption
-from kdzoo.runs.process_lock import process_lock
+from kdzoo.runs.process_lock import holder_of, process_lock
 
 HOLDER = """
 import sys
@@ -103,3 +103,39 @@ def test_on_a_file_system_without_locks_nobody_waits(
     monkeypatch.setattr(fcntl, "lockf", none)
     with process_lock(tmp_path / "locks/print-1", pytest.fail):
         assert holder.poll() is None
+
+
+def test_who_has_it_can_be_asked_and_that_takes_it_from_nobody(
+    tmp_path: Path, holder: subprocess.Popen[str]
+) -> None:
+    lock = tmp_path / "locks/print-1"
+    assert holder_of(lock) == holder_of(lock) == str(holder.pid)
+    holder.communicate("\n")
+    assert holder_of(lock) is None
+    assert holder_of(tmp_path / "locks/print-2") is None
+    assert not (tmp_path / "locks/print-2").exists()
+
+
+def test_asking_makes_nobody_wait(tmp_path: Path) -> None:
+    """Who asks has a share of the lock for a moment; here for as long as it takes to be noticed."""
+    lock = tmp_path / "lock"
+    lock.touch()
+    code = (
+        "import fcntl, sys, time\nheld = open(sys.argv[1])\nfcntl.lockf(held.fileno(), fcntl.LOCK_SH)\n"
+        "print(flush=True)\nsys.stdin.readline()\n"
+    )
+    command = [sys.executable, "-c", code, str(lock)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as asking:
+        assert asking.stdout is not None
+        assert asking.stdin is not None
+        asking.stdout.readline()
+        pause = time.sleep
+
+        def ends(seconds: float) -> None:
+            asking.communicate("\n")
+            pause(seconds)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("kdzoo.runs.process_lock.time.sleep", ends)
+            with process_lock(lock, pytest.fail):
+                assert lock.read_text() == str(os.getpid())

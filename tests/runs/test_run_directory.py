@@ -192,6 +192,12 @@ class TestBeginningAStage:
 
 
 class TestDescription:
+    def test_what_a_killed_process_was_writing_in_the_run_is_removed(self, run: RunDirectory) -> None:
+        (run.path / ".tokenizer.123.tmp").mkdir(parents=True)
+        (run.path / ".run.json.123.tmp").touch()
+        run.begin("", {})
+        assert sorted(path.name for path in run.path.iterdir()) == ["recipe.toml", "run.json"]
+
     def test_a_run_says_what_it_is_and_how_it_stands(self, run: RunDirectory) -> None:
         run.path.mkdir(parents=True)
         run.begin("name = 'a'\n", {"seed": 1})

@@ -153,6 +153,10 @@ class DistillationModule(nn.Module):
         taken = TakenStep(sequences, examples, moment.progress, generator, self.method_state)
         self.method.hooks.after_step(step=taken, losses=losses, options=self.method.options)
 
+    def forget_step(self) -> None:
+        """The step whose parts have been run since the last counts for nothing."""
+        self._taken.clear()
+
     def begin(self, batch: Batch, moment: Moment, *, trains: bool) -> TrainingStep:
         """Condition both models on the batch's prompts; neither has read them yet."""
         generator = batch.generator or StepGenerator(self.seed, moment.step, batch.examples)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
     """Appends what the Trainer logs to a file of JSON lines, and passes it on.
 
     ``last_loss`` and ``tokens_per_second`` are those of the last step's line, also where an earlier start has written
-    it. Lines of scores stand in the same file: see `kdzoo.engine.training.scoring`.
+    it. A number that is not finite is null in the file. Lines of scores stand in the same file: see `kdzoo.engine.training.scoring`.
     """
 
     def __init__(self, path: Path, watch: Watch) -> None:
@@ -41,7 +42,8 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         of_steps = [line for line in map(json.loads, kept) if "loss" in line]
         if of_steps:
             last = of_steps[-1]
-            self.last_loss, self.tokens_per_second = last["loss"], last["tokens_per_second"]
+            self.last_loss = math.nan if last["loss"] is None else last["loss"]
+            self.tokens_per_second = last["tokens_per_second"]
 
     def leave_out(self, seconds: float) -> None:
         """So many seconds that have just passed are none of the training's steps."""
@@ -67,8 +69,13 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         self.last_loss = logs["loss"]
         line = {"step": state.global_step, **logs, "tokens_per_second": round(self.tokens_per_second, 1)}
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps({name: _in_json(value) for name, value in line.items()}) + "\n")
         self._watch(state.global_step, state.max_steps, {**line, "tokens_seen": seen})
+
+
+def _in_json(value: Any) -> Any:
+    """JSON has no numbers that are not finite."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def lines_until(path: Path, step: int) -> list[str]:

@@ -14,12 +14,9 @@ from transformers import PrinterCallback, TrainerCallback, TrainerControl, Train
 from kdzoo.engine.models.sharding import whole
 from kdzoo.engine.prompts.batches import EncodedExample, EncodedExamples
 from kdzoo.engine.prompts.step_shares import StepSize
-from kdzoo.engine.training.checkpoints import (
-    has_sharded_optimizer,
-    last_complete_checkpoint,
-    remove_incomplete_checkpoints,
-)
+from kdzoo.engine.training.checkpoints import find_last, has_sharded_optimizer, remove_damaged
 from kdzoo.engine.training.distillation_module import DistillationModule
+from kdzoo.engine.training.nonfinite import SkippedStep
 from kdzoo.engine.training.recorder import Recorder, Watch
 from kdzoo.engine.training.scoring import Scorer, apart_from_training
 from kdzoo.engine.training.step_times import StepTimes, clock_of
@@ -32,13 +29,14 @@ class Trained:
     """What training gave: steps done, the mean loss of the last logged interval, tokens read per second.
 
     ``step_seconds`` is the median time of a step over all starts, without what is logged, scored and saved after it;
-    None if none was measured.
+    None if none was measured. ``skipped`` of the steps changed nothing, because a loss or a gradient was not finite.
     """
 
     steps: int
     loss: float
     tokens_per_second: float
     step_seconds: float | None
+    skipped: int = 0
 
 
 def train(
@@ -52,25 +50,28 @@ def train(
     size: StepSize | None = None,
     group_size: int | None = None,
     scorer: Scorer | None = None,
+    nonfinite_steps: int = 3,
+    skipped: Callable[[SkippedStep], None] = lambda _: None,
 ) -> Trained:
-    """Train as ``arguments`` say, continuing from the newest complete checkpoint in their folder if there is one.
+    """Train as ``arguments`` say, continuing from the newest checkpoint in their folder that is as it was written.
 
     Writes ``metrics.jsonl`` (one line per logged step) into ``folder``. ``should_stop`` is asked after every optimizer
     step: if it says so, a checkpoint is written and the training ends before its last step. ``size`` is that of a step over
     all processes; unless given, what ``arguments`` say of one. With a ``group_size`` so
     many rows of a batch are drawn from one group of examples. A ``scorer`` sees the student after the steps that it asks
-    for; apart from that the training is the same.
+    for; apart from that the training is the same. A step whose loss or gradient is not finite changes nothing, and
+    ``skipped`` is told of it.
 
     Raises:
-        DivergedError: a loss, a gradient or a weight is no longer finite.
+        DivergedError: so many steps in a row as ``nonfinite_steps`` were to be skipped, or a weight is no longer finite.
         RunError: sharded weights are to continue as whole ones, or the other way round; or a model cannot be sharded.
     """
     checkpoints = Path(arguments.output_dir)
     with arguments.main_process_first(local=False):
+        checkpoint = find_last(checkpoints).last
         if arguments.should_save:
             checkpoints.mkdir(parents=True, exist_ok=True)
-            remove_incomplete_checkpoints(checkpoints)
-    checkpoint = last_complete_checkpoint(checkpoints)
+            remove_damaged(checkpoints)
     done = 0 if checkpoint is None else checkpoint.step
     recorder = Recorder(folder / "metrics.jsonl", watch)
     recorder.keep_until(done)
@@ -86,7 +87,11 @@ def train(
         group_size=group_size,
         callbacks=[recorder, after_steps],
         step_times=times,
+        nonfinite_steps=nonfinite_steps,
+        skipped=skipped,
     )
+    if checkpoint is not None:
+        trainer.nonfinite.load(checkpoint.path)
     # the Trainer adds a callback that prints dictionaries
     trainer.remove_callback(PrinterCallback)
     recorder.trainer = after_steps.trainer = trainer
@@ -111,7 +116,8 @@ def train(
             steps = trainer.state.global_step
     finally:
         times.keep()
-    return Trained(steps, recorder.last_loss, recorder.tokens_per_second, times.median())
+    skips = trainer.nonfinite.in_all
+    return Trained(steps, recorder.last_loss, recorder.tokens_per_second, times.median(), skips)
 
 
 def _as_needed(arguments: TrainingArguments) -> TrainingArguments:

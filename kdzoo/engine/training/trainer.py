@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from accelerate.data_loader import prepare_data_loader
+from accelerate.utils import gather_object
 from peft import PeftModel, set_peft_model_state_dict
 from peft.utils import load_peft_weights
 from torch import Tensor, nn
@@ -29,20 +31,21 @@ from kdzoo.engine.prompts.batch_order import GroupedSampler, SeededSampler
 from kdzoo.engine.prompts.batches import Batch, EncodedExample, EncodedExamples, make_batch
 from kdzoo.engine.prompts.step_shares import StepShares, StepSize
 from kdzoo.engine.training.agreement import means_of
+from kdzoo.engine.training.checkpoints import ASIDE, publish, read_as_data
 from kdzoo.engine.training.distillation_module import DistillationModule, count_tokens
 from kdzoo.engine.training.method_state import load_state, save_state
+from kdzoo.engine.training.nonfinite import DivergedError, NonFiniteSteps, Part, SkippedStep
 from kdzoo.engine.training.step import Loss
 from kdzoo.engine.training.step_times import StepTimes
 from kdzoo.engine.training.training_step import Moment
 from kdzoo.methods.step import StepLosses
 
 
-class DivergedError(Exception):
-    """A loss, a gradient or a weight is no longer finite; the message says when: "at step 7"."""
-
-
 class KDTrainer(Trainer):  # type: ignore[misc]
     """Trains a `DistillationModule`. Losses are sums over tokens divided by the number of tokens of the whole optimizer step.
+
+    A step whose loss or gradient is not finite is skipped whole: it counts, the schedule goes on, and the student, the optimizer and
+    what the method keeps stay as they are. ``nonfinite_steps`` such steps in a row end the training; ``skipped`` is told of each.
 
     Everything else (mixed precision, accumulation, clipping, schedules, distribution, checkpoints, loggers) is
     transformers' own.
@@ -61,6 +64,8 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         group_size: int | None = None,
         callbacks: list[TrainerCallback] | None = None,
         step_times: StepTimes | None = None,
+        nonfinite_steps: int = 3,
+        skipped: Callable[[SkippedStep], None] = lambda _: None,
     ) -> None:
         """``size`` is that of an optimizer step; unless given, what ``arguments`` say of one process."""
         super().__init__(
@@ -82,6 +87,9 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         self._tokens_of_process = 0
         self.tokens_seen = 0
         self.step_times = step_times
+        self._aside: Path | None = None
+        self.nonfinite = NonFiniteSteps(nonfinite_steps, skipped, gather=self._of_all, any_of=self._is_any)
+        self._is_skipped = self._any_skipped = False
 
     def _collate(self, examples: list[EncodedExample]) -> dict[str, Batch]:
         rows = examples or self.train_dataset.examples[:1]
@@ -131,7 +139,7 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         batches = [inputs["batch"] for _, inputs in zip(range(num_batches), epoch_iterator, strict=False)]
         done = self.state.global_step
         moment = Moment(done, done / max(1, self.state.max_steps), self._is_logged(done + 1))
-        self._steps_logged += 1
+        self.nonfinite.begin()
         self._moment, self._of_step = moment, [0.0, 0.0]
         lengths_are_known = self._module.method.keeps_target_lengths
         if len(batches) > 1 and not lengths_are_known:
@@ -159,19 +167,12 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
-        """Run one part of an optimizer step. Distributed training averages gradients, so the loss is scaled up.
-
-        Raises:
-            DivergedError: the loss is not finite; the weights stay as the last step left them.
-        """
+        """Run one part of an optimizer step. Distributed training averages gradients, so the loss is scaled up."""
         batch: Batch = inputs["batch"]
         loss: Loss = model(**inputs)
         kd_loss, aux_loss = float(loss.divergence), float(loss.auxiliary)
-        if not math.isfinite(kd_loss + aux_loss):
-            raise DivergedError(f"at step {self.state.global_step + 1}")
-        for name, place, value in (("kd_loss", 0, kd_loss), ("aux_loss", 1, aux_loss)):
-            self._logged[name] += value
-            self._of_step[place] += value
+        self.nonfinite.saw([] if batch.fills else batch.examples, kd_loss, aux_loss)
+        self._of_step = [self._of_step[0] + kd_loss, self._of_step[1] + aux_loss]
         if loss.observed is not None:
             self._observed = loss.observed if self._observed is None else self._observed + loss.observed
         if not batch.fills:
@@ -187,11 +188,38 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         free(self._module)
         return loss
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log the two terms of the loss beside it, and what was observed at the last step.
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        """Give the norm of the step's whole gradient, and drop that gradient if the step is to be skipped.
 
         Raises:
-            DivergedError: the gradients of the step are not finite.
+            DivergedError: too many steps in a row are skipped; the weights stay as the last step left them.
+        """
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        whole = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+        self._is_skipped = self.nonfinite.skips(self.state.global_step + 1, float(whole))
+        if self._is_skipped:
+            # without gradients the optimizer changes neither weights nor what it keeps
+            model.zero_grad(set_to_none=True)
+            self._observed = None
+            self._any_skipped = True
+            return norm
+        for name, value in zip(("kd_loss", "aux_loss"), self._of_step, strict=True):
+            self._logged[name] += value
+        self._steps_logged += 1
+        return norm
+
+    def _is_any(self, here: bool) -> bool:
+        if self.accelerator.num_processes == 1:
+            return here
+        return bool(self.accelerator.reduce(torch.tensor([float(here)], device=self.args.device)).item())
+
+    def _of_all(self, parts: list[Part]) -> list[Part]:
+        return list(gather_object(parts)) if self.accelerator.num_processes > 1 else parts
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log the two terms of the loss beside it, and what was observed at the last step. Skipped steps do not count.
+
+        The loss is not a number where all steps since the last line were skipped.
         """
         if "loss" in logs:
             kd_loss, aux_loss, tokens = self._over_processes(
@@ -199,18 +227,24 @@ class KDTrainer(Trainer):  # type: ignore[misc]
             )
             self.tokens_seen = int(tokens)
             steps = max(1, self._steps_logged)
+            if self._any_skipped:
+                logs["loss"] = (kd_loss + aux_loss) / steps if self._steps_logged else math.nan
             logs |= {"kd_loss": kd_loss / steps, "aux_loss": aux_loss / steps}
+            if self.nonfinite.in_all:
+                logs["skipped_steps"] = self.nonfinite.in_all
             self._logged.clear()
             self._steps_logged = 0
+            self._any_skipped = False
             if self._observed is not None:
                 logs |= means_of(self._observed)
                 self._observed = None
         super().log(logs, start_time)
-        if not math.isfinite(logs.get("grad_norm", 0.0)):
-            raise DivergedError(f"at step {self.state.global_step}")
 
     def after_optimizer_step(self) -> None:
-        """Let what follows the student's weights do so, and the method adapt what it keeps to the step that has been taken."""
+        """Let what follows the student's weights do so, and the method adapt what it keeps to the step, if it was taken."""
+        if self._is_skipped:
+            self._module.forget_step()
+            return
         self._module.update_average()
         if not self._module.method.adapts:
             return
@@ -232,13 +266,36 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         """Write the student; all processes call this, and the main one writes."""
         self._save(output_dir, whole_weights(self._module.student))
 
+    def _get_output_dir(self, trial: Any = None) -> str:
+        # where the Trainer writes a checkpoint, and removes others
+        return str(self._aside or self.args.output_dir)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Let the Trainer write a checkpoint aside, and give it its place when it is whole."""
+        folder = Path(self.args.output_dir)
+        self._aside = folder / ASIDE
+        if self.args.should_save:
+            shutil.rmtree(self._aside, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+        try:
+            super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()  # each process has its own part
+            if self.args.should_save:
+                written = self._aside / f"checkpoint-{self.state.global_step}"
+                self.nonfinite.save(written)
+                publish(written, folder, self.args.save_total_limit)
+        finally:
+            if self.args.should_save:
+                shutil.rmtree(self._aside, ignore_errors=True)
+            self._aside = None
+
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         if not self.args.should_save:
             return
         trained = (of_this_process(weights) for weights in self._module.parameters() if weights.requires_grad)
         if not all(bool(weights.isfinite().all()) for weights in trained):
             # a checkpoint of it would let every later start diverge at once; the last step is saved too
-            raise DivergedError(f"at step {self.state.global_step}")
+            raise DivergedError(f"weights are not finite after step {self.state.global_step}")
         folder = output_dir or self.args.output_dir
         self._module.student.save_pretrained(folder, state_dict=state_dict)
         self._module.tokenizer.save_pretrained(folder)
@@ -263,3 +320,11 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         load_state(self._module.method_state, Path(resume_from_checkpoint))
         if self._module.average is not None:
             self._module.average.load(Path(resume_from_checkpoint))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with read_as_data(checkpoint):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with read_as_data(checkpoint):
+            super()._load_rng_state(checkpoint)

@@ -19,7 +19,7 @@ def step_size(training: Training) -> StepSize:
 def trainer_arguments(
     training: Training, seed: int, steps: int, checkpoints: Path, processes: int = 1
 ) -> TrainingArguments:
-    """How each of so many processes is to train so many ``steps``, with checkpoints in a folder of which the latest is kept."""
+    """How each of so many processes is to train so many ``steps``, with checkpoints in a folder of which the latest two are kept."""
     size = step_size(training)
     return TrainingArguments(
         output_dir=str(checkpoints),
@@ -38,7 +38,7 @@ def trainer_arguments(
         logging_steps=training.logging_steps or max(1, min(10, steps // 20)),
         save_strategy="epoch" if training.save_steps is None else "steps",
         save_steps=training.save_steps or 500,
-        save_total_limit=1,
+        save_total_limit=2,  # should the latest be damaged, there is one before it
         report_to=list(training.loggers) or "none",
         dataloader_pin_memory=torch.cuda.is_available(),
         use_cpu=not torch.cuda.is_available() and not torch.backends.mps.is_available(),

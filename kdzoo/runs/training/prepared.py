@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
 from kdzoo.engine.training.distillation_module import DistillationModule
-from kdzoo.files import temporary_name
+from kdzoo.files import remove_leftovers, temporary_name
 from kdzoo.recipe import Training
 from kdzoo.runs.context import RunContext
 from kdzoo.runs.training.clock import Clock
@@ -39,6 +39,8 @@ def with_prepared(
     missing = processes.share(_in_order([example for example in examples if example.index not in kept]))
     context.reporter.start(f"{name}: the method prepares", len(kept) + len(missing), len(kept))
     (folder / _FOLDER).mkdir(exist_ok=True)
+    if processes.is_main:
+        remove_leftovers(folder / _FOLDER)
     processes.wait()  # until all know what was there before
     clock = Clock(processes.own_folder(folder) / "prepared_seconds")
     device = next(module.student.parameters()).device

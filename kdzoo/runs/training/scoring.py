@@ -20,7 +20,7 @@ from kdzoo.engine.models.sharding import whole_weights
 from kdzoo.engine.prompts.encoding import decode
 from kdzoo.engine.prompts.probe.choice import choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
-from kdzoo.engine.training.checkpoints import CHECKPOINTS, last_complete_checkpoint
+from kdzoo.engine.training.checkpoints import CHECKPOINTS, checkpoints_in
 from kdzoo.engine.training.recorder import lines_until
 from kdzoo.engine.training.scoring import apart_from_training
 from kdzoo.files import write_text
@@ -188,10 +188,10 @@ class StageScorer:
         }
         _append(self._folder / METRICS, [line])
         if self._scoring.keep_best:
-            checkpoint = last_complete_checkpoint(self._folder / CHECKPOINTS)
-            saved = 0 if checkpoint is None else checkpoint.step
-            until = {s: score for s, score in scores.items() if s <= saved}
-            self._weights.forget_all_but(best_of(scores), best_of(until))
+            # any of the checkpoints may be the one that a later start continues from
+            saved = [checkpoint.step for checkpoint in checkpoints_in(self._folder / CHECKPOINTS)]
+            until = [{s: score for s, score in scores.items() if s <= step} for step in saved]
+            self._weights.forget_all_but(best_of(scores), *map(best_of, until))
         told = "undefined" if score is None else self._metric.text_of(score)
         self._context.reporter.say(
             f"{self._stage}: {name} {told} on {len(self._examples)} questions of {self._scoring.set} after step {step}"

@@ -60,7 +60,8 @@ def teacher_targets(
     processes.wait()  # until all know what was there before
     clock = Clock(processes.own_folder(folder) / "preparing_seconds")
     try:
-        with _file(folder, processes.number).open("a", encoding="utf-8") as file:
+        # a line at a time, so that a killed process leaves all but the last one
+        with _file(folder, processes.number).open("a", encoding="utf-8", buffering=1) as file:
             file.write("\n")
             for index, ids in _generated(teacher, missing, limits, training, decoding, seed):
                 done[index] = ids

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,11 +17,11 @@ from kdzoo.engine.models.sharding import whole_weights
 from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.engine.prompts.encoding import Encoded, Text, encode_for_training, with_teacher_targets
 from kdzoo.engine.prompts.sampling import SamplingLimits
-from kdzoo.engine.training.checkpoints import CHECKPOINTS, last_complete_checkpoint
+from kdzoo.engine.training.checkpoints import CHECKPOINTS, checkpoints_in, find_last
 from kdzoo.engine.training.chosen_method import chosen
 from kdzoo.engine.training.distillation_module import DistillationModule
+from kdzoo.engine.training.nonfinite import DivergedError, SkippedStep
 from kdzoo.engine.training.train import Trained, train
-from kdzoo.engine.training.trainer import DivergedError
 from kdzoo.errors import RunError, UserError
 from kdzoo.files import new_folder
 from kdzoo.methods.model_names import TEACHER
@@ -140,7 +141,8 @@ def run(
         "trainable_parameters": trainable,
         "examples": len(examples),
         "steps": result.steps,
-        "loss": result.loss,
+        "loss": result.loss if math.isfinite(result.loss) else None,
+        **({"skipped_steps": result.skipped} if result.skipped else {}),
         "tokens_per_second": result.tokens_per_second,
         "training_seconds": preparing_seconds + seconds,
         "preparing_seconds": preparing_seconds,
@@ -180,9 +182,14 @@ def _train(
                 f"other programs use the processor{advice}"
             )
 
+    def skipped(step: SkippedStep) -> None:
+        reporter.say(f"{name}: skipped, because it is not finite: {step}")
+
     total = training.steps(len(examples))
-    earlier = last_complete_checkpoint(folder / CHECKPOINTS)
-    done = 0 if earlier is None else earlier.step
+    found = find_last(folder / CHECKPOINTS)
+    done = 0 if found.last is None else found.last.step
+    for damaged in found.damaged:
+        reporter.say(f"{name}: {damaged}; it is left out, and the training continues after step {done}")
     reporter.start(name, total, done)
     arguments = trainer_arguments(training, module.seed, total, folder / CHECKPOINTS, processes.count)
     group_size = None if training.group_by == "none" else training.group_size
@@ -198,6 +205,8 @@ def _train(
                 size=step_size(training),
                 group_size=group_size,
                 scorer=scorer,
+                nonfinite_steps=training.nonfinite_steps,
+                skipped=skipped,
             )
             stopped = processes.any(stops())
             if stopped:
@@ -206,13 +215,19 @@ def _train(
         if stopped:  # a signal that only another process has received ends this one too
             raise Interrupted(signal.SIGTERM)
     except DivergedError as error:
-        raise RunError(
-            f"stage {name!r}: the training diverged {error}: its numbers are no longer finite; a lower learning_rate, "
-            "a longer warmup or a max_gradient_norm may help"
-        ) from None
+        what, *steps = str(error).split("\n")
+        advice = "a lower learning_rate, a longer warmup or a max_gradient_norm may help"
+        told = f"stage {name!r}: the training diverged: {what}; {advice}{_last_good(folder)}"
+        raise RunError("\n  ".join([told, *steps])) from None
     finally:
         reporter.stop()
     return result
+
+
+def _last_good(folder: Path) -> str:
+    """Where the weights are that were still good."""
+    kept = checkpoints_in(folder / CHECKPOINTS)
+    return f"; the last checkpoint before it is kept: {kept[0].path}" if kept else ""
 
 
 def encode_training_examples(context: RunContext, stage: TrainingStage) -> Encoded:

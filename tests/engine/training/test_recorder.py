@@ -1,6 +1,7 @@
 """What a training logs: lines of JSON that a continued training goes on writing."""
 
 import json
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -60,3 +61,17 @@ def test_text_may_hold_what_other_files_break_lines_at(path):
 def test_the_line_that_a_killed_process_was_writing_is_dropped(path, torn):
     path.write_bytes(b'{"step": 1}\n' + torn)
     assert lines_until(path, 9) == ['{"step": 1}\n']
+
+
+def test_a_number_that_is_not_finite_is_null_in_the_file_and_unknown_afterwards(path):
+    heard = []
+    recorder = Recorder(path, lambda step, _, numbers: heard.append(numbers["loss"]))
+    recorder.trainer = SimpleNamespace(tokens_seen=500)
+    recorder.on_train_begin(None, None, None)
+    log(recorder, 1, loss=math.nan, grad_norm=math.inf, kd_loss=0.5)
+    (line,) = lines(path)
+    assert (line["loss"], line["grad_norm"], line["kd_loss"]) == (None, None, 0.5)
+    assert math.isnan(heard[0])
+    later = Recorder(path, lambda *_: None)
+    later.keep_until(1)
+    assert math.isnan(later.last_loss)

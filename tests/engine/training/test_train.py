@@ -1,19 +1,22 @@
 """A whole training: stopped and continued it ends in the same weights, and what is not finite ends it at once."""
 
 import json
+import math
 import random
 
 import pytest
 import torch
+from keeping_method import HOOKS, keeping
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 from tiny_training import VOCABULARY
 from transformers import TrainingArguments
 
 from kdzoo.engine.prompts.batches import EncodedExample
-from kdzoo.engine.training.checkpoints import CHECKPOINTS
+from kdzoo.engine.training.checkpoints import CHECKPOINTS, publish
+from kdzoo.engine.training.nonfinite import DivergedError
 from kdzoo.engine.training.train import train as train_as
-from kdzoo.engine.training.trainer import DivergedError
+from kdzoo.errors import RunError
 
 
 @pytest.fixture
@@ -53,9 +56,9 @@ def settings(*, micro_batch_size=4, max_gradient_norm=1.0, save_steps=2, **chang
     }
 
 
-def train(module, examples, folder, how, *watching):
+def train(module, examples, folder, how, *watching, **more):
     arguments = TrainingArguments(output_dir=str(folder / CHECKPOINTS), **how)
-    return train_as(module, examples, folder, arguments, *watching, group_size=2)
+    return train_as(module, examples, folder, arguments, *watching, group_size=2, **more)
 
 
 def unwatched(*_):
@@ -103,6 +106,33 @@ def test_one_that_is_killed_continues_and_ends_in_the_same_weights(
     assert result.steps == 8
     assert same_weights(resumed, whole)
     assert [len(metrics(tmp_path / name)) for name in ("whole", "parts")] == [8, 8]
+
+
+class Hostile:
+    """Unpickling it with nothing forbidden makes a file."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return open, (str(self.file), "w")
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth"])
+def test_no_code_in_a_checkpoint_is_run_though_its_hashes_fit(make_module, examples, tmp_path, name):
+    folder, made = tmp_path / "run", tmp_path / "made by code"
+    folder.mkdir()
+    steps = iter(range(1, 9))
+    train(make_module(), examples, folder, settings(), unwatched, lambda: next(steps) == 3)
+    checkpoint = folder / "checkpoints/checkpoint-3"
+    torch.save({"state": Hostile(made)}, checkpoint / name)
+    aside = folder / "checkpoints/aside/checkpoint-3"
+    aside.parent.mkdir()
+    checkpoint.rename(aside)
+    publish(aside, folder / "checkpoints", None)
+    with pytest.raises(RunError, match=rf"{checkpoint}: holds what no training has written \(.*remove it"):
+        train(make_module(), examples, folder, settings(), unwatched)
+    assert not made.exists()
 
 
 class TestAskedToStop:
@@ -158,64 +188,130 @@ def test_stopped_after_its_last_step_it_takes_no_other(make_module, examples, tm
     assert same_weights(again, module)
 
 
+def spoiled_at(module, steps, what):
+    """Let something of the first part of some steps become no number: a term of the loss, or only its gradient."""
+    forward = module.forward
+    seen = []
+
+    def spoiled(batch, moment, counts=None):
+        loss = forward(batch, moment, counts)
+        if moment.step + 1 not in steps or moment.step in seen:
+            return loss
+        seen.append(moment.step)
+        if what == "gradient":  # 0 is added, with a slope of inf * 0
+            return loss._replace(total=loss.total + (next(module.student.parameters()).sum() * 0).sqrt())
+        return loss._replace(auxiliary=loss.auxiliary * float(what))
+
+    module.forward = spoiled
+    return module
+
+
+def frozen_at(module, steps):
+    """What a skipped step must come to: the same draws, and a loss without a slope."""
+    forward = module.forward
+
+    def frozen(batch, moment, counts=None):
+        loss = forward(batch, moment, counts)
+        return loss._replace(total=loss.total * 0) if moment.step + 1 in steps else loss
+
+    module.forward = frozen
+    return module
+
+
 class TestNumbersThatAreNotFinite:
-    def spoiled_at(self, module, step, what):
-        """Let something become NaN at a step."""
-        forward = module.forward
-
-        def spoiled(batch, moment, counts=None):
-            loss = forward(batch, moment, counts)
-            if moment.step + 1 != step:
-                return loss
-            if what == "gradient":  # 0 is added, with a slope of inf * 0
-                return loss._replace(total=loss.total + (next(module.student.parameters()).sum() * 0).sqrt())
-            return loss._replace(auxiliary=loss.auxiliary * float(what))
-
-        module.forward = spoiled
-        return module
-
     @pytest.mark.parametrize("max_gradient_norm", [0.0, 1.0])
-    @pytest.mark.parametrize("micro", [4, 2])
-    @pytest.mark.parametrize("what", ["nan", "inf"])
-    def test_a_loss_ends_it_at_its_step_although_no_line_is_due(
-        self, make_module, examples, tmp_path, what, micro, max_gradient_norm
+    @pytest.mark.parametrize(("what", "micro"), [("nan", 4), ("inf", 2), ("gradient", 2)])
+    def test_the_step_is_skipped_whole(self, make_module, examples, tmp_path, what, micro, max_gradient_norm):
+        how = settings(save_steps=2, micro_batch_size=micro, max_gradient_norm=max_gradient_norm)
+        module = spoiled_at(make_module(), [1], what)
+        before = [weights.detach().clone() for weights in module.student.parameters()]
+        kept, told = {}, []
+
+        def keep(step, *_):
+            kept[step] = [weights.detach().clone() for weights in module.student.parameters()]
+
+        result = train(module, examples, tmp_path, how, keep, skipped=told.append)
+        assert (result.steps, result.skipped, [skip.step for skip in told]) == (8, 1, [1])
+        assert all(map(torch.equal, kept[1], before))
+        assert not all(map(torch.equal, kept[2], before))
+        first, *others = metrics(tmp_path)
+        assert first["loss"] is None
+        assert all(line["loss"] > 0 and line["skipped_steps"] == 1 for line in others)
+        # the schedule goes on: by the cosine that it is, after a warm-up of one step
+        cosine = [0.5e-3 * (1 + math.cos(math.pi * (step - 1) / 7)) for step in range(1, 8)]
+        assert [line["learning_rate"] for line in others] == pytest.approx(cosine, rel=1e-6)
+
+    def test_the_optimizer_and_the_schedule_are_those_of_the_steps_that_are_taken(
+        self, make_module, examples, tmp_path
     ):
-        module = self.spoiled_at(make_module(), 3, what)
-        how = settings(
-            logging_steps=100, save_steps=2, micro_batch_size=micro, max_gradient_norm=max_gradient_norm
-        )
-        with pytest.raises(DivergedError, match=r"^at step 3$"):
-            train(module, examples, tmp_path, how, unwatched)
-        assert checkpoints(tmp_path) == ["checkpoint-2"]
+        """Plain gradient descent without a slope takes no step either, which is the independent way to the same weights."""
+        how = settings(optim="sgd", learning_rate=0.5, max_grad_norm=0.0, max_gradient_norm=0.0)
+        skipping = spoiled_at(make_module(), [2, 5], "nan")
+        standing = frozen_at(make_module(), [2, 5])
+        train(skipping, examples, tmp_path / "a", how, unwatched)
+        train(standing, examples, tmp_path / "b", how, unwatched)
+        assert same_weights(skipping, standing)
+
+    def test_the_mean_of_an_interval_is_that_of_its_steps_that_are_taken(
+        self, make_module, examples, tmp_path
+    ):
+        losses = {}
+        each = spoiled_at(make_module(), [2], "nan")
+        train(each, examples, tmp_path / "each", settings(), lambda s, _, n: losses.update({s: n["loss"]}))
+        few = spoiled_at(make_module(), [2], "nan")
+        train(few, examples, tmp_path / "few", settings(logging_steps=3), unwatched)
+        first, second, _ = metrics(tmp_path / "few")
+        assert first["loss"] == pytest.approx((losses[1] + losses[3]) / 2, rel=1e-6)
+        assert second["loss"] == pytest.approx((losses[4] + losses[5] + losses[6]) / 3, rel=1e-6)
+
+    @pytest.mark.parametrize("micro", [4, 2])
+    @pytest.mark.parametrize("what", ["nan", "gradient"])
+    def test_several_in_a_row_end_it_although_no_line_is_due(
+        self, make_module, examples, tmp_path, what, micro
+    ):
+        module = spoiled_at(make_module(), [1, 5, 6, 7], what)
+        how = settings(logging_steps=100, save_steps=2, micro_batch_size=micro)
+        with pytest.raises(DivergedError) as caught:
+            train(module, examples, tmp_path, how, unwatched, nonfinite_steps=3)
+        first, *steps = str(caught.value).split("\n")
+        assert first == "3 steps in a row were not finite"
+        assert [line.split(":")[0] for line in steps] == ["step 5", "step 6", "step 7"]
+        assert checkpoints(tmp_path) == ["checkpoint-6"]
         assert all(bool(weights.isfinite().all()) for weights in module.student.parameters())
 
-    @pytest.mark.parametrize("max_gradient_norm", [0.0, 1.0])
-    def test_a_gradient_reaches_no_checkpoint(self, make_module, examples, tmp_path, max_gradient_norm):
-        module = self.spoiled_at(make_module(), 4, "gradient")
-        how = settings(logging_steps=100, save_steps=2, max_gradient_norm=max_gradient_norm)
-        with pytest.raises(DivergedError, match=r"^at step 4$"):
-            train(module, examples, tmp_path, how, unwatched)
-        train(make_module(), examples, tmp_path, how, unwatched)
-        assert checkpoints(tmp_path) == ["checkpoint-8"]
+    def test_one_that_is_killed_among_them_counts_on(self, make_module, examples, tmp_path):
+        bad = [3, 4, 6, 7, 8]
 
-    @pytest.mark.parametrize("save_steps", [None, 100])
-    @pytest.mark.parametrize("max_gradient_norm", [0.0, 1.0])
-    def test_a_gradient_at_the_last_step_ends_it(
-        self, make_module, examples, tmp_path, max_gradient_norm, save_steps
-    ):
-        module = self.spoiled_at(make_module(), 8, "gradient")
-        how = settings(logging_steps=100, save_steps=save_steps, max_gradient_norm=max_gradient_norm)
-        with pytest.raises(DivergedError, match=r"^at step 8$"):
-            train(module, examples, tmp_path, how, unwatched)
+        def outcome(folder, watch, **more):
+            module = spoiled_at(make_module(), bad, "nan")
+            return train(module, examples, folder, settings(save_steps=1), watch, **more)
 
-    def test_a_gradient_is_logged_as_it_is(self, make_module, examples, tmp_path):
-        module = self.spoiled_at(make_module(), 2, "gradient")
-        with pytest.raises(DivergedError, match=r"^at step 2$"):
-            train(module, examples, tmp_path, settings(max_gradient_norm=0.0), unwatched)
-        last = metrics(tmp_path)[-1]
-        assert last["step"] == 2
-        assert last["loss"] > 0
-        assert not last["grad_norm"] < float("inf")
+        def stop_at_seven(step, *_):
+            if step == 7:
+                raise StoppedError
+
+        (tmp_path / "parts").mkdir()
+        with pytest.raises(StoppedError):
+            outcome(tmp_path / "parts", stop_at_seven)
+        with pytest.raises(DivergedError) as resumed:
+            outcome(tmp_path / "parts", unwatched)
+        with pytest.raises(DivergedError) as whole:
+            outcome(tmp_path / "whole", unwatched)
+        assert str(resumed.value) == str(whole.value)
+        assert "step 6: " in str(whole.value)
+        # and where more are allowed, its count of all is that of one start
+        assert outcome(tmp_path / "parts", unwatched, nonfinite_steps=4).skipped == 5
+
+    def test_what_follows_the_weights_and_what_a_method_keeps_stay_too(self, make_module, examples, tmp_path):
+        """A method adapts to each step that is taken, and to no other."""
+        taken = []
+        hooks = dict.fromkeys(hook.__name__ for hook in HOOKS)
+        hooks["aux_loss"] = lambda step: step.student.cross_entropy(step.target)
+        hooks["after_step"] = lambda step, losses: taken.append((len(step.examples), losses.total))
+        module = spoiled_at(make_module(keeping(**hooks)), [2, 3], "nan")
+        train(module, examples, tmp_path, settings(micro_batch_size=2), unwatched)
+        assert [rows for rows, _ in taken] == [4, 2, 4, 4, 4, 2]  # two steps of four are missing
+        assert all(math.isfinite(total) for _, total in taken)
 
 
 def test_several_gpus_and_no_launcher_give_the_training_of_one(make_module, examples, tmp_path, monkeypatch):

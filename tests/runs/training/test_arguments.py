@@ -32,7 +32,7 @@ def test_settings_keep_their_meaning_under_the_trainer_s_names() -> None:
     assert (arguments.weight_decay, arguments.max_grad_norm) == (0.1, 0.5)
     assert (arguments.bf16, told().bf16) == (True, False)
     assert (arguments.seed, arguments.data_seed) == (7, 7)
-    assert (arguments.save_strategy, arguments.save_steps, arguments.save_total_limit) == ("steps", 9, 1)
+    assert (arguments.save_strategy, arguments.save_steps, arguments.save_total_limit) == ("steps", 9, 2)
     assert told().save_strategy == "epoch"
     assert told(max_steps=12).max_steps == 12
 

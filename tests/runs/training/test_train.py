@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from io import StringIO
@@ -344,15 +345,31 @@ def test_a_collapse_of_the_speed_is_told(run: Run, monkeypatch: pytest.MonkeyPat
 class TestDivergence:
     @pytest.mark.parametrize("overrides", [[], ["training.max_gradient_norm=0"]])
     def test_numbers_that_are_no_longer_finite_end_it(self, run: Run, overrides: list[str]) -> None:
-        with pytest.raises(RunError, match=r"stage 'sft': the training diverged at step [3-6]: ") as caught:
-            run("sft", "training.weight_decay=1e30", *overrides)
+        printed = StringIO()
+        with pytest.raises(RunError, match=r"^stage 'sft': the training diverged: ") as caught:
+            run(
+                "sft",
+                "training.weight_decay=1e30",
+                "training.save_steps=1",
+                "training.nonfinite_steps=2",
+                *overrides,
+                printed=printed,
+            )
         assert caught.value.exit_code == 1
+        first, *steps = str(caught.value).split("\n")
+        assert re.search(r"; the last checkpoint before it is kept: \S+/checkpoint-[1-4]$", first)
+        assert len(steps) == 2
+        for line in steps:
+            assert re.fullmatch(
+                r"  step [2-6]: kd_loss 0, aux_loss nan; gradient norm nan; examples [\d, ]+", line
+            )
+            assert f"sft: skipped, because it is not finite: {line.strip()}" in printed.getvalue()
         (stage,) = Path("runs").glob("small-*/sft")
         assert not (stage / "model").exists()
         assert not (stage / "stage.json").exists()
 
     def test_the_last_step_is_not_overlooked(self, run: Run) -> None:
-        with pytest.raises(RunError, match="the training diverged at step 1: "):
+        with pytest.raises(RunError, match="the training diverged: weights are not finite after step 1;"):
             run("sft", "training.weight_decay=1e60", "training.max_steps=1", "training.warmup=0")
 
 
