@@ -22,6 +22,7 @@ from kdzoo.tasks.dataset import DataConfig
 
 _MODELS = ("teacher", "student", "tokenizer")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_LONGEST = 1 << 16  # far beyond what any system takes
 # A name on a model hub: "gpt2", "Qwen/Qwen1.5-0.5B". Anything else is a folder.
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
@@ -175,9 +176,10 @@ def located(text: str, folder: Path) -> Located:
         UserError: a variable is not set and has no default, or is written wrongly.
     """
     begins_elsewhere = False
+    length = len(text)
 
     def value(match: re.Match[str]) -> str:
-        nonlocal begins_elsewhere
+        nonlocal begins_elsewhere, length
         name, default = match.groups()
         found = os.environ.get(name)
         if found and match.start() == 0:
@@ -186,7 +188,11 @@ def located(text: str, folder: Path) -> Located:
             raise UserError(
                 f"the environment variable {name} is not set; set it, or write ${{{name}:-default}}"
             )
-        return found or default or ""
+        given = found or default or ""
+        length += len(given)
+        if length > _LONGEST:
+            raise UserError(f"the path has more than {_LONGEST:,} characters with its variables expanded")
+        return given
 
     expanded = _VARIABLE.sub(value, text)
     if "${" in _VARIABLE.sub("", text):
