@@ -78,6 +78,14 @@ row(
     ),
 )
 row(
+    "attention to download",
+    DRY,
+    AT,
+    "asks for code to download as its attention, 'someone/kernel'",
+    "trust_remote_code = true",
+    break_=set_json("student/config.json", attn_implementation="someone/kernel"),
+)
+row(
     "trust without a path",
     DRY_SPIDER,
     "spider.toml:7: teacher.trust_remote_code: belongs to path",

@@ -97,7 +97,20 @@ def load_config(
             path, revision=revision, trust_remote_code=trust_remote_code, **in_gguf(gguf_file)
         )
     assert isinstance(config, PretrainedConfig)
+    if not trust_remote_code:
+        _refuse_kernels(path, config)
     return config
+
+
+def _refuse_kernels(path: str, config: PretrainedConfig) -> None:
+    """An attention named OWNER/NAME is code that transformers would download and run."""
+    for part in (config, config.get_text_config()):
+        named = part._attn_implementation
+        if isinstance(named, str) and "/" in named:
+            raise UserError(
+                f"the model {path!r} cannot be loaded: its configuration asks for code to download as its attention, "
+                f"{named!r}, and that is not run unless the recipe's table says trust_remote_code = true"
+            )
 
 
 def load_pretrained(
