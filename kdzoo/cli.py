@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -24,6 +25,8 @@ _COMMANDS = {
     "score": "kdzoo.commands.score",
     "data": "kdzoo.commands.data",
 }
+
+_SHOWN = 100
 
 
 @click.group(cls=LazyGroup, modules=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
@@ -48,6 +51,11 @@ def main() -> None:
     except UserError as error:
         click.echo(f"kdzoo{_among_others()}: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        click.echo(f"kdzoo: {str(error.filename)[:_SHOWN]}...: no file has so long a name", err=True)
+        sys.exit(UserError.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("kdzoo: interrupted", err=True)
         sys.exit(130)

@@ -37,20 +37,27 @@ _READ = 1 << 20
 _TOKEN = secrets.token_hex(4)
 
 
-def read_text(file: Path, what: str = "file") -> str:
+def read_text(file: Path, what: str = "file", most: int | None = None) -> str:
     """The content of a file in UTF-8, which may begin with a byte order mark. ``what`` it should be is for messages.
 
+    Of a file that holds more than ``most`` bytes, or has no end, no more than these are read.
+
     Raises:
-        UserError: there is no such file, it cannot be read, or it is no UTF-8 text.
+        UserError: there is no such file, it cannot be read, it holds more than ``most`` bytes, or it is no UTF-8 text.
     """
     try:
-        raw = file.read_bytes()
+        with file.open("rb") as stream:
+            raw = stream.read(-1 if most is None else most + 1)
     except FileNotFoundError:
         raise UserError(f"{file}: there is no such {what}") from None
     except IsADirectoryError:
         raise UserError(f"{file}: is a folder, not a {what}") from None
     except OSError as error:
         raise UserError(f"{file}: cannot be read: {error.strerror}") from None
+    except ValueError:  # a null character
+        raise UserError(f"{str(file)!r}: names no {what}") from None
+    if most is not None and len(raw) > most:
+        raise UserError(f"{file}: is larger than {most:,} bytes, the most that a {what} may have")
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise UserError(f"{file}: is UTF-16 text; write it as UTF-8")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import json
 import os
@@ -65,6 +66,12 @@ class TestExitCodes:
         assert out == ""
         assert err.startswith(message)
         assert "Traceback" not in err
+
+    def test_a_name_that_no_file_can_have_is_one_message_too(
+        self, failing: Callable[[BaseException], int], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert failing(OSError(errno.ENAMETOOLONG, "File name too long", "x" * 5000)) == 2
+        assert capsys.readouterr().err == f"kdzoo: {'x' * 100}...: no file has so long a name\n"
 
     def test_a_fault_of_ours_keeps_its_traceback(self, failing: Callable[[BaseException], int]) -> None:
         with pytest.raises(ZeroDivisionError):

@@ -32,14 +32,17 @@ _BIRD_TRAIN = "train/train.json"
 @click.option(
     "--tokenizer", help="Count tokens with this tokenizer (a folder or hub name); default: count words."
 )
+@click.option("--trust-remote-code", is_flag=True, help="Run the code that the tokenizer brings along.")
 @click.option("--skip", is_flag=True, help="Leave wrong entries out and count them.")
-def command(path: Path, evaluation: str | None, limit: int, tokenizer: str | None, skip: bool) -> None:
+def command(
+    path: Path, evaluation: str | None, limit: int, tokenizer: str | None, trust_remote_code: bool, skip: bool
+) -> None:
     """Report on the dataset at PATH: a folder of Spider or BIRD, or a JSONL file.
 
     Counts questions, runs every gold query in the sandbox, and gives the lengths of the prompts. Training
     files may be absent. Exit code 1 if a gold query does not run, or nothing is left to use.
     """
-    measure, unit = _measure(tokenizer)
+    measure, unit = _measure(tokenizer, trust_remote_code)
     splits = _read(path, evaluation, "skip" if skip else "raise")
     for what, count in splits.report.items():
         click.echo(f"{what}: {count}")
@@ -103,13 +106,13 @@ def _read_text(path: Path, evaluation: str | None, on_error: OnError) -> Splits:
     return Splits(train, held_out, report=problems.report)
 
 
-def _measure(tokenizer: str | None) -> tuple[Callable[[str], int], str]:
+def _measure(tokenizer: str | None, trust_remote_code: bool) -> tuple[Callable[[str], int], str]:
     if tokenizer is None:
         return lambda text: len(text.split()), "words"
     from kdzoo.engine.models.tokenizers import load_tokenizer
     from kdzoo.engine.prompts.encoding import count_prompt_tokens
 
-    loaded = load_tokenizer(tokenizer)
+    loaded = load_tokenizer(tokenizer, trust_remote_code=trust_remote_code)
     return lambda text: count_prompt_tokens(loaded, text), "tokens"
 
 

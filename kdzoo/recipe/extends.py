@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -14,9 +12,10 @@ from kdzoo.files import read_text
 from kdzoo.recipe.checks import shown
 from kdzoo.recipe.lines import Key, Line, find_lines, line_of
 from kdzoo.recipe.paths import located
+from kdzoo.recipe.toml_reader import MOST_BYTES, MOST_KEYS, NotTOMLError, parse_toml
 
 _KEY = "extends"
-_MOST_LEVELS = 50
+_MOST_FILES = 50
 
 
 @dataclass(frozen=True)
@@ -34,27 +33,23 @@ def read_written(file: Path) -> Written:
     Raises:
         UserError: a file cannot be read or is not TOML, or ``extends`` goes in a circle or names no file.
     """
-    chain = [_parsed(file, read_text(file, "recipe"))]
+    chain = [_parsed(file, read_text(file, "recipe", most=MOST_BYTES))]
     while (further := _extended(chain)) is not None:
         chain.append(further)
+        if len(chain) > _MOST_FILES:
+            raise UserError(f"{file}: extends more than {_MOST_FILES} recipes, one through another")
     return reduce(_over, chain)
 
 
 def _parsed(file: Path, text: str) -> Written:
     try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        place = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", str(error), re.DOTALL)
-        if place is None:
-            raise UserError(f"{file}: not valid TOML: {error}") from None
-        message, line, column = place.groups()
-        raise UserError(f"{file}:{line}: not valid TOML: {message} (column {column})") from None
-    except RecursionError:
-        raise UserError(f"{file}: nested too deeply") from None
+        content = parse_toml(text)
+    except NotTOMLError as error:
+        number = line_of(find_lines(text), error.key) if error.key else error.line
+        raise UserError(f"{file if number is None else Line(file, number)}: {error}") from None
     lines = {key: Line(file, number) for key, number in find_lines(text).items()}
-    deepest = max(lines, key=len, default=())
-    if len(deepest) > _MOST_LEVELS:
-        raise UserError(f"{lines[deepest]}: nested too deeply")
+    if len(lines) > MOST_KEYS:
+        raise UserError(f"{file}: has {len(lines):,} keys and items; a recipe has {MOST_KEYS:,} at most")
     return Written(file, content, lines)
 
 
@@ -71,7 +66,7 @@ def _extended(chain: list[Written]) -> Written | None:
         # a path that is shown as it was given is read more easily than an absolute one
         inside = last.file.parent / path.written
         file = inside if inside.absolute() == Path(path.full) else Path(path.full)
-        text = read_text(file, "recipe")
+        text = read_text(file, "recipe", most=MOST_BYTES)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     files = [written.file for written in chain]

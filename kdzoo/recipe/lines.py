@@ -25,6 +25,8 @@ class Line:
         return f"{self.file}:{self.number}"
 
 
+_MOST_LEVELS = 100
+
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _KEY_PART = re.compile(r'[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'')
 _DOT = re.compile(r"[ \t]*\.[ \t]*")
@@ -53,6 +55,11 @@ def line_of(lines: Mapping[Key, Where], path: Key) -> Where | None:
     return None
 
 
+def _within(path: Key, part: str | int) -> Key:
+    """The path of what stands in another; of what is nested deeper than any recipe, that of the last level."""
+    return (*path, part) if len(path) < _MOST_LEVELS else path
+
+
 class _Scan:
     def __init__(self, text: str) -> None:
         self.lines: dict[Key, int] = {}
@@ -78,7 +85,7 @@ class _Scan:
         for part in self._dotted_key():
             if path in self._last_element:
                 path = (*path, self._last_element[path])
-            path = (*path, part)
+            path = _within(path, part)
             self.lines.setdefault(path, line)
         if is_array:
             self._last_element[path] = self._last_element.get(path, -1) + 1
@@ -92,7 +99,7 @@ class _Scan:
         line = self._line()
         path = table
         for part in self._dotted_key():
-            path = (*path, part)
+            path = _within(path, part)
             self.lines.setdefault(path, line)
         self._skip(_BLANK)
         self._at += 1  # the equals sign
@@ -109,8 +116,9 @@ class _Scan:
             number = 0
             while self._text[self._at] not in "]}":
                 if opening == "[":
-                    self.lines[(*path, number)] = self._line()
-                    self._value((*path, number))
+                    item = _within(path, number)
+                    self.lines[item] = self._line()
+                    self._value(item)
                     number += 1
                 else:
                     self._assignment(path)

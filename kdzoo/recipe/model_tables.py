@@ -8,6 +8,12 @@ from pydantic import Field, model_validator
 
 from kdzoo.recipe.tables import Location, Table, conflict
 
+_TRUST = "run the code that comes with it; without, what needs such code is refused"
+
+
+def _is_false(value: bool) -> bool:
+    return not value
+
 
 class TrainedTokenizer(Table):
     """A byte-level BPE tokenizer trained on the prompts and targets of the training data."""
@@ -19,6 +25,7 @@ class TokenizerConfig(Table):
     """[tokenizer]: the tokenizer of all models, loaded or trained. Without this table it is the student's own."""
 
     path: Location | None = Field(None, description="a folder or hub name")
+    trust_remote_code: bool = Field(False, description=_TRUST, exclude_if=_is_false)
     train: TrainedTokenizer | None = Field(None, description="train one on the prompts and targets")
 
     @model_validator(mode="after")
@@ -27,6 +34,8 @@ class TokenizerConfig(Table):
             raise conflict("give either path or train, not both", "train", "path")
         if self.path is None and self.train is None:
             raise conflict("needs path or train, for example train = { vocab_size = 2000 }")
+        if self.trust_remote_code and self.path is None:
+            raise conflict("belongs to path; a tokenizer that is trained brings no code", "trust_remote_code")
         return self
 
 
@@ -46,6 +55,7 @@ LayerNumbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_leng
 # Keys that say how a model is read, and what they name.
 _OF_PATH = {
     "revision": "revision",
+    "trust_remote_code": "code of its own",
     "gguf_file": "file",
     "keep_layers": "layers to leave out",
     "device_map": "weights to place",
@@ -63,6 +73,7 @@ class ModelConfig(Table):
         None, description="a folder (of a model, or of an adapter, which is merged into its base) or hub name"
     )
     revision: Location | None = Field(None, description="the revision of a hub name")
+    trust_remote_code: bool = Field(False, description=_TRUST, exclude_if=_is_false)
     gguf_file: Location | None = Field(
         None, description="the file of that folder that holds the model, in GGUF"
     )
@@ -105,7 +116,7 @@ class ModelConfig(Table):
             if not isinstance(self.from_scratch.get("architecture"), str):
                 raise conflict('needs a model type of transformers: architecture = "llama"', "from_scratch")
             for key, what in _OF_PATH.items():
-                if getattr(self, key) is not None:
+                if getattr(self, key):
                     raise conflict(f"belongs to path; a model from scratch has no {what}", key)
         for key in ("device_map", "quantization"):
             for other in ("gguf_file", "keep_layers"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import Any
 
 from kdzoo.errors import UserError
@@ -10,6 +9,7 @@ from kdzoo.recipe.head import RecipeHead
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.stages import STAGES
+from kdzoo.recipe.toml_reader import NotTOMLError, parse_toml
 from kdzoo.spelling import hint
 
 HEAD = tuple(RecipeHead.model_fields)
@@ -73,7 +73,7 @@ def _with_table(kind: Any, keys: list[str]) -> list[str]:
 def parse_value(text: str) -> Any:
     """A value of the command line: TOML, or else a bare string."""
     try:
-        parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+        parsed = parse_toml(f"value = {text}")
+    except NotTOMLError:
         return text
     return parsed["value"] if len(parsed) == 1 else text

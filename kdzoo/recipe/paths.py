@@ -22,6 +22,9 @@ from kdzoo.tasks.dataset import DataConfig
 
 _MODELS = ("teacher", "student", "tokenizer")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+# what systems take at most: the bytes of a path, and those of a name in it
+_LONGEST, _LONGEST_NAME = 4096, 255
+_TOO_LONG = f"no path can be so long: {_LONGEST:,} bytes at most, and {_LONGEST_NAME} of each name in it"
 # A name on a model hub: "gpt2", "Qwen/Qwen1.5-0.5B". Anything else is a folder.
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
@@ -172,12 +175,13 @@ def located(text: str, folder: Path) -> Located:
     """Expand the variables of a path that is written in a file of ``folder``; an empty path stays empty.
 
     Raises:
-        UserError: a variable is not set and has no default, or is written wrongly.
+        UserError: a variable is not set and has no default, or is written wrongly, or there can be no path so long.
     """
     begins_elsewhere = False
+    length = len(text)
 
     def value(match: re.Match[str]) -> str:
-        nonlocal begins_elsewhere
+        nonlocal begins_elsewhere, length
         name, default = match.groups()
         found = os.environ.get(name)
         if found and match.start() == 0:
@@ -186,11 +190,18 @@ def located(text: str, folder: Path) -> Located:
             raise UserError(
                 f"the environment variable {name} is not set; set it, or write ${{{name}:-default}}"
             )
-        return found or default or ""
+        given = found or default or ""
+        length += len(given)
+        if length > _LONGEST:
+            raise UserError(_TOO_LONG)
+        return given
 
     expanded = _VARIABLE.sub(value, text)
     if "${" in _VARIABLE.sub("", text):
         raise UserError("write a variable as ${NAME} or ${NAME:-default}")
     written = os.path.expanduser(expanded)
     full = os.path.abspath(os.path.join("" if begins_elsewhere else folder, written)) if written else ""
+    names = os.fsencode(full).split(os.fsencode(os.sep))
+    if len(full) > _LONGEST or max(map(len, names)) > _LONGEST_NAME:
+        raise UserError(_TOO_LONG)
     return Located(written, full)

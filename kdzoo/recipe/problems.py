@@ -10,6 +10,7 @@ from kdzoo.recipe.origin import Origin, Override
 from kdzoo.recipe.schema import Recipe
 
 _LAST = (2, "", 0)
+_MOST_TOLD = 100
 
 
 class Problems:
@@ -62,6 +63,13 @@ class Problems:
         in_order = sorted(self._found, key=lambda found: found[0])
         return list(dict.fromkeys(text for _, text in in_order))
 
+    @property
+    def told(self) -> str:
+        """The problems as one message, one a line; of very many no more than the first."""
+        texts = self.texts
+        rest = len(texts) - _MOST_TOLD
+        return "\n".join(texts[:_MOST_TOLD] + ([f"and {rest:,} more"] if rest > 0 else []))
+
     def raise_if_any(self) -> None:
         """Tell all problems, one a line.
 
@@ -69,7 +77,7 @@ class Problems:
             UserError: there are problems.
         """
         if self._found:
-            raise UserError("\n".join(self.texts))
+            raise UserError(self.told)
 
     def _order_of(self, line: Line | None) -> tuple[int, str, int]:
         if line is None:

@@ -45,6 +45,7 @@ class TokenizerSource:
     path: str | None
     revision: str | None = None
     gguf_file: str | None = None
+    trust_remote_code: bool = False
     train: TrainedTokenizer | None = None
 
 
@@ -92,8 +93,13 @@ class Recipe(RecipeHead):
         """Where all models' tokenizer comes from: [tokenizer], else the student's own."""
         if self.tokenizer is None:  # no model is from scratch then
             student = self.student
-            return TokenizerSource("student", student.path, student.revision, student.gguf_file)
-        return TokenizerSource("tokenizer", self.tokenizer.path, train=self.tokenizer.train)
+            return TokenizerSource(
+                "student", student.path, student.revision, student.gguf_file, student.trust_remote_code
+            )
+        named = self.tokenizer
+        return TokenizerSource(
+            "tokenizer", named.path, trust_remote_code=named.trust_remote_code, train=named.train
+        )
 
     def seed_of(self, role: Role) -> int:
         """The seed of all that trains a model, and of its random weights if it is from scratch."""

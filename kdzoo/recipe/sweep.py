@@ -25,6 +25,8 @@ from kdzoo.recipe.toml_text import toml_value
 
 _SEED = "student_seed"
 _MOST_MEMBERS = 1000
+_BEYOND_COUNTING = 10**9
+_MOST_KEYS = 100
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,9 @@ def load_sweep(
     axes = _axes(written, table, seeds, given)
     count = prod(len(axis.values) for axis in axes)
     if count > _MOST_MEMBERS:
+        stands_for = str(count) if count < _BEYOND_COUNTING else f"more than {_BEYOND_COUNTING}"
         raise UserError(
-            f"{line_of(written.lines, ('sweep',)) or path}: sweep: stands for {count} runs; {_MOST_MEMBERS} at most"
+            f"{line_of(written.lines, ('sweep',)) or path}: sweep: stands for {stands_for} runs; {_MOST_MEMBERS} at most"
         )
     members: list[Member] = []
     refused: dict[str, None] = {}
@@ -126,6 +129,9 @@ def _axes(written: Written, table: Any, seeds: Sequence[int], given: Sequence[Ov
     lists = _lists(table, ("sweep",), problems)
     if seeds:
         lists[("sweep", _SEED)] = list(seeds)
+    if len(lists) > _MOST_KEYS:
+        problems.add(("sweep",), f"has {len(lists)} keys; {_MOST_KEYS} at most")
+        lists = {}
     axes: list[_Axis] = []
     for at, values in lists.items():
         key = ".".join(map(str, at[1:]))
@@ -161,6 +167,9 @@ def _lists(table: Any, at: Key, problems: Problems) -> dict[Key, list[Any]]:
         return {}
     if not table:
         problems.add(at, "must have at least one value")
+    if len(table) > _MOST_MEMBERS:
+        problems.add(at, f"has {len(table)} values; a sweep stands for {_MOST_MEMBERS} runs at most")
+        return {}
     for number, value in enumerate(table):
         if any(_same(value, earlier) for earlier in table[:number]):
             problems.add((*at, number), f"has {shown(value)} twice")

@@ -84,7 +84,12 @@ class RunContext:
         """The tokenizer that all models of the run share."""
         source = self.recipe.tokenizer_source
         if source.path is not None:
-            return load_tokenizer(source.path, source.revision, source.gguf_file)
+            return load_tokenizer(
+                source.path,
+                source.revision,
+                source.gguf_file,
+                trust_remote_code=source.trust_remote_code,
+            )
         folder = self._tokenizer_folder
         if not folder.is_dir():
             with new_folder(folder) as temporary:
@@ -121,8 +126,11 @@ class RunContext:
                 config.attention,
                 config.gguf_file,
                 placement=_placement(config),
+                trust_remote_code=config.trust_remote_code,
             )
-            return whole if config.keep_layers is None else cut(whole, config.keep_layers)
+            if config.keep_layers is None:
+                return whole
+            return cut(whole, config.keep_layers, trust_remote_code=config.trust_remote_code)
         assert config.from_scratch is not None
         built = make_config(config.from_scratch, len(self.tokenizer), special_ids(self.tokenizer))
         # models of one architecture must not start from the same numbers
@@ -151,6 +159,7 @@ class RunContext:
                 config.attention,
                 placement=_placement(config),
                 trainable=True,
+                trust_remote_code=config.trust_remote_code,
             )
             if isinstance(model, PeftModel) and (ref.folder / "base").is_dir():
                 _take_base_along(model, ref.folder / "base", folder / "base")
@@ -171,7 +180,12 @@ class RunContext:
                     self.tokenizer.save_pretrained(str(temporary))
             placement = _placement(config)
             model = load_pretrained(
-                str(base.resolve()), None, config.dtype, config.attention, placement=placement
+                str(base.resolve()),
+                None,
+                config.dtype,
+                config.attention,
+                placement=placement,
+                trust_remote_code=config.trust_remote_code,
             )
         revision = config.revision if is_kept_elsewhere else None
         return add_lora(model, as_peft_s(lora, revision), self.recipe.seed_of(role))
@@ -189,6 +203,7 @@ class RunContext:
                 config.attention,
                 placement=_placement(config),
                 trainable=False,
+                trust_remote_code=config.trust_remote_code,
             )
         return self._on_device(model).eval().requires_grad_(False)
 

@@ -71,7 +71,10 @@ def _tokenizer(recipe: Recipe) -> Any:
     """Where the tokenizer comes from: one that is made for the run depends on all that is trained on."""
     source = recipe.tokenizer_source
     texts = [] if source.train is None else [fingerprint_of_data(data) for data in recipe.training_data]
-    return [asdict(source), _files(source.path), texts]
+    described = asdict(source)
+    if not source.trust_remote_code:
+        del described["trust_remote_code"]
+    return [described, _files(source.path), texts]
 
 
 def _training(recipe: Recipe, stage: TrainingStage) -> dict[str, Any]:

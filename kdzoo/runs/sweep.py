@@ -17,6 +17,7 @@ from kdzoo.files import why_not_written, write_json
 from kdzoo.recipe import Member, Sweep
 from kdzoo.report.progress import Reporter
 from kdzoo.runs import fingerprints
+from kdzoo.runs.links import check_links
 from kdzoo.runs.next_step import how_to_compare
 from kdzoo.runs.run_directory import RunDirectory
 
@@ -66,8 +67,9 @@ class Plan:
         """Write ``sweep.json``: the swept keys, and each member's values and run.
 
         Raises:
-            RunError: it cannot be written.
+            RunError: it cannot be written, or a link there leads elsewhere.
         """
+        check_links(self.folder, self.out)
         content = {
             "recipe": self.members[0].member.recipe.name,
             "keys": list(self.keys),

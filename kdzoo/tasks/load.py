@@ -8,6 +8,8 @@ from kdzoo.tasks import registry
 from kdzoo.tasks.dataset import DataConfig
 from kdzoo.tasks.example import Splits
 
+CACHE = ".cache"
+
 
 def load(config: DataConfig, *, cache: Path) -> Splits:
     """Read or make the examples; what is made is kept below ``cache``.
@@ -28,7 +30,7 @@ class DataReader:
     @classmethod
     def below(cls, runs: Path) -> DataReader:
         """A reader whose cache is the one of a folder of runs."""
-        return cls(runs / ".cache")
+        return cls(runs / CACHE)
 
     def read(self, config: DataConfig) -> Splits:
         """See `load`."""

@@ -13,9 +13,11 @@ import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kdzoo.errors import UserError
 from kdzoo.recipe import Recipe, load_recipe, resolved_toml
 from kdzoo.recipe.extends import read_written
 from kdzoo.recipe.lines import Key
+from kdzoo.recipe.toml_reader import MOST_BYTES, MOST_KEYS
 
 Load = Callable[..., Recipe]
 Problems = Callable[..., list[str]]
@@ -144,6 +146,34 @@ class TestMistakes:
         else:
             (line,) = told
             assert line.startswith(message)
+
+    def test_a_chain_without_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        for number in range(60):
+            Path(f"{number}.toml").write_text(f'extends = "{number + 1}.toml"\n')
+        with pytest.raises(UserError) as caught:
+            load_recipe(Path("0.toml"))
+        assert str(caught.value) == "0.toml: extends more than 50 recipes, one through another"
+
+    @pytest.mark.parametrize("name", ["large.toml", "/dev/zero"])
+    def test_a_file_that_is_larger_than_any_recipe(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("large.toml").write_text("#" * (MOST_BYTES + 1))
+        Path("r.toml").write_text(f'extends = "{name}"\n')
+        told = f"{name}: is larger than 1,048,576 bytes, the most that a recipe may have"
+        for file, message in ((name, told), ("r.toml", f"r.toml:1: extends: {told}")):
+            with pytest.raises(UserError) as caught:
+                load_recipe(Path(file))
+            assert str(caught.value) == message
+
+    def test_more_keys_than_any_recipe_has(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("r.toml").write_text(f"a = [{'1, ' * MOST_KEYS}]\n")
+        with pytest.raises(UserError) as caught:
+            load_recipe(Path("r.toml"))
+        assert str(caught.value) == "r.toml: has 10,001 keys and items; a recipe has 10,000 at most"
 
     def test_a_file_that_may_not_be_read(self, base: Path, problems: Problems) -> None:
         Path("loop.toml").symlink_to("loop.toml")

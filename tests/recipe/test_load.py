@@ -219,3 +219,28 @@ def test_a_file_that_is_not_toml(problems: Callable[..., list[str]]) -> None:
     assert problems("a = 1\nb = \n") == ["r.toml:2: not valid TOML: Invalid value (column 5)"]
     assert problems("a = [") == ["r.toml: not valid TOML: Invalid value (at end of document)"]
     assert problems("a = 1\na = 2\n") == ["r.toml:2: not valid TOML: Cannot overwrite a value (column 6)"]
+
+
+def test_trust_in_a_model_s_code_is_kept_only_where_it_is_given(load: Load, right: str) -> None:
+    """So what a run without it is called, and its stages' fingerprints, are as if there were no such key."""
+    text = right.replace('from_scratch = { architecture = "llama", hidden_size = 32 }', 'path = "a/b"')
+    text = text.replace("train = { vocab_size = 500 }", 'path = "a/b"').replace("kid", "sft")
+    text = text.replace('from_scratch = { architecture = "llama", hidden_size = 64 }', 'path = "a/b"')
+    assert "trust_remote_code" not in str(load(text).model_dump(mode="json"))
+    for table in ("tokenizer", "teacher", "student"):
+        kept = load(text, f"{table}.trust_remote_code=true").model_dump(mode="json")
+        assert kept[table]["trust_remote_code"] is True
+        assert str(kept).count("trust_remote_code") == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("tokenizer", "belongs to path; a tokenizer that is trained brings no code"),
+        ("teacher", "belongs to path; a model from scratch has no code of its own"),
+    ],
+)
+def test_trust_belongs_to_what_is_loaded(load: Load, right: str, key: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load(right, f"{key}.trust_remote_code=true")
+    assert str(caught.value) == f"--set {key}.trust_remote_code=true: {message}"

@@ -252,3 +252,14 @@ def test_a_file_where_a_model_s_folder_should_be(load: Load, right: str, tmp_pat
         check_paths(load(text))
     where = "r.toml:5: tokenizer.path"
     assert str(caught.value) == f"{where}: {tmp_path / 'model'} is a file, not the folder of a model"
+
+
+def test_variables_that_make_a_path_without_end(
+    load: Load, right: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LONG", "x" * 1000)
+    with pytest.raises(UserError) as caught:
+        load(right.replace("train = { vocab_size = 500 }", f'path = "{"${LONG}" * 1000}"'))
+    assert str(caught.value) == (
+        "r.toml:5: tokenizer.path: no path can be so long: 4,096 bytes at most, and 255 of each name in it"
+    )

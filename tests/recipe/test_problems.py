@@ -434,3 +434,9 @@ def test_no_mistake_gives_anything_but_a_user_error(
         assert all(line.startswith(("r.toml:", "--set ")) for line in str(error).split("\n"))
     else:
         rehearsed(recipe)
+
+
+def test_of_very_many_the_first_are_told(problems: Problems, right: str) -> None:
+    wrong = "".join(f"wrong{number} = 1\n" for number in range(150))
+    told = problems(wrong + right)
+    assert (len(told), told[-1]) == (101, "and 50 more")

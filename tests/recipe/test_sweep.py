@@ -240,6 +240,22 @@ class TestMistakes:
         text = f"[sweep]\nseed = [{values}]\nstudent_seed = [{values}]\ndata.seed = [{values}]\n"
         assert problems(text) == ["r.toml:+0: sweep: stands for 1000000 runs; 1000 at most"]
 
+    def test_a_grid_whose_size_has_too_many_digits_to_be_told(self, problems: Problems) -> None:
+        values = ", ".join(map(str, range(1000)))
+        keys = ("seed", "student_seed", "data.seed", "training.batch_size")
+        text = "[sweep]\n" + "".join(f"{key} = [{values}]\n" for key in keys)
+        assert problems(text) == ["r.toml:+0: sweep: stands for more than 1000000000 runs; 1000 at most"]
+
+    def test_more_values_of_a_key_than_there_may_be_runs(self, problems: Problems) -> None:
+        text = f"[sweep]\nseed = [{', '.join(['0'] * 1001)}]\n"
+        assert problems(text) == [
+            "r.toml:+1: sweep.seed: has 1001 values; a sweep stands for 1000 runs at most"
+        ]
+
+    def test_more_keys_than_anyone_sweeps(self, problems: Problems) -> None:
+        text = "[sweep]\n" + "".join(f"training.k{number} = [1]\n" for number in range(101))
+        assert problems(text) == ["r.toml:+0: sweep: has 101 keys; 100 at most"]
+
     def test_in_a_recipe_that_is_extended_stand_there(self, write: Callable[[str], Path], right: str) -> None:
         write(right + GRID.replace("0.3", "3")).rename("base.toml")
         with pytest.raises(UserError) as caught:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from peft import PeftConfig, PeftModel, get_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
-from peft.utils import SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME, load_peft_weights
+from peft.utils import load_peft_weights
 from torch import nn
 from transformers import PreTrainedModel
 
 from kdzoo.engine.models.adapter_folder import CONFIG
 from kdzoo.engine.models.load_errors import told_as
+from kdzoo.engine.models.weights_format import check_adapter_format
 from kdzoo.errors import UserError
 
 
@@ -34,8 +35,11 @@ def check_adapter(folder: Path) -> None:
         )
     if config.task_type not in (None, "CAUSAL_LM"):
         raise UserError(f"{folder / CONFIG}: task_type is {config.task_type}, not CAUSAL_LM")
-    if not any((folder / name).is_file() for name in (SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME)):
-        raise UserError(f"{folder} has no weights of its adapter ({SAFETENSORS_WEIGHTS_NAME})")
+    if getattr(config, "megatron_config", None):
+        raise UserError(
+            f"{folder / CONFIG}: megatron_config would import the module that megatron_core names; it cannot be used here"
+        )
+    check_adapter_format(folder)
 
 
 def load_adapter(model: PreTrainedModel, folder: Path, base: str, *, trainable: bool) -> PeftModel:

@@ -54,8 +54,12 @@ def cut_config(config: PretrainedConfig, wanted: int | Sequence[int]) -> Pretrai
     return cut
 
 
-def cut(model: PreTrainedModel, wanted: int | Sequence[int]) -> PreTrainedModel:
+def cut(
+    model: PreTrainedModel, wanted: int | Sequence[int], *, trust_remote_code: bool = False
+) -> PreTrainedModel:
     """A model of the same weights with some layers only. Everything else, and what a layer knows of its place, is new.
+
+    ``trust_remote_code`` is what the model was loaded with.
 
     Raises:
         UserError: the layers are not there, or cannot be told apart.
@@ -75,7 +79,10 @@ def cut(model: PreTrainedModel, wanted: int | Sequence[int]) -> PreTrainedModel:
             weights[new + name.removeprefix(f"{stack}.{number}.")] = value
     with torch.random.fork_rng(devices=[]):
         built = AutoModelForCausalLM.from_config(
-            smaller, dtype=model.dtype, attn_implementation=model.config._attn_implementation
+            smaller,
+            dtype=model.dtype,
+            attn_implementation=model.config._attn_implementation,
+            trust_remote_code=trust_remote_code,
         )
     built.load_state_dict(weights)
     built.generation_config = model.generation_config

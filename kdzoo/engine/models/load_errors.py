@@ -9,6 +9,14 @@ import torch
 
 from kdzoo.errors import UserError
 
+# What libraries advise in terms of their own arguments, and what a recipe says to the same end.
+_MEANINGS = {
+    "`trust_remote_code=True`": "it needs code that comes with it, and that is not run unless the recipe's "
+    "table says trust_remote_code = true (read the code first)",
+    "`use_safetensors=True`": "it has no safetensors; only those are read, since a pickle can run code: convert it with "
+    "save_pretrained",
+}
+
 
 @contextmanager
 def told_as(what: str) -> Iterator[None]:
@@ -28,6 +36,9 @@ def told_as(what: str) -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     """The first line of a message, with the next where it announces that; only a name, if there is no message."""
+    for words, meaning in _MEANINGS.items():
+        if words in str(error):
+            return meaning
     lines = str(error).split("\n") if str(error).strip() else [type(error).__name__]
     if lines[0].rstrip().endswith(":"):
         lines[0] += " " + " ".join(lines[1:2])

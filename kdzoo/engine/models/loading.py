@@ -25,6 +25,7 @@ from kdzoo.engine.models.end_tokens import ending_at
 from kdzoo.engine.models.gguf import forget_packing, in_gguf
 from kdzoo.engine.models.load_errors import told_as
 from kdzoo.engine.models.placement import Placement
+from kdzoo.engine.models.weights_format import check_model_format
 from kdzoo.errors import UserError
 from kdzoo.spelling import hint
 
@@ -67,7 +68,10 @@ def build_model(
         torch.manual_seed(seed)
         try:
             model = AutoModelForCausalLM.from_config(
-                config, dtype=getattr(torch, dtype), attn_implementation=attention
+                config,
+                dtype=getattr(torch, dtype),
+                attn_implementation=attention,
+                trust_remote_code=False,
             )
         except (ValueError, RuntimeError, ZeroDivisionError) as error:
             raise UserError(f"from_scratch: the model cannot be built: {error}") from error
@@ -75,20 +79,39 @@ def build_model(
     return model
 
 
-def load_config(path: str, revision: str | None, gguf_file: str | None = None) -> PretrainedConfig:
+def load_config(
+    path: str, revision: str | None, gguf_file: str | None = None, *, trust_remote_code: bool = False
+) -> PretrainedConfig:
     """Load a model's configuration alone; an adapter's is that of its base.
 
+    Code that the model brings along is run only if ``trust_remote_code`` says so.
+
     Raises:
-        UserError: it cannot be found or read, or an adapter is of a kind that cannot be used.
+        UserError: it cannot be found or read, needs code of its own, or an adapter is of a kind that cannot be used.
     """
     if is_adapter(Path(path)):
         check_adapter(Path(path))
         base = base_of(Path(path))
-        return load_config(base.path, base.revision)
+        return load_config(base.path, base.revision, trust_remote_code=trust_remote_code)
     with told_as(f"the model {path!r} cannot be loaded"):
-        config = AutoConfig.from_pretrained(path, revision=revision, **in_gguf(gguf_file))
+        config = AutoConfig.from_pretrained(
+            path, revision=revision, trust_remote_code=trust_remote_code, **in_gguf(gguf_file)
+        )
     assert isinstance(config, PretrainedConfig)
+    if not trust_remote_code:
+        _refuse_kernels(path, config)
     return config
+
+
+def _refuse_kernels(path: str, config: PretrainedConfig) -> None:
+    """An attention named OWNER/NAME is code that transformers would download and run."""
+    for part in (config, config.get_text_config()):
+        named = part._attn_implementation
+        if isinstance(named, str) and "/" in named:
+            raise UserError(
+                f"the model {path!r} cannot be loaded: its configuration asks for code to download as its attention, "
+                f"{named!r}, and that is not run unless the recipe's table says trust_remote_code = true"
+            )
 
 
 def load_pretrained(
@@ -99,21 +122,33 @@ def load_pretrained(
     gguf_file: str | None = None,
     *,
     placement: Placement = _IN_MAIN_MEMORY,
+    trust_remote_code: bool = False,
 ) -> PreTrainedModel:
     """Load a model in Hugging Face format, or the one in its folder's ``gguf_file``, unpacked to ``dtype``.
 
-    A folder that holds an adapter gives its base with the adapter merged in.
+    A folder that holds an adapter gives its base with the adapter merged in. Code that the model brings along is run
+    only if ``trust_remote_code`` says so.
 
     Raises:
-        UserError: it cannot be found or loaded, or some of its weights are missing or of another size.
+        UserError: it cannot be found or loaded, its weights are no safetensors, or some of them are missing or of
+            another size.
     """
     folder = Path(path)
     if is_adapter(folder):
-        model = load_trained(folder, dtype, attention, placement=placement, trainable=False)
+        model = load_trained(
+            folder,
+            dtype,
+            attention,
+            placement=placement,
+            trainable=False,
+            trust_remote_code=trust_remote_code,
+        )
         assert isinstance(model, PeftModel)
         merged = merge(model).requires_grad_(True)
         merged.generation_config = _generation_config(folder) or merged.generation_config
         return merged
+    if gguf_file is None:
+        check_model_format(folder)
     with told_as(f"the model {path!r} cannot be loaded"):
         loaded, report = AutoModelForCausalLM.from_pretrained(
             path,
@@ -122,6 +157,8 @@ def load_pretrained(
             attn_implementation=attention,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are told below
+            use_safetensors=True if gguf_file is None else None,
+            trust_remote_code=trust_remote_code,
             **in_gguf(gguf_file),
             **placement.arguments(getattr(torch, dtype)),
         )
@@ -169,6 +206,7 @@ def load_trained(
     *,
     placement: Placement = _IN_MAIN_MEMORY,
     trainable: bool,
+    trust_remote_code: bool = False,
 ) -> PreTrainedModel | PeftModel:
     """Load what a stage saved: a whole model, or an adapter on its base.
 
@@ -178,10 +216,19 @@ def load_trained(
         UserError: it cannot be loaded, or the adapter does not fit its base.
     """
     if not is_adapter(folder):
-        return load_pretrained(str(folder), None, dtype, attention, placement=placement)
+        return load_pretrained(
+            str(folder), None, dtype, attention, placement=placement, trust_remote_code=trust_remote_code
+        )
     check_adapter(folder)
     base = base_of(folder)
-    model = load_pretrained(base.path, base.revision, dtype, attention, placement=placement)
+    model = load_pretrained(
+        base.path,
+        base.revision,
+        dtype,
+        attention,
+        placement=placement,
+        trust_remote_code=trust_remote_code,
+    )
     model.generation_config = _generation_config(folder) or model.generation_config
     return load_adapter(model, folder, base.path, trainable=trainable)
 

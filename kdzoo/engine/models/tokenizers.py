@@ -80,25 +80,30 @@ def as_read_beside(
 
 
 def load_tokenizer(
-    path: str, revision: str | None = None, gguf_file: str | None = None
+    path: str,
+    revision: str | None = None,
+    gguf_file: str | None = None,
+    *,
+    trust_remote_code: bool = False,
 ) -> PreTrainedTokenizerBase:
     """Load a tokenizer from a local folder or by its hub name, or the one in its folder's ``gguf_file``.
 
     An adapter without one has that of its base.
 
     It follows its own rule of what stands before a text, and puts nothing after it, so that what it gives can be
-    continued. It takes what spells a special token for text. Both are saved with it.
+    continued. It takes what spells a special token for text. Both are saved with it. Code that it brings along is run
+    only if ``trust_remote_code`` says so.
 
     Raises:
-        UserError: there is none, or it has no end-of-sequence token.
+        UserError: there is none, it needs code of its own, or it has no end-of-sequence token.
     """
     folder = Path(path)
     if is_adapter(folder) and not any(folder.glob("tokenizer*")):
         base = base_of(folder)
-        return load_tokenizer(base.path, base.revision)
+        return load_tokenizer(base.path, base.revision, trust_remote_code=trust_remote_code)
     with told_as(f"the tokenizer of {path!r} cannot be loaded"):
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            path, revision=revision, **in_gguf(gguf_file)
+            path, revision=revision, trust_remote_code=trust_remote_code, **in_gguf(gguf_file)
         )
     if tokenizer.eos_token_id is None:
         raise UserError(f"the tokenizer of {path!r} has no end-of-sequence token")

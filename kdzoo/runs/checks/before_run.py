@@ -17,6 +17,8 @@ from kdzoo.runs.checks.privileged import check_privileged
 from kdzoo.runs.checks.tokenizers import check_tokenizers, known_tokenizer
 from kdzoo.runs.checks.trained import check_trained
 from kdzoo.runs.context import RunContext
+from kdzoo.runs.links import check_links
+from kdzoo.tasks.load import CACHE
 
 
 def check(context: RunContext, finished: Mapping[str, Path], tables: Collection[str]) -> list[str]:
@@ -28,9 +30,12 @@ def check(context: RunContext, finished: Mapping[str, Path], tables: Collection[
 
     Raises:
         UserError: something cannot be found, or does not fit the rest; a line for each that is the recipe's.
-        RunError: the run's directory cannot be written.
+        RunError: the run's directory cannot be written, or a link in it leads elsewhere.
     """
     recipe = context.recipe
+    out = context.directory.path.parent
+    for folder in (context.directory.path, out / CACHE):
+        check_links(folder, out)
     to_do = [stage for stage in recipe.stages if stage.name not in finished]
     if not to_do:
         return []

@@ -80,7 +80,9 @@ def _config(
         return _config_from_scratch(role, model.from_scratch, vocabulary, special, problems)
     assert model.path is not None
     try:
-        whole = load_config(model.path, model.revision, model.gguf_file)
+        whole = load_config(
+            model.path, model.revision, model.gguf_file, trust_remote_code=model.trust_remote_code
+        )
     except UserError as error:
         hint = ""
         if not Path(model.path).is_dir():
@@ -127,7 +129,14 @@ def _vocabulary(recipe: Recipe, tables: Collection[str]) -> tuple[int, dict[str,
     assert source.path is not None
     try:
         tokenizer = (
-            load_tokenizer(source.path, source.revision, source.gguf_file) if source.table in tables else None
+            load_tokenizer(
+                source.path,
+                source.revision,
+                source.gguf_file,
+                trust_remote_code=source.trust_remote_code,
+            )
+            if source.table in tables
+            else None
         )
     except UserError:
         tokenizer = None  # told where tokenizers are checked
@@ -138,9 +147,11 @@ def _can_be_built(role: str, model: ModelConfig, config: PretrainedConfig, probl
     """Build the model without its weights, as the stages will build it."""
     source = "path" if model.from_scratch is None else "from_scratch"
     try:
-        built = _build(config, model.attention)
+        built = _build(config, model.attention, model.trust_remote_code)
     except Exception as error:  # each architecture refuses what it cannot have in its own way
-        key = source if model.attention is None or not _builds(config) else "attention"
+        key = (
+            source if model.attention is None or not _builds(config, model.trust_remote_code) else "attention"
+        )
         problems.add(place_of_model(role, key), f"{called(role)} cannot be built: {_one_line(error)}")
         return False
     if model.gradient_checkpointing and not built.supports_gradient_checkpointing:
@@ -156,14 +167,16 @@ def _can_be_built(role: str, model: ModelConfig, config: PretrainedConfig, probl
     return True
 
 
-def _build(config: PretrainedConfig, attention: str | None) -> Any:
+def _build(config: PretrainedConfig, attention: str | None, trust_remote_code: bool = False) -> Any:
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config, attn_implementation=attention)
+        return AutoModelForCausalLM.from_config(
+            config, attn_implementation=attention, trust_remote_code=trust_remote_code
+        )
 
 
-def _builds(config: PretrainedConfig) -> bool:
+def _builds(config: PretrainedConfig, trust_remote_code: bool) -> bool:
     try:
-        _build(config, None)
+        _build(config, None, trust_remote_code)
     except Exception:  # as above
         return False
     return True
@@ -172,7 +185,9 @@ def _builds(config: PretrainedConfig) -> bool:
 def _check_weights(role: str, model: ModelConfig, problems: Problems, notices: Problems) -> None:
     assert model.path is not None
     try:
-        unused = open_weights(model.path, model.revision, model.gguf_file)
+        unused = open_weights(
+            model.path, model.revision, model.gguf_file, trust_remote_code=model.trust_remote_code
+        )
     except UserError as error:
         problems.add(place_of_model(role, "path"), str(error))
         return

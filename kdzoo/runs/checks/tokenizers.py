@@ -29,7 +29,9 @@ def check_tokenizers(
     own: dict[str, PreTrainedTokenizerBase] = {}
     for role, path, model in _pretrained(recipe, configs):
         try:
-            own[role] = load_tokenizer(path, model.revision, model.gguf_file)
+            own[role] = load_tokenizer(
+                path, model.revision, model.gguf_file, trust_remote_code=model.trust_remote_code
+            )
         except UserError as error:
             if named is None:  # otherwise that may be why a tokenizer is named
                 problems.add(place_of_model(role, "path"), str(error))
@@ -41,7 +43,7 @@ def check_tokenizers(
     shared = None
     if named is not None and named.path is not None and "tokenizer" in tables:
         try:
-            shared = load_tokenizer(named.path)
+            shared = load_tokenizer(named.path, trust_remote_code=named.trust_remote_code)
         except UserError as error:
             problems.add(("tokenizer", "path"), str(error))
     for role, _, _ in _pretrained(recipe, configs):

@@ -18,11 +18,17 @@ def check_trained(recipe: Recipe, to_do: Sequence[Stage], finished: Mapping[str,
     Raises:
         RunError: a model is missing or broken.
     """
-    needed = {model.trained_by for stage in to_do for model in recipe.models_used(stage).values()}
-    for name in finished.keys() & needed:
+    roles = {
+        model.trained_by: model.role
+        for stage in to_do
+        for model in recipe.models_used(stage).values()
+        if model.trained_by is not None
+    }
+    for name in finished.keys() & roles.keys():
         folder = finished[name]
         try:
-            open_weights(str(folder / "model"), None)
+            config = recipe.models[roles[name]]
+            open_weights(str(folder / "model"), None, trust_remote_code=config.trust_remote_code)
         except UserError as error:
             raise RunError(
                 f"stage {name!r} was finished before, and what it left is broken: {error}; remove {folder}, and it "

@@ -15,13 +15,16 @@ from transformers.utils.logging import disable_progress_bar, enable_progress_bar
 from kdzoo.engine.models.adapter_folder import base_of, is_adapter
 from kdzoo.engine.models.adapters import load_adapter
 from kdzoo.engine.models.loading import load_config
+from kdzoo.engine.models.weights_format import check_model_format
 from kdzoo.errors import UserError
 
 _WHOLE = ("model.safetensors", "pytorch_model.bin")
 _INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 
 
-def open_weights(path: str, revision: str | None, gguf_file: str | None = None) -> list[str]:
+def open_weights(
+    path: str, revision: str | None, gguf_file: str | None = None, *, trust_remote_code: bool = False
+) -> list[str]:
     """Open every file of a model's weights, an adapter's and those of its base, as loading them would.
 
     Sizes of files are compared with what their headers say, names and shapes with the model that the configuration
@@ -29,19 +32,20 @@ def open_weights(path: str, revision: str | None, gguf_file: str | None = None) 
     the model has no place for. Weights that only a model hub has, and quantized ones, are not looked at.
 
     Raises:
-        UserError: a file is missing or broken, or weights of the model are missing or have another shape.
+        UserError: a file is missing, broken or no safetensors, or weights of the model are missing or have another
+            shape.
     """
     if gguf_file is not None:
         return []  # its configuration was read from it, and unpacking takes the numbers
-    _, unused = _opened(path, revision)
+    _, unused = _opened(path, revision, trust_remote_code)
     return unused
 
 
-def _opened(path: str, revision: str | None) -> tuple[Any, list[str]]:
+def _opened(path: str, revision: str | None, trust_remote_code: bool) -> tuple[Any, list[str]]:
     """The model without its numbers (None if it cannot be looked at), and the names of weights that it does not use."""
     if is_adapter(Path(path)):
         named = base_of(Path(path))
-        base, unused = _opened(named.path, named.revision)
+        base, unused = _opened(named.path, named.revision, trust_remote_code)
         if base is not None:
             _put_on(base, Path(path), named.path)
         return base, unused
@@ -51,12 +55,16 @@ def _opened(path: str, revision: str | None) -> tuple[Any, list[str]]:
                 f"the weights of {path!r} are not on this machine, and HF_HUB_OFFLINE keeps from loading them"
             )
         return None, []
-    if getattr(load_config(path, revision), "quantization_config", None) is not None:
+    if (
+        getattr(load_config(path, revision, trust_remote_code=trust_remote_code), "quantization_config", None)
+        is not None
+    ):
         return None, []  # unpacking them takes the numbers
+    check_model_format(Path(path))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model, loaded = _load_without_numbers(path, revision)
+            model, loaded = _load_without_numbers(path, revision, trust_remote_code)
     except Exception as error:  # each format and architecture refuses broken files in its own way
         raise UserError(f"the weights of {path!r} cannot be loaded: {_reason(error)}") from error
     wrong_shape = [
@@ -67,7 +75,9 @@ def _opened(path: str, revision: str | None) -> tuple[Any, list[str]]:
     return model, sorted(loaded["unexpected_keys"])
 
 
-def _load_without_numbers(path: str, revision: str | None) -> tuple[Any, dict[str, Any]]:
+def _load_without_numbers(
+    path: str, revision: str | None, trust_remote_code: bool
+) -> tuple[Any, dict[str, Any]]:
     shows = is_progress_bar_enabled()
     disable_progress_bar()
     try:
@@ -76,6 +86,8 @@ def _load_without_numbers(path: str, revision: str | None) -> tuple[Any, dict[st
             revision=revision,
             device_map="meta",
             local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=trust_remote_code,
             output_loading_info=True,
             ignore_mismatched_sizes=True,
         )

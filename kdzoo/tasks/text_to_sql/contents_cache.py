@@ -18,6 +18,7 @@ from kdzoo.tasks.text_to_sql.schema import Comments, read_schema, with_comments
 from kdzoo.tasks.text_to_sql.values import ValueIndex
 
 _SCHEMA = TypeAdapter(Schema)
+_LONGEST_NAME = 80  # a file's may have 255 bytes, and is longer while it is written
 
 
 class ContentsCache:
@@ -25,7 +26,7 @@ class ContentsCache:
 
     def __init__(self, database: Path, cache: Path) -> None:
         self._database = database
-        self._file = cache / "contents" / f"{database.stem}-{_key(database)}.json"
+        self._file = cache / "contents" / f"{database.stem[:_LONGEST_NAME]}-{_key(database)}.json"
         self._kept: dict[str, Any] = _read(self._file)
         self._changed = False
 

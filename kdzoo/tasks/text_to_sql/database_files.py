@@ -25,7 +25,7 @@ class DatabaseFiles:
         return self._found[name]
 
     def _look_for(self, name: str) -> Path | None:
-        if Path(name).name != name or "\0" in name:
+        if Path(name).name != name or name == ".." or "\0" in name:
             return None  # a name that leads out of the folder
         for folder in self._folders:
             file = folder / name / f"{name}.sqlite"

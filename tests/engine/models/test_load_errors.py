@@ -66,3 +66,17 @@ def test_where_nothing_is_raised_nothing_happens():
     with told_as("a file"):
         done = True
     assert done
+
+
+@pytest.mark.parametrize(
+    ("advice", "told_of"),
+    [
+        (
+            "The repository x contains custom code.\n Please pass the argument `trust_remote_code=True` to allow it.",
+            "unless the recipe's table says trust_remote_code = true",
+        ),
+        ("x has no model.safetensors. Please do not set `use_safetensors=True`.", "it has no safetensors"),
+    ],
+)
+def test_advice_in_terms_of_a_library_s_arguments_is_told_in_the_recipe_s(advice, told_of):
+    assert told_of in told(ValueError(advice))

@@ -1,0 +1,81 @@
+"""What runs leave, as it is read again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from broken_inputs.rows import DRY, all_of, cut, remove, row, write
+
+
+def link(name: str) -> Callable[[Path], object]:
+    return lambda world: ((world / name).unlink(missing_ok=True), (world / name).symlink_to("/etc/hostname"))
+
+
+row("compare of nothing", "compare absent", "absent: there is no such folder")
+row("compare of what is no run", "compare student", "student: is no run")
+row(
+    "a link out of the folder of runs",
+    "run r.toml",
+    "runs/.cache is a link to ",
+    "a run writes only below runs",
+    break_=lambda world: ((world / "runs").mkdir(), (world / "runs/.cache").symlink_to("/tmp")),
+    code=1,
+)
+
+MODEL = "runs/r/kid/model/model.safetensors"
+for call in (DRY, "run r.toml"):
+    row(
+        f"{call}: a finished stage whose weights are torn",
+        call,
+        "stage 'kid' was finished before, and what it left is broken",
+        "remove runs/r-",
+        break_=all_of(cut(MODEL), remove("runs/r/evaluate")),
+        code=1,
+        ran=True,
+    )
+    for place in ("runs/r/kid/metrics.jsonl", "runs/r/.lock", "runs/r/evaluate/stage.json"):
+        row(
+            f"{call}: {place} is a link out of the folder of runs",
+            call,
+            f"/{place.removeprefix('runs/r/')} is a link to /etc/hostname, and a run writes only below runs",
+            break_=link(place),
+            code=1,
+            ran=True,
+        )
+row(
+    "compare: run.json torn",
+    "compare runs/r",
+    "runs/r/run.json:",
+    "not valid JSON",
+    break_=cut("runs/r/run.json"),
+    ran=True,
+)
+row("compare: no run.json", "compare runs/r", "runs/r: is no run", break_=remove("runs/r/run.json"), ran=True)
+row(
+    "compare: recipe.toml torn",
+    "compare runs/r",
+    "runs/r/recipe.toml:",
+    "not valid TOML",
+    break_=cut("runs/r/recipe.toml", 0.04),
+    ran=True,
+)
+row(
+    "compare: no recipe.toml",
+    "compare runs/r",
+    "runs/r/recipe.toml: there is no such",
+    break_=remove("runs/r/recipe.toml"),
+    ran=True,
+)
+row(
+    "compare: sweep.json torn",
+    "compare sweep",
+    "sweep/sweep.json:1: not valid JSON",
+    break_=write("sweep/sweep.json", '{"members"'),
+)
+row(
+    "compare: sweep.json of another form",
+    "compare sweep",
+    "sweep/sweep.json: must hold",
+    break_=write("sweep/sweep.json", '{"members": [3]}'),
+)
