@@ -16,6 +16,7 @@ from kdzoo.engine.models.adapter_folder import base_of, is_adapter
 from kdzoo.files import digest_of
 from kdzoo.methods import registry
 from kdzoo.recipe import EvaluateStage, Recipe, ScoredSet, StageModel, TrainingStage, scoring_of
+from kdzoo.recipe.prompt_table import PromptConfig
 from kdzoo.recipe.scoring import KEYS as SCORING_KEYS
 from kdzoo.tasks.fingerprint import fingerprint_of_data, fingerprint_of_metric
 
@@ -42,7 +43,8 @@ def run_name(recipe: Recipe, prints: dict[str, str]) -> str:
     other threads it is the same: what was begun with too many continues with fewer. Rehearsals of two recipes are two runs,
     also where the same tiny models stand in.
     """
-    described: Any = recipe.model_dump(mode="json", exclude={"threads"})
+    unused = {"threads"} if recipe.prompt != PromptConfig() else {"threads", "prompt"}
+    described: Any = recipe.model_dump(mode="json", exclude=unused)
     if recipe.origin.rehearses is not None:
         described = [described, recipe.origin.rehearses]
     return f"{recipe.name}-{_digest([described, prints])[:8]}"
@@ -57,6 +59,7 @@ def of_stages(recipe: Recipe) -> dict[str, str]:
             "kind": stage.kind,
             "seed": recipe.seed if stage.role is None else recipe.seed_of(stage.role),
             "tokenizer": tokenizer,
+            **_prompt(recipe),
             "versions": [version(package) for package in _PACKAGES],
             "models": {
                 name: _model(recipe, model, prints) for name, model in recipe.models_used(stage).items()
@@ -65,6 +68,11 @@ def of_stages(recipe: Recipe) -> dict[str, str]:
         }
         prints[stage.name] = _digest(shaping)
     return prints
+
+
+def _prompt(recipe: Recipe) -> dict[str, Any]:
+    """How prompts are written, where it is not as they are."""
+    return {} if recipe.prompt == PromptConfig() else {"prompt": recipe.prompt.model_dump(mode="json")}
 
 
 def _tokenizer(recipe: Recipe) -> Any:

@@ -51,7 +51,8 @@ class ComparedModels:
     """A student and the teacher that it is compared with, both in eval mode and without gradients.
 
     ``prompts`` are the examples' encoded prompts (`kdzoo.engine.prompts.batches.EncodedExample`), ``end_ids`` the tokens
-    that end what either model generates, ``seed`` the recipe's.
+    that end what either model generates, ``seed`` the recipe's, ``chat`` the tokenizer's chat template
+    (`kdzoo.engine.prompts.chat.ChatTemplate`) where prompts are written by it.
     """
 
     student: PreTrainedModel | PeftModel
@@ -60,6 +61,7 @@ class ComparedModels:
     prompts: Sequence[Any]
     end_ids: tuple[int, ...]
     seed: int
+    chat: Any = None
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,9 @@ def end_ids(
     own: int = tokenizer.eos_token_id
     first = (own,) if end_of_turn in (None, own) else (end_of_turn, own)
     named = {number for model in models for number in _named(model)}
-    return *first, *sorted(number for number in named.difference(first) if number in special_tokens(tokenizer))
+    return *first, *sorted(
+        number for number in named.difference(first) if number in special_tokens(tokenizer)
+    )
 
 
 def ending_at(model: PreTrainedModel | PeftModel, ends: tuple[int, ...], pad: int | None) -> GenerationConfig:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from kdzoo.engine.measure.generation import generate_all
-from kdzoo.engine.models.end_tokens import end_ids
 from kdzoo.engine.models.loading import count_parameters
 from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.engine.prompts.encoding import Text, decode, encode_prompts
@@ -134,9 +133,11 @@ def encode_questions(
     context: RunContext, examples: list[Example], evaluation: Evaluation
 ) -> tuple[list[EncodedExample], list[str]]:
     """Shorten the prompts to the input limit and encode them, in the examples' order; give them as text too."""
-    fitting = fit(examples, evaluation.input_limit, context.prompt_tokens, training=False)
-    texts = [Text(e.prompt, "", e.group) for e in fitting]
-    return encode_prompts(texts, context.tokenizer, evaluation.input_limit)
+    fitting = fit(
+        examples, evaluation.input_limit, context.prompt_tokens, training=False, added=context.bytes_added
+    )
+    texts = [Text(e.prompt, "", e.group, e.earlier) for e in fitting]
+    return encode_prompts(texts, context.tokenizer, evaluation.input_limit, context.chat)
 
 
 def _predict(
@@ -144,7 +145,7 @@ def _predict(
 ) -> list[str]:
     """Decode greedily for every prompt, in the prompts' order."""
     tokenizer = context.tokenizer
-    limits = SamplingLimits(evaluation.output_limit, end_ids(tokenizer, model))
+    limits = SamplingLimits(evaluation.output_limit, context.end_ids(model))
     predictions = [""] * len(prompts)
     context.reporter.start(title, len(prompts))
     generated = generate_all(model, prompts, limits, source=Source.STUDENT, batch_size=evaluation.batch_size)

@@ -93,6 +93,7 @@ class Measuring:
             prompts,
             context.end_ids(student, self._teacher),
             context.recipe.seed,
+            context.chat,
         )
 
     def _track(self, title: str, items: Iterable[Item], count: int) -> Iterator[Item]:

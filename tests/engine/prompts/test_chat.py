@@ -134,7 +134,9 @@ class TestTemplatesOfOtherForms:
             ChatTemplate(tokenizer_kinds.loaded("trained"))
 
     def test_one_that_ends_no_turn_leaves_the_tokenizer_s_end(self):
-        tokenizer = self.with_template("{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}")
+        tokenizer = self.with_template(
+            "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}"
+        )
         chat = ChatTemplate(tokenizer)
         ids = chat.target_ids("SELECT 1")
         assert ids[-1] == chat.end == tokenizer.eos_token_id
@@ -162,7 +164,13 @@ class TestTemplatesOfOtherForms:
 
 
 class TestEncoding:
-    EARLIER = (("system", "Answer in SQL."), ("user", "a " * 20), ("assistant", "b"), ("user", "c"), ("assistant", "d"))
+    EARLIER = (
+        ("system", "Answer in SQL."),
+        ("user", "a " * 20),
+        ("assistant", "b"),
+        ("user", "c"),
+        ("assistant", "d"),
+    )
 
     def test_what_was_said_first_goes_first_and_the_system_message_never(self):
         tokenizer = loaded("qwen25")
@@ -190,7 +198,9 @@ class TestEncoding:
     def test_privileged_prompts_are_questions_too(self):
         tokenizer = loaded("qwen25")
         chat = ChatTemplate(tokenizer)
-        (example,) = encode_for_training([Text("a", "b")], tokenizer, 99, 9, "{prompt} is {target}", chat).examples
+        (example,) = encode_for_training(
+            [Text("a", "b")], tokenizer, 99, 9, "{prompt} is {target}", chat
+        ).examples
         assert example.privileged == chat.prompt_ids("a is b")
 
     def test_targets_and_counts_are_the_template_s(self):
