@@ -12,6 +12,7 @@ from kdzoo.recipe import load_recipe, reference
 from kdzoo.recipe.head import FileKeys, RecipeHead
 from kdzoo.recipe.model_tables import LoraConfig, ModelConfig, TokenizerConfig, TrainedTokenizer
 from kdzoo.recipe.schema import Recipe
+from kdzoo.recipe.prompt_table import PromptConfig
 from kdzoo.recipe.sets import EvaluationSet
 from kdzoo.recipe.stages import STAGES
 from kdzoo.recipe.tables import EvaluationTable, Training
@@ -20,7 +21,7 @@ from kdzoo.tasks import registry
 DOCUMENT = Path(__file__).parents[2] / "docs" / "recipes.md"
 TABLES = [
     *(FileKeys, RecipeHead, EvaluationSet, TokenizerConfig, TrainedTokenizer),
-    *(ModelConfig, LoraConfig, Training, EvaluationTable, *STAGES.values()),
+    *(ModelConfig, LoraConfig, PromptConfig, Training, EvaluationTable, *STAGES.values()),
 ]
 DATASETS = [registry.datasets.find(kind).config for kind in ("bird", "embedded", "jsonl", "spider")]
 
