@@ -11,8 +11,8 @@ from kdzoo.methods.described_fields import fields_of
 from kdzoo.recipe import load_recipe, reference
 from kdzoo.recipe.head import FileKeys, RecipeHead
 from kdzoo.recipe.model_tables import LoraConfig, ModelConfig, TokenizerConfig, TrainedTokenizer
-from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.prompt_table import PromptConfig
+from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.sets import EvaluationSet
 from kdzoo.recipe.stages import STAGES
 from kdzoo.recipe.tables import EvaluationTable, Training
@@ -23,7 +23,7 @@ TABLES = [
     *(FileKeys, RecipeHead, EvaluationSet, TokenizerConfig, TrainedTokenizer),
     *(ModelConfig, LoraConfig, PromptConfig, Training, EvaluationTable, *STAGES.values()),
 ]
-DATASETS = [registry.datasets.find(kind).config for kind in ("bird", "embedded", "jsonl", "spider")]
+DATASETS = [registry.datasets.find(kind).config for kind in ("bird", "embedded", "hf", "jsonl", "spider")]
 
 
 def test_the_document_ends_with_what_the_command_prints() -> None:

@@ -189,7 +189,11 @@ class TestChat:
         tokenizer = self.saved(kind)
         system = ("prompt.system='Answer in SQL.'",) if chat_kinds.KINDS[kind].has_system else ()
         path, _ = run(
-            PLAIN, *self.CHAT, *system, "training.input_limit=80", "evaluation.metrics=['exact_match', 'exaccerr']"
+            PLAIN,
+            *self.CHAT,
+            *system,
+            "training.input_limit=80",
+            "evaluation.metrics=['exact_match', 'exaccerr']",
         )
         lines, folder = predictions(path, "kid"), path / "kid/model"
         again, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
@@ -211,5 +215,5 @@ class TestChat:
     def test_a_tokenizer_without_a_template_is_told_before_the_run(self) -> None:
         for name in ("teacher", "student"):
             save_model(name, tokenizer_kinds.qwen(), 0)
-        with pytest.raises(UserError, match="prompt.template='chat': the tokenizer has no chat template"):
+        with pytest.raises(UserError, match=r"prompt.template='chat': the tokenizer has no chat template"):
             run(PLAIN, *self.CHAT)
