@@ -104,7 +104,7 @@ CASES = {
     "dataset of no kind": (
         'kind = "bird"',
         'kind = "brid"',
-        'r.toml:2: datasets.bird.kind: must be "bird", "embedded", "jsonl" or "spider", not "brid"; did you mean "bird"?',
+        'r.toml:2: datasets.bird.kind: must be "bird", "embedded", "hf", "jsonl" or "spider", not "brid"; did you mean "bird"?',
     ),
     "key of a dataset": (
         'path = "b"',

@@ -25,19 +25,19 @@ r.toml: data: is missing; add a [data] table; for example kind = "embedded"|r.to
 
 kind = "embedded"
 seed = 1
-r.toml:1: data.kind: is missing; it is "bird", "embedded", "jsonl" or "spider"
+r.toml:1: data.kind: is missing; it is "bird", "embedded", "hf", "jsonl" or "spider"
 
 kind = "embedded"
 kind = "spidr"
-r.toml:2: data.kind: must be "bird", "embedded", "jsonl" or "spider", not "spidr"; did you mean "spider"?
+r.toml:2: data.kind: must be "bird", "embedded", "hf", "jsonl" or "spider", not "spidr"; did you mean "spider"?
 
 kind = "embedded"
 kind = "sqlite"
-r.toml:2: data.kind: must be "bird", "embedded", "jsonl" or "spider", not "sqlite"
+r.toml:2: data.kind: must be "bird", "embedded", "hf", "jsonl" or "spider", not "sqlite"
 
 kind = "embedded"
 kind = 3
-r.toml:2: data.kind: must be "bird", "embedded", "jsonl" or "spider", not 3
+r.toml:2: data.kind: must be "bird", "embedded", "hf", "jsonl" or "spider", not 3
 
 kind = "embedded"
 kind = "embedded"|sead = 1
