@@ -171,6 +171,7 @@ class Recipe(RecipeHead):
                 "metrics": metrics,
                 "input_limit": given.input_limit or self.training.input_limit,
                 "output_limit": given.output_limit or self.training.output_limit,
+                "extract": given.extract or ("auto" if self.prompt.template == "chat" else "none"),
             }
         )
 

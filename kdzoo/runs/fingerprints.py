@@ -15,7 +15,7 @@ from typing import Any
 from kdzoo.engine.models.adapter_folder import base_of, is_adapter
 from kdzoo.files import digest_of
 from kdzoo.methods import registry
-from kdzoo.recipe import EvaluateStage, Recipe, ScoredSet, StageModel, TrainingStage, scoring_of
+from kdzoo.recipe import EvaluateStage, Evaluation, Recipe, ScoredSet, StageModel, TrainingStage, scoring_of
 from kdzoo.recipe.prompt_table import PromptConfig
 from kdzoo.recipe.scoring import KEYS as SCORING_KEYS
 from kdzoo.tasks.fingerprint import fingerprint_of_data, fingerprint_of_metric
@@ -43,11 +43,19 @@ def run_name(recipe: Recipe, prints: dict[str, str]) -> str:
     other threads it is the same: what was begun with too many continues with fewer. Rehearsals of two recipes are two runs,
     also where the same tiny models stand in.
     """
-    unused = {"threads"} if recipe.prompt != PromptConfig() else {"threads", "prompt"}
-    described: Any = recipe.model_dump(mode="json", exclude=unused)
+    described: Any = _without_defaults(recipe.model_dump(mode="json", exclude={"threads"}))
     if recipe.origin.rehearses is not None:
         described = [described, recipe.origin.rehearses]
     return f"{recipe.name}-{_digest([described, prints])[:8]}"
+
+
+def _without_defaults(described: dict[str, Any]) -> dict[str, Any]:
+    """The same without those keys at their defaults that earlier runs, which count as the same, did not have."""
+    if described["prompt"] == PromptConfig().model_dump(mode="json"):
+        del described["prompt"]
+    if described["evaluation"]["extract"] is None:
+        del described["evaluation"]["extract"]
+    return described
 
 
 def of_stages(recipe: Recipe) -> dict[str, str]:
@@ -124,7 +132,7 @@ def _scoring(recipe: Recipe, stage: TrainingStage) -> dict[str, Any]:
         "scored": [scoring.every, scoring.set, scoring.examples, scoring.keep_best],
         "scored by": fingerprint_of_metric(scoring.metric, scoring.evaluation),
         "scored on": fingerprint_of_data(scoring.data),
-        "scoring": scoring.evaluation.model_dump(mode="json", include={"input_limit", "output_limit"}),
+        "scoring": _answering(scoring.evaluation, {"input_limit", "output_limit"}),
         "scoring code": _code(_EVALUATION_CODE),
     }
 
@@ -139,13 +147,18 @@ def _evaluation(recipe: Recipe, stage: EvaluateStage) -> dict[str, Any]:
 
 def _scored(scored: ScoredSet) -> Any:
     evaluation = scored.evaluation
-    limits = {"max_examples", "input_limit", "output_limit"}
     return {
         "name": scored.name,
         "data": fingerprint_of_data(scored.data),
-        "evaluation": evaluation.model_dump(mode="json", include=limits),
+        "evaluation": _answering(evaluation, {"max_examples", "input_limit", "output_limit"}),
         "metrics": [fingerprint_of_metric(name, evaluation) for name in evaluation.metrics],
     }
+
+
+def _answering(evaluation: Evaluation, limits: set[str]) -> dict[str, Any]:
+    """What shapes a model's answers, and what of them is judged, where that is not all."""
+    extract = set[str]() if evaluation.extract == "none" else {"extract"}
+    return evaluation.model_dump(mode="json", include=limits | extract)
 
 
 def _model(recipe: Recipe, model: StageModel, prints: dict[str, str]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from kdzoo.runs.evaluation.measuring import Measuring
 from kdzoo.runs.threads import threads_for
 from kdzoo.tasks.example import Example
 from kdzoo.tasks.fitting import fit
+from kdzoo.tasks.sql.extract import statement_in
 
 
 def run(
@@ -33,7 +34,7 @@ def run(
 ) -> dict[str, Any]:
     """Write ``predictions.jsonl`` (one line per model, set and question) and ``scores.json``; give the scores.
 
-    Each line has the prompt as the model got it, shortened where it was too long: the tokenizer that is saved with the
+    Each line has the whole answer as ``raw`` where only a statement in it is judged, and the prompt as the model got it, shortened where it was too long: the tokenizer that is saved with the
     model turns it into the same tokens. What one model has said on one set is kept, so that an interrupted stage
     continues with the next. ``teacher`` is the one that students are compared with, by the metrics that do so.
     """
@@ -116,8 +117,9 @@ def _evaluate_on(
     examples = context.splits(scored_set.data).evaluation[: evaluation.max_examples]
     prompts, texts = encode_questions(context, examples, evaluation)
     begin = time.monotonic()
-    predictions = _predict(context, title, model, prompts, evaluation)
+    said = _predict(context, title, model, prompts, evaluation)
     seconds = time.monotonic() - begin
+    predictions = judged(examples, said, evaluation)
     scored = measuring.measure(title, ref, model, scored_set, examples, prompts, predictions)
     scores: dict[str, Any] = {
         "examples": len(examples),
@@ -125,7 +127,8 @@ def _evaluate_on(
         "scores": scored.scores,
         "details": scored.details,
     }
-    lines = _lines({"model": name, "set": scored_set.name}, examples, texts, predictions, scored.lines)
+    raw = said if evaluation.extract == "auto" else None
+    lines = _lines({"model": name, "set": scored_set.name}, examples, texts, predictions, raw, scored.lines)
     return "".join(lines), scores
 
 
@@ -138,6 +141,14 @@ def encode_questions(
     )
     texts = [Text(e.prompt, "", e.group, e.earlier) for e in fitting]
     return encode_prompts(texts, context.tokenizer, evaluation.input_limit, context.chat)
+
+
+def judged(examples: Sequence[Example], answers: Sequence[str], evaluation: Evaluation) -> list[str]:
+    """What of each answer is judged: the statement in it, if it is one on a database and that is asked for, or all."""
+    return [
+        statement_in(answer) if evaluation.extract == "auto" and example.database is not None else answer
+        for example, answer in zip(examples, answers, strict=True)
+    ]
 
 
 def _predict(
@@ -161,10 +172,13 @@ def _lines(
     examples: list[Example],
     prompts: list[str],
     predictions: list[str],
+    raw: list[str] | None,
     verdicts: list[dict[str, Any]],
 ) -> list[str]:
     lines = []
-    for example, prompt, prediction, verdict in zip(examples, prompts, predictions, verdicts, strict=True):
+    said = [{}] * len(examples) if raw is None else [{"raw": text} for text in raw]
+    rows = zip(examples, prompts, predictions, said, verdicts, strict=True)
+    for example, prompt, prediction, whole, verdict in rows:
         line = {
             **names,
             "id": example.id,
@@ -173,6 +187,7 @@ def _lines(
             "prompt": prompt,
             "gold": example.target,
             "prediction": prediction,
+            **whole,
             **verdict,
         }
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")

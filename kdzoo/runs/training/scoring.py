@@ -26,7 +26,7 @@ from kdzoo.methods.sequences import Source
 from kdzoo.recipe import Scoring, TrainingStage, scoring_of
 from kdzoo.recipe.scoring import is_scored_after
 from kdzoo.runs.context import RunContext
-from kdzoo.runs.evaluation.evaluate import encode_questions
+from kdzoo.runs.evaluation.evaluate import encode_questions, judged
 from kdzoo.runs.training.best import BestWeights, best_of
 from kdzoo.tasks import registry
 from kdzoo.tasks.metric import Answers, Measured
@@ -147,7 +147,7 @@ class StageScorer:
             predictions[index] = decode(self._context.tokenizer, ids)
             if should_stop():
                 return None
-        return predictions
+        return judged(self._examples, predictions, settings)
 
     def _measured(self, predictions: Sequence[str]) -> Measured:
         return self._metric.measure(

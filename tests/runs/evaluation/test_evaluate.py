@@ -287,6 +287,18 @@ class TestOnTheEmbeddedBenchmark:
             for metric in ("ex", "ts"):
                 assert scores["sets"]["first"]["scores"][metric] == sum(line[metric] for line in own) / 10
 
+    def test_a_statement_is_judged_without_the_words_around_it_and_these_are_kept(
+        self, recipe, tmp_path, monkeypatch
+    ):
+        answers = iter([f"Sure:\n```sql\nSELECT {number}\n```" for number in range(16)])
+        monkeypatch.setattr(evaluate, "decode", lambda tokenizer, ids: next(answers))
+        one = ("evaluation.extract=auto", "evaluate.models=['sft']", "again.max_steps=1")
+        path, _ = run(recipe, tmp_path / "runs", *one)
+        for number, line in enumerate(sorted(lines_of(path), key=lambda line: line["raw"])[:2]):
+            assert line["raw"] == f"Sure:\n```sql\nSELECT {number}\n```"
+            assert line["prediction"] == f"SELECT {number}"
+            assert line["error"] is None
+
     def test_an_interrupted_stage_continues_with_the_next_set(self, recipe, tmp_path, monkeypatch):
         reference, _ = run(recipe, tmp_path / "reference")
         start = Reporter.start
