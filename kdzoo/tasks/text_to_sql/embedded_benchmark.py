@@ -21,7 +21,8 @@ from kdzoo.tasks.text_to_sql.embedded.databases import write_database
 from kdzoo.tasks.text_to_sql.embedded.domains import Domain, domains
 from kdzoo.tasks.text_to_sql.embedded.names import DATABASES, FAMILIES
 from kdzoo.tasks.text_to_sql.embedded.questions import Asked, ask
-from kdzoo.tasks.text_to_sql.prompt import PromptStyle, question_text, schema_text
+from kdzoo.tasks.text_to_sql.prompt import question_text, schema_text
+from kdzoo.tasks.text_to_sql.prompt_style import PromptStyle
 from kdzoo.tasks.text_to_sql.schema import read_schema
 from kdzoo.tasks.text_to_sql.sql_data import SHARED_CODE
 

@@ -22,11 +22,18 @@ from kdzoo.tasks.example import Example, Splits
 from kdzoo.tasks.sql.hardness import hardness
 from kdzoo.tasks.sql.suite import suite_folder
 from kdzoo.tasks.text_to_sql.database_files import DatabaseFiles, read_column_names
-from kdzoo.tasks.text_to_sql.prompt import PromptStyle
 from kdzoo.tasks.text_to_sql.questions import SPIDER_KEYS, Question, read_questions
 from kdzoo.tasks.text_to_sql.sampling import sample
 from kdzoo.tasks.text_to_sql.split import split_by_query
-from kdzoo.tasks.text_to_sql.sql_data import LITTLE, SHARED_CODE, SqlData, databases_below, shaping_files
+from kdzoo.tasks.text_to_sql.sql_data import (
+    LITTLE,
+    SHARED_CODE,
+    SqlData,
+    databases_below,
+    prompt_style,
+    shaping_files,
+    unread_keys,
+)
 from kdzoo.tasks.text_to_sql.sql_examples import make_examples
 
 _OFFICIAL_TRAIN = ("train_spider.json", "train_others.json")
@@ -101,7 +108,7 @@ def load_spider(config: SpiderData, cache: Path) -> Splits:
         for question in sample(evaluation, config.max_evaluation, config.seed)
     ]
     comments = read_column_names(_tables_files(config))
-    style = PromptStyle(details=config.details, values=config.values, matches=config.matching)
+    style = prompt_style(config)
     return Splits(
         train=make_examples(train, style, comments, cache),
         evaluation=_on_suites(make_examples(evaluation, style, comments, cache), config),
@@ -196,7 +203,7 @@ def _inputs(config: SpiderData) -> Inputs:
         files += shaping_files(databases) if is_evaluated else databases_below(databases)
     if config.test_suites is not None:
         files += shaping_files(Path(config.test_suites).expanduser())
-    return Inputs(files)
+    return Inputs(files, unread_keys(config))
 
 
 SPIDER = Dataset(
