@@ -188,6 +188,12 @@ class EvaluationTable(Table):
         description="auto: of an answer to a question on a database, judge the SQL statement alone, out of fenced code or "
         "after reasoning; none: judge the whole answer; unless given, auto where prompts are chats",
     )
+    samples: int = Field(
+        8,
+        ge=1,
+        description="answers that are sampled for each question, for metrics that need several (ex_vote)",
+    )
+    temperature: float = Field(0.8, gt=0, le=100, description="the temperature at which these are sampled")
     input_limit: int | None = Field(
         None, ge=8, description="tokens of a prompt; unless given, the training's"
     )

@@ -18,6 +18,7 @@ from kdzoo.methods import registry
 from kdzoo.recipe import EvaluateStage, Evaluation, Recipe, ScoredSet, StageModel, TrainingStage, scoring_of
 from kdzoo.recipe.prompt_table import PromptConfig
 from kdzoo.recipe.scoring import KEYS as SCORING_KEYS
+from kdzoo.recipe.tables import EvaluationTable
 from kdzoo.tasks.fingerprint import fingerprint_of_data, fingerprint_of_metric
 
 # Settings that change how a stage is computed or watched, not what it gives.
@@ -53,8 +54,10 @@ def _without_defaults(described: dict[str, Any]) -> dict[str, Any]:
     """The same without those keys at their defaults that earlier runs, which count as the same, did not have."""
     if described["prompt"] == PromptConfig().model_dump(mode="json"):
         del described["prompt"]
-    if described["evaluation"]["extract"] is None:
-        del described["evaluation"]["extract"]
+    usual = EvaluationTable().model_dump(mode="json")
+    for key in ("extract", "samples", "temperature"):
+        if described["evaluation"][key] == usual[key]:
+            del described["evaluation"][key]
     return described
 
 

@@ -72,7 +72,7 @@ CASES = {
     "metric that does not fit": (
         "evidence = false",
         'metrics = ["ts"]',
-        'r.toml:7: evaluation_sets.dk.metrics: "ts" does not fit data of kind "bird", which has ex, exaccerr',
+        'r.toml:7: evaluation_sets.dk.metrics: "ts" does not fit data of kind "bird", which has ex, ex_vote, exaccerr',
     ),
     "set whose name is no file's": (
         "[evaluation_sets.dk]",

@@ -93,7 +93,7 @@ def test_a_value_cannot_bring_in_other_keys(load: Load, right: str) -> None:
         ("training.micro_batch_size=3", "micro_batch_size = 3 does not divide batch_size = 16"),
         ("training.batch_size=3", None),
         ("data.kind=bird", "data.path: is missing"),
-        ("evaluate.metrics=[\"rouge_l\"]", '"rouge_l" does not fit data of kind "embedded", which has ex, ts, exaccerr'),
+        ("evaluate.metrics=[\"rouge_l\"]", '"rouge_l" does not fit data of kind "embedded", which has ex, ts, ex_vote, exaccerr'),
         ("kid.student_from=later", 'no stage before this one is called "later" and trains a model'),
         ("tokenizer.train=3", "must be a table, not 3"),
         ("data=3", "must be a table, not 3"),

@@ -19,9 +19,12 @@ from kdzoo.recipe import EvaluateStage, Evaluation, ScoredSet
 from kdzoo.runs.context import ModelRef, RunContext
 from kdzoo.runs.evaluation.measuring import Measuring
 from kdzoo.runs.threads import threads_for
+from kdzoo.tasks import registry
 from kdzoo.tasks.example import Example
 from kdzoo.tasks.fitting import fit
 from kdzoo.tasks.sql.extract import statement_in
+
+_SAMPLING = 1 << 32
 
 
 def run(
@@ -120,7 +123,8 @@ def _evaluate_on(
     said = _predict(context, title, model, prompts, evaluation)
     seconds = time.monotonic() - begin
     predictions = judged(examples, said, evaluation)
-    scored = measuring.measure(title, ref, model, scored_set, examples, prompts, predictions)
+    samples = _sample(context, title, model, examples, prompts, evaluation)
+    scored = measuring.measure(title, ref, model, scored_set, examples, prompts, predictions, samples)
     scores: dict[str, Any] = {
         "examples": len(examples),
         "generation_seconds": seconds,
@@ -151,15 +155,50 @@ def judged(examples: Sequence[Example], answers: Sequence[str], evaluation: Eval
     ]
 
 
+def _sample(
+    context: RunContext,
+    title: str,
+    model: Any,
+    examples: Sequence[Example],
+    prompts: list[EncodedExample],
+    evaluation: Evaluation,
+) -> list[list[str]]:
+    """What is judged of the sampled answers to each question, where a metric needs them."""
+    if not any(registry.metrics.find(name).needs_samples for name in evaluation.metrics):
+        return []
+    sampled = []
+    for number in range(1, evaluation.samples + 1):
+        named = f"{title}, sample {number} of {evaluation.samples}"
+        # of each its own random numbers, and other than those of a training
+        seed = context.recipe.seed + _SAMPLING * number
+        said = _predict(context, named, model, prompts, evaluation, evaluation.temperature, seed)
+        sampled.append(judged(examples, said, evaluation))
+    return [list(answers) for answers in zip(*sampled, strict=True)]
+
+
 def _predict(
-    context: RunContext, title: str, model: Any, prompts: list[EncodedExample], evaluation: Evaluation
+    context: RunContext,
+    title: str,
+    model: Any,
+    prompts: list[EncodedExample],
+    evaluation: Evaluation,
+    temperature: float = 0.0,
+    seed: int = 0,
 ) -> list[str]:
-    """Decode greedily for every prompt, in the prompts' order."""
+    """Decode for every prompt, greedily unless there is a temperature, in the prompts' order."""
     tokenizer = context.tokenizer
     limits = SamplingLimits(evaluation.output_limit, context.end_ids(model))
     predictions = [""] * len(prompts)
     context.reporter.start(title, len(prompts))
-    generated = generate_all(model, prompts, limits, source=Source.STUDENT, batch_size=evaluation.batch_size)
+    generated = generate_all(
+        model,
+        prompts,
+        limits,
+        source=Source.STUDENT,
+        batch_size=evaluation.batch_size,
+        temperature=temperature,
+        seed=seed,
+    )
     for done, (index, ids) in enumerate(generated, start=1):
         predictions[index] = decode(tokenizer, ids)
         context.reporter.advance(done)

@@ -208,7 +208,7 @@ EMBEDDED = Dataset(
     summary="a text-to-SQL benchmark that is generated from a seed",
     config=EmbeddedData,
     load=build,
-    metrics=("ex", "ts", "exaccerr"),
+    metrics=("ex", "ts", "ex_vote", "exaccerr"),
     code=SHARED_CODE,
     little={"questions": 64, "test_questions": 10, "databases": 2},
 )
