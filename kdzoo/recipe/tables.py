@@ -12,7 +12,6 @@ from pydantic_core import PydanticCustomError
 from kdzoo.errors import UserError
 from kdzoo.recipe.intervals import Interval
 from kdzoo.tasks import registry
-from kdzoo.tasks.sql.extract import Extract
 
 Role: TypeAlias = str
 """What a model of the recipe is called: "teacher", "student", or a further teacher's name."""
@@ -183,10 +182,10 @@ class EvaluationTable(Table):
         "10, BIRD's 30)",
     )
     sql_executor: SqlExecutorName = Field("sqlite", description="what runs SQL statements")
-    extract: Extract | None = Field(
+    extract: Literal["auto", "none"] | None = Field(
         None,
-        description="auto: of an answer to a question on a database, judge the SQL statement alone, out of fenced code or "
-        "after reasoning; none: judge the whole answer; unless given, auto where prompts are chats",
+        description="auto: of an answer in SQL, judge the statement alone, out of fenced code or after reasoning; "
+        "none: judge the whole answer; unless given, auto where prompts are chats",
     )
     samples: int = Field(
         8,
@@ -223,4 +222,4 @@ class Evaluation(EvaluationTable):
 
     input_limit: int
     output_limit: int
-    extract: Extract = "none"
+    extract: Literal["auto", "none"] = "none"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -42,10 +41,11 @@ from kdzoo.recipe.model_tables import LoraConfig
 from kdzoo.recipe.places import place_of_model
 from kdzoo.recipe.tables import Role
 from kdzoo.report.progress import Reporter
+from kdzoo.runs.chat import chat_of
 from kdzoo.runs.interruption import Interruption
 from kdzoo.runs.run_directory import RunDirectory
 from kdzoo.tasks.dataset import DataConfig
-from kdzoo.tasks.example import Example, Splits
+from kdzoo.tasks.example import Splits
 from kdzoo.tasks.fitting import TOKENS_ADDED
 from kdzoo.tasks.load import DataReader
 
@@ -115,7 +115,7 @@ class RunContext:
         if self._tokenizer_folder.is_dir():
             return load_tokenizer(str(self._tokenizer_folder))
         examples = (example for data in self.recipe.training_data for example in self.splits(data).train)
-        texts = (text for example in examples for text in _texts_of(example))
+        texts = (text for example in examples for text in example.texts)
         trained = train_tokenizer(texts, settings.vocab_size)
         models = self.recipe.models.values()
         built = [m.from_scratch for m in models if m.from_scratch is not None]
@@ -252,21 +252,6 @@ class RunContext:
             table = ".".join(str(part) for part in place_of_model(role))
             raise UserError(f"the recipe has no [{table}], and a stage needs it")
         return config
-
-
-def chat_of(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> ChatTemplate | None:
-    """The tokenizer's chat template, where the recipe's prompts are written by it.
-
-    Raises:
-        UserError: it has none, or one that cannot be used.
-    """
-    return None if recipe.prompt.template == "plain" else ChatTemplate(tokenizer, recipe.prompt.system)
-
-
-def _texts_of(example: Example) -> Iterator[str]:
-    yield from (text for _, text in example.earlier)
-    yield example.prompt
-    yield example.target
 
 
 def _placement(config: ModelConfig) -> Placement:

@@ -54,6 +54,7 @@ class Dataset(Generic[Config]):
     ``inputs`` says what shapes the examples; unless given, all files that the table names or that lie in a folder that
     it names, and all settings.
     ``code`` are modules whose code shapes the examples, beside the package that the dataset stands in.
+    ``extract`` gives what of an answer is judged, where that stands among other words, as in a chat.
     ``little`` are the largest values that keys have in a rehearsal; of a list, so many of its entries are left.
     """
 
@@ -70,6 +71,7 @@ class Dataset(Generic[Config]):
     files_inside: Callable[[Config], Iterable[tuple[str, Path]]] | None = None
     inputs: Callable[[Config], Inputs] | None = None
     code: tuple[str, ...] = ()
+    extract: Callable[[str], str] | None = None
     little: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -31,6 +31,11 @@ class Example:
     test_suite: Path | None = None
     earlier: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All that is said: what came before the prompt, the prompt, and the target."""
+        return (*(text for _, text in self.earlier), self.prompt, self.target)
+
 
 @dataclass(frozen=True)
 class Splits:

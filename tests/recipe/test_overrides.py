@@ -75,7 +75,7 @@ def test_a_value_cannot_bring_in_other_keys(load: Load, right: str) -> None:
         ("epochs", "write it as stage.key=value, for example --set training.epochs=2"),
         ("=3", "write it as stage.key=value, for example --set training.epochs=2"),
         ("kid..alpha=3", "write it as stage.key=value, for example --set training.epochs=2"),
-        ("epochs=3", 'no stage or table "epochs"; there are: finetune, kid, evaluate, data, datasets, evaluation_sets, tokenizer, teacher, teachers, student, training, evaluation, name, seed, student_seed, threads'),
+        ("epochs=3", 'no stage or table "epochs"; there are: finetune, kid, evaluate, data, datasets, evaluation_sets, tokenizer, teacher, teachers, student, prompt, training, evaluation, name, seed, student_seed, threads'),
         ("kdi.options.alpha=3", 'no stage or table "kdi"; did you mean "kid"?'),
         ("trainig.epochs=3", 'no stage or table "trainig"; did you mean "training"?'),
         ("seed.x=3", '"seed" holds a value, not a table'),

@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerBase
 from kdzoo.errors import UserError
 from kdzoo.recipe import Recipe
 from kdzoo.recipe.problems import Problems
-from kdzoo.runs.context import chat_of
+from kdzoo.runs.chat import chat_of
 
 
 def check_chat_template(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, problems: Problems) -> None:

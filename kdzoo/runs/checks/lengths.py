@@ -12,8 +12,8 @@ from kdzoo.recipe import Recipe, Stage
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.places import place_of
 from kdzoo.recipe.problems import Problems
+from kdzoo.runs.chat import chat_of
 from kdzoo.runs.checks.data import Read, scored_examples, training_examples
-from kdzoo.runs.context import chat_of
 from kdzoo.tasks.example import Example
 from kdzoo.tasks.fitting import TOKENS_ADDED, surely_fits
 

@@ -13,8 +13,8 @@ from kdzoo.recipe import Recipe, Stage, TrainingStage
 from kdzoo.recipe.names import called
 from kdzoo.recipe.places import place_in_options, place_of
 from kdzoo.recipe.problems import Problems
+from kdzoo.runs.chat import chat_of
 from kdzoo.runs.checks.data import Read, training_examples
-from kdzoo.runs.context import chat_of
 from kdzoo.tasks.example import Example
 from kdzoo.tasks.fitting import TOKENS_ADDED, surely_fits
 

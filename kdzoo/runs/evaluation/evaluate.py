@@ -20,9 +20,9 @@ from kdzoo.runs.context import ModelRef, RunContext
 from kdzoo.runs.evaluation.measuring import Measuring
 from kdzoo.runs.threads import threads_for
 from kdzoo.tasks import registry
+from kdzoo.tasks.dataset import DataConfig
 from kdzoo.tasks.example import Example
 from kdzoo.tasks.fitting import fit
-from kdzoo.tasks.sql.extract import statement_in
 
 _SAMPLING = 1 << 32
 
@@ -122,8 +122,8 @@ def _evaluate_on(
     begin = time.monotonic()
     said = _predict(context, title, model, prompts, evaluation)
     seconds = time.monotonic() - begin
-    predictions = judged(examples, said, evaluation)
-    samples = _sample(context, title, model, examples, prompts, evaluation)
+    predictions = judged(scored_set.data, said, evaluation)
+    samples = _sample(context, title, model, scored_set, prompts)
     scored = measuring.measure(title, ref, model, scored_set, examples, prompts, predictions, samples)
     scores: dict[str, Any] = {
         "examples": len(examples),
@@ -147,23 +147,21 @@ def encode_questions(
     return encode_prompts(texts, context.tokenizer, evaluation.input_limit, context.chat)
 
 
-def judged(examples: Sequence[Example], answers: Sequence[str], evaluation: Evaluation) -> list[str]:
-    """What of each answer is judged: the statement in it, if it is one on a database and that is asked for, or all."""
-    return [
-        statement_in(answer) if evaluation.extract == "auto" and example.database is not None else answer
-        for example, answer in zip(examples, answers, strict=True)
-    ]
+def judged(data: DataConfig, answers: Sequence[str], evaluation: Evaluation) -> list[str]:
+    """What of each answer is judged: what its dataset takes out of it, where that is asked for, or all."""
+    extract = registry.datasets.find(data.kind).extract if evaluation.extract == "auto" else None
+    return list(answers) if extract is None else [extract(answer) for answer in answers]
 
 
 def _sample(
     context: RunContext,
     title: str,
     model: Any,
-    examples: Sequence[Example],
+    scored_set: ScoredSet,
     prompts: list[EncodedExample],
-    evaluation: Evaluation,
 ) -> list[list[str]]:
     """What is judged of the sampled answers to each question, where a metric needs them."""
+    evaluation = scored_set.evaluation
     if not any(registry.metrics.find(name).needs_samples for name in evaluation.metrics):
         return []
     sampled = []
@@ -172,7 +170,7 @@ def _sample(
         # of each its own random numbers, and other than those of a training
         seed = context.recipe.seed + _SAMPLING * number
         said = _predict(context, named, model, prompts, evaluation, evaluation.temperature, seed)
-        sampled.append(judged(examples, said, evaluation))
+        sampled.append(judged(scored_set.data, said, evaluation))
     return [list(answers) for answers in zip(*sampled, strict=True)]
 
 

@@ -147,7 +147,7 @@ class StageScorer:
             predictions[index] = decode(self._context.tokenizer, ids)
             if should_stop():
                 return None
-        return judged(self._examples, predictions, settings)
+        return judged(self._scoring.data, predictions, settings)
 
     def _measured(self, predictions: Sequence[str]) -> Measured:
         return self._metric.measure(

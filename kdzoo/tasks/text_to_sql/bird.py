@@ -16,6 +16,7 @@ from pydantic import Field
 from kdzoo.tasks.dataset import Dataset, Inputs, Part
 from kdzoo.tasks.entries import WrongEntries
 from kdzoo.tasks.example import Example, Splits
+from kdzoo.tasks.sql.extract import statement_in
 from kdzoo.tasks.text_to_sql.bird_descriptions import read_descriptions
 from kdzoo.tasks.text_to_sql.database_files import DatabaseFiles, read_column_names
 from kdzoo.tasks.text_to_sql.questions import BIRD_KEYS, Question, read_questions
@@ -124,5 +125,6 @@ BIRD = Dataset(
     folder_keys=("path",),
     inputs=_inputs,
     code=SHARED_CODE,
+    extract=statement_in,
     little=LITTLE,
 )

@@ -16,6 +16,7 @@ from kdzoo.errors import UserError
 from kdzoo.spelling import hint
 from kdzoo.tasks.dataset import DataConfig, Dataset
 from kdzoo.tasks.example import Example, Splits
+from kdzoo.tasks.sql.extract import statement_in
 from kdzoo.tasks.sql.schema import open_read_only
 from kdzoo.tasks.text_to_sql.embedded.databases import write_database
 from kdzoo.tasks.text_to_sql.embedded.domains import Domain, domains
@@ -210,5 +211,6 @@ EMBEDDED = Dataset(
     load=build,
     metrics=("ex", "ts", "ex_vote", "exaccerr"),
     code=SHARED_CODE,
+    extract=statement_in,
     little={"questions": 64, "test_questions": 10, "databases": 2},
 )

@@ -19,6 +19,7 @@ from kdzoo.errors import UserError
 from kdzoo.tasks.dataset import Dataset, Inputs, Part
 from kdzoo.tasks.entries import WrongEntries
 from kdzoo.tasks.example import Example, Splits
+from kdzoo.tasks.sql.extract import statement_in
 from kdzoo.tasks.sql.hardness import hardness
 from kdzoo.tasks.sql.suite import suite_folder
 from kdzoo.tasks.text_to_sql.database_files import DatabaseFiles, read_column_names
@@ -218,5 +219,6 @@ SPIDER = Dataset(
     file_keys=("tables",),
     inputs=_inputs,
     code=SHARED_CODE,
+    extract=statement_in,
     little=LITTLE,
 )
