@@ -118,7 +118,8 @@ def choose_tokens(step: Step, options: KIDOptions) -> Tensor:
     maskable = y.mask
     if not options.mask_eos:
         last = y.mask & (y.mask.cumsum(1) == y.lengths[:, None])
-        maskable = maskable & ~(last & (y.tokens == step.tokenizer.eos_token_id))
+        for last_token in step.end_ids:
+            maskable = maskable & ~(last & (y.tokens == last_token))
     available = maskable.sum(1, keepdim=True)
     count = (options.alpha * available.double() + 0.5).floor().clamp_min(1).minimum(available)
     if options.strategy == "uniform":

@@ -69,6 +69,7 @@ TESTED_ELSEWHERE = {
     "recipe/head.py": ("recipe/test_load.py", "tables of a recipe, which loading fills"),
     "recipe/model_tables.py": ("recipe/test_load.py", "tables of a recipe, which loading fills"),
     "recipe/origin.py": ("recipe/test_problems.py", "messages name the places that it holds"),
+    "recipe/prompt_table.py": ("recipe/test_load.py", "a table of a recipe, which loading fills"),
     "recipe/schema.py": ("recipe/test_load.py", "tables of a recipe, which loading fills"),
     "recipe/tables.py": ("recipe/test_load.py", "tables of a recipe, which loading fills"),
     "runs/checks/before_run.py": (
@@ -102,6 +103,7 @@ TESTED_ELSEWHERE = {
         "tasks/text_to_sql/test_embedded_benchmark.py",
         "parts of one generated benchmark",
     ),
+    "tasks/text_to_sql/prompt_style.py": ("tasks/text_to_sql/test_prompt.py", "what prompts are made of"),
     "tasks/text_to_sql/sql_data.py": ("tasks/test_fingerprint.py", "what datasets on disk are made from"),
     "tasks/text_to_sql/sql_examples.py": (
         "tasks/text_to_sql/test_spider.py",

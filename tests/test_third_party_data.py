@@ -242,9 +242,9 @@ class TestTheDocumentedOnes:
         with pytest.raises(UserError) as caught:
             load_recipe(recipe(RECIPE.replace('"tsv"', '"tvs"')), ['evaluation.metrics=["first_leter"]'])
         assert str(caught.value).splitlines() == [
-            f'{Path("r.toml").resolve()}:2: data.kind: must be "bird", "embedded", "jsonl", "spider" or "tsv", not "tvs"; '
+            f'{Path("r.toml").resolve()}:2: data.kind: must be "bird", "embedded", "hf", "jsonl", "spider" or "tsv", not "tvs"; '
             'did you mean "tsv"?',
-            '--set evaluation.metrics=["first_leter"]: evaluation.metrics[0]: must be "ex", "exaccerr", "exact_match", '
+            '--set evaluation.metrics=["first_leter"]: evaluation.metrics[0]: must be "ex", "ex_vote", "exaccerr", "exact_match", '
             '"first_letter", "rouge_l" or "ts", not "first_leter"; did you mean "first_letter"?',
         ]
 

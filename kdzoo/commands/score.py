@@ -30,6 +30,13 @@ _PATH = click.Path(path_type=Path)
     type=click.FloatRange(0, 600, min_open=True),
     help="Seconds of CPU time of a query on one database.  [default: 10, for bird-ex 30]",
 )
+@click.option(
+    "--extract",
+    type=click.Choice(("auto", "none")),
+    default="none",
+    show_default=True,
+    help="auto: judge the SQL statement in each prediction, out of fenced code or after reasoning.",
+)
 @click.option("--json", "out", type=_PATH, help="Write score, verdicts and errors to this file.")
 @click.option(
     "--official-quirks",
@@ -42,6 +49,7 @@ def command(
     predictions: Path,
     metric: str,
     time_limit: float | None,
+    extract: str,
     out: Path | None,
     official_quirks: bool,
 ) -> None:
@@ -60,6 +68,10 @@ def command(
 
     questions = read_gold_questions(data, databases)
     answers = _read_answers(predictions, questions, data, databases)
+    if extract == "auto":
+        from kdzoo.tasks.sql.extract import statement_in
+
+        answers = [statement_in(answer) for answer in answers]
     if out is not None and not out.resolve().parent.is_dir():
         raise UserError(f"{out}: there is no folder {out.resolve().parent} to write it to")
     verdicts = _judge(questions, answers, cast("ExecutionMetric", metric), time_limit, official_quirks)

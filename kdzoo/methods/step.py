@@ -200,6 +200,11 @@ class Step(Protocol):
         ...
 
     @property
+    def end_ids(self) -> tuple[int, ...]:
+        """The tokens that end a sequence: the tokenizer's end, a chat's end of turn, and those that the models name."""
+        ...
+
+    @property
     def progress(self) -> float:
         """How much of the training is done, from 0 to 1."""
         ...

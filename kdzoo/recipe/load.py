@@ -25,6 +25,7 @@ from kdzoo.recipe.model_tables import ModelConfig, TokenizerConfig
 from kdzoo.recipe.origin import Origin, Override
 from kdzoo.recipe.overrides import apply_override
 from kdzoo.recipe.problems import Problems
+from kdzoo.recipe.prompt_table import PromptConfig
 from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.stage_names import name_stages, stage_tables
 from kdzoo.recipe.stages import STAGES, FinetuneStage, Part, all_options
@@ -36,6 +37,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "tokenizer": TokenizerConfig,
     "teacher": ModelConfig,
     "student": ModelConfig,
+    "prompt": PromptConfig,
     "training": Training,
     "evaluation": EvaluationTable,
 }

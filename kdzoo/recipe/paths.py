@@ -42,7 +42,8 @@ def resolve(content: dict[str, Any], origin: Origin, problems: Problems) -> None
         for name in ("path",) if is_model else _data_keys(kind):
             if name in values:
                 try:
-                    values[name] = _resolved(values[name], _folder(origin, (*key, name)), is_model)
+                    may_be_hub_name = is_model or name in _hub_keys(kind)
+                    values[name] = _resolved(values[name], _folder(origin, (*key, name)), may_be_hub_name)
                 except UserError as error:
                     problems.add((*key, name), str(error))
 
@@ -83,6 +84,11 @@ def _data_keys(kind: Any) -> tuple[str, ...]:
         return registry.datasets.find(kind).path_keys if isinstance(kind, str) else ()
     except UserError:
         return ()
+
+
+def _hub_keys(kind: Any) -> tuple[str, ...]:
+    """Those of them that may hold a hub name instead."""
+    return registry.datasets.find(kind).hub_keys if _data_keys(kind) else ()
 
 
 def _resolved(value: Any, folder: Path, may_be_hub_name: bool) -> Any:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from kdzoo.methods.described_fields import fields_of
 from kdzoo.recipe.head import FileKeys, RecipeHead
 from kdzoo.recipe.model_tables import LoraConfig, ModelConfig, TokenizerConfig, TrainedTokenizer
+from kdzoo.recipe.prompt_table import PromptConfig
 from kdzoo.recipe.sets import EvaluationSet
 from kdzoo.recipe.stages import STAGES, Part
 from kdzoo.recipe.tables import EvaluationTable, Training
@@ -42,6 +43,7 @@ def _lines() -> Iterator[str]:
     yield from _of("lora", LoraConfig, level=3)
     yield from _of("[tokenizer]", TokenizerConfig)
     yield from _of("train", TrainedTokenizer, level=3)
+    yield from _of("[prompt]", PromptConfig)
     yield from _of("[training]", Training)
     yield from _of("[evaluation]", EvaluationTable)
     yield "## [[stage]]\n"

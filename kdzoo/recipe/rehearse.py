@@ -95,7 +95,7 @@ def _judging(metric: str, dataset: Dataset[Any]) -> str:
     return (
         metric
         if metric in fitting
-        else next(m for m in fitting if not registry.metrics.find(m).compares_with_teacher)
+        else next(m for m in map(registry.metrics.find, fitting) if m.judges_one_answer).name
     )
 
 

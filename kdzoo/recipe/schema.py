@@ -12,6 +12,7 @@ from kdzoo.recipe.head import RecipeHead
 from kdzoo.recipe.model_tables import ModelConfig, TokenizerConfig, TrainedTokenizer
 from kdzoo.recipe.names import Name
 from kdzoo.recipe.origin import Origin
+from kdzoo.recipe.prompt_table import PromptConfig
 from kdzoo.recipe.sets import EvaluationSet, ScoredSet, dataset_of, fitting, part_of, set_name_of
 from kdzoo.recipe.stages import EvaluateStage, Stage, TrainingStage
 from kdzoo.recipe.tables import Evaluation, EvaluationTable, Role, Training
@@ -67,6 +68,7 @@ class Recipe(RecipeHead):
         description="further teachers by name, with the keys of [teacher], for methods whose options name them",
     )
     student: ModelConfig
+    prompt: PromptConfig = PromptConfig()
     training: Training = Training()
     evaluation: EvaluationTable = EvaluationTable()
     stages: tuple[Stage, ...] = Field(alias="stage", min_length=1)
@@ -175,6 +177,7 @@ class Recipe(RecipeHead):
                 "metrics": metrics,
                 "input_limit": given.input_limit or self.training.input_limit,
                 "output_limit": given.output_limit or self.training.output_limit,
+                "extract": given.extract or ("auto" if self.prompt.template == "chat" else "none"),
             }
         )
 

@@ -114,7 +114,7 @@ def _why_not_judged(
     recipe: Recipe, name: str, metric: str | None, is_scored: bool
 ) -> Iterator[tuple[str, str]]:
     scored = recipe.scored_set(name)
-    fitting = [m for m in registry.fitting(dataset_of(scored.data)) if not _compares(m)]
+    fitting = [m for m in registry.fitting(dataset_of(scored.data)) if _judges_one_answer(m)]
     if metric is None:
         if is_scored and _first_metric(scored.evaluation) is None:
             yield (
@@ -127,6 +127,12 @@ def _why_not_judged(
             f'"{metric}" compares with the teacher, and is measured by an evaluate stage; here there are '
             f"{', '.join(fitting)}",
         )
+    elif registry.metrics.find(metric).needs_samples:
+        yield (
+            "evaluate_metric",
+            f'"{metric}" judges several sampled answers, and is measured by an evaluate stage; here there are '
+            f"{', '.join(fitting)}",
+        )
     elif metric not in fitting:
         yield (
             "evaluate_metric",
@@ -135,7 +141,11 @@ def _why_not_judged(
 
 
 def _first_metric(evaluation: Evaluation) -> str | None:
-    return next((m for m in evaluation.metrics if not _compares(m)), None)
+    return next((m for m in evaluation.metrics if _judges_one_answer(m)), None)
+
+
+def _judges_one_answer(metric: str) -> bool:
+    return registry.metrics.find(metric).judges_one_answer
 
 
 def _compares(metric: str) -> bool:

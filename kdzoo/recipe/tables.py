@@ -187,6 +187,17 @@ class EvaluationTable(Table):
         "10, BIRD's 30)",
     )
     sql_executor: SqlExecutorName = Field("sqlite", description="what runs SQL statements")
+    extract: Literal["auto", "none"] | None = Field(
+        None,
+        description="auto: of an answer in SQL, judge the statement alone, out of fenced code or after reasoning; "
+        "none: judge the whole answer; unless given, auto where prompts are chats",
+    )
+    samples: int = Field(
+        8,
+        ge=1,
+        description="answers that are sampled for each question, for metrics that need several (ex_vote)",
+    )
+    temperature: float = Field(0.8, gt=0, le=100, description="the temperature at which these are sampled")
     input_limit: int | None = Field(
         None, ge=8, description="tokens of a prompt; unless given, the training's"
     )
@@ -216,3 +227,4 @@ class Evaluation(EvaluationTable):
 
     input_limit: int
     output_limit: int
+    extract: Literal["auto", "none"] = "none"

@@ -24,7 +24,14 @@ from kdzoo.engine.models.loading import (
     make_config,
 )
 from kdzoo.engine.models.placement import Placement, is_placed
-from kdzoo.engine.models.tokenizers import as_read_beside, load_tokenizer, special_ids, train_tokenizer
+from kdzoo.engine.models.tokenizers import (
+    as_read_beside,
+    load_tokenizer,
+    reads_special_tokens,
+    special_ids,
+    train_tokenizer,
+)
+from kdzoo.engine.prompts.chat import ChatTemplate, Turns
 from kdzoo.engine.prompts.encoding import count_prompt_tokens
 from kdzoo.errors import UserError
 from kdzoo.files import new_folder
@@ -34,11 +41,13 @@ from kdzoo.recipe.model_tables import LoraConfig
 from kdzoo.recipe.places import place_of_model
 from kdzoo.recipe.tables import Role
 from kdzoo.report.progress import Reporter
+from kdzoo.runs.chat import chat_of
 from kdzoo.runs.interruption import Interruption
 from kdzoo.runs.processes import Processes
 from kdzoo.runs.run_directory import RunDirectory
 from kdzoo.tasks.dataset import DataConfig
 from kdzoo.tasks.example import Splits
+from kdzoo.tasks.fitting import TOKENS_ADDED
 from kdzoo.tasks.load import DataReader
 
 
@@ -84,17 +93,27 @@ class RunContext:
         """The tokenizer that all models of the run share."""
         source = self.recipe.tokenizer_source
         if source.path is not None:
-            return load_tokenizer(
+            tokenizer = load_tokenizer(
                 source.path,
                 source.revision,
                 source.gguf_file,
                 trust_remote_code=source.trust_remote_code,
             )
+            return tokenizer if self.recipe.prompt.template == "plain" else reads_special_tokens(tokenizer)
         folder = self._tokenizer_folder
         if not folder.is_dir():
             with new_folder(folder) as temporary:
                 self.trained_tokenizer.save_pretrained(str(temporary))
         return load_tokenizer(str(folder))
+
+    @cached_property
+    def chat(self) -> ChatTemplate | None:
+        """The tokenizer's chat template, where prompts are written by it.
+
+        Raises:
+            UserError: it has none, or one that cannot be used.
+        """
+        return chat_of(self.recipe, self.tokenizer)
 
     @cached_property
     def trained_tokenizer(self) -> PreTrainedTokenizerBase:
@@ -104,7 +123,7 @@ class RunContext:
         if self._tokenizer_folder.is_dir():
             return load_tokenizer(str(self._tokenizer_folder))
         examples = (example for data in self.recipe.training_data for example in self.splits(data).train)
-        texts = (text for example in examples for text in (example.prompt, example.target))
+        texts = (text for example in examples for text in example.texts)
         trained = train_tokenizer(texts, settings.vocab_size)
         models = self.recipe.models.values()
         built = [m.from_scratch for m in models if m.from_scratch is not None]
@@ -217,7 +236,7 @@ class RunContext:
     ) -> tuple[int, ...]:
         """The tokens that end what any model generates. Says once that a teacher ends otherwise than the student, if one does."""
         models = [student, *(model for model in teachers if model is not None)]
-        ends = [set(end_ids(self.tokenizer, model)) for model in models]
+        ends = [set(self._ends_of(model)) for model in models]
         other = next((ids for ids in ends if ids != ends[0]), None)
         if other is not None:
             names = [", ".join(self.tokenizer.convert_ids_to_tokens(sorted(ids))) for ids in (ends[0], other)]
@@ -225,16 +244,25 @@ class RunContext:
             self._say_once(
                 f"the student ends with {names[0]}, {which} with {names[1]}: either ends a sequence"
             )
-        return end_ids(self.tokenizer, *models)
+        return self._ends_of(*models)
+
+    def _ends_of(self, *models: PreTrainedModel | PeftModel) -> tuple[int, ...]:
+        end_of_turn = None if self.chat is None else self.chat.end
+        return end_ids(self.tokenizer, *models, end_of_turn=end_of_turn)
 
     def _say_once(self, text: str) -> None:
         if text not in self._told:
             self._told.add(text)
             self.reporter.say(text)
 
-    def prompt_tokens(self, prompt: str) -> int:
-        """The number of tokens of a prompt."""
-        return count_prompt_tokens(self.tokenizer, prompt)
+    def prompt_tokens(self, prompt: str, earlier: Turns = ()) -> int:
+        """The number of tokens of a prompt, what was said earlier and the chat template included."""
+        return count_prompt_tokens(self.tokenizer, prompt, self.chat, earlier)
+
+    @property
+    def bytes_added(self) -> int:
+        """At most so many tokens are added to a text to make a prompt of it."""
+        return TOKENS_ADDED if self.chat is None else self.chat.bytes_added
 
     def _config(self, role: Role) -> ModelConfig:
         config = self.recipe.model(role)

@@ -15,8 +15,10 @@ from typing import Any
 from kdzoo.engine.models.adapter_folder import base_of, is_adapter
 from kdzoo.files import digest_of
 from kdzoo.methods import registry
-from kdzoo.recipe import EvaluateStage, Recipe, ScoredSet, StageModel, TrainingStage, scoring_of
+from kdzoo.recipe import EvaluateStage, Evaluation, Recipe, ScoredSet, StageModel, TrainingStage, scoring_of
+from kdzoo.recipe.prompt_table import PromptConfig
 from kdzoo.recipe.scoring import KEYS as SCORING_KEYS
+from kdzoo.recipe.tables import EvaluationTable
 from kdzoo.tasks.fingerprint import fingerprint_of_data, fingerprint_of_metric
 
 # Settings that change how a stage is computed or watched, not what it gives.
@@ -42,10 +44,21 @@ def run_name(recipe: Recipe, prints: dict[str, str]) -> str:
     other threads it is the same: what was begun with too many continues with fewer. Rehearsals of two recipes are two runs,
     also where the same tiny models stand in.
     """
-    described: Any = recipe.model_dump(mode="json", exclude={"threads"})
+    described: Any = _without_defaults(recipe.model_dump(mode="json", exclude={"threads"}))
     if recipe.origin.rehearses is not None:
         described = [described, recipe.origin.rehearses]
     return f"{recipe.name}-{_digest([described, prints])[:8]}"
+
+
+def _without_defaults(described: dict[str, Any]) -> dict[str, Any]:
+    """The same without those keys at their defaults that earlier runs, which count as the same, did not have."""
+    if described["prompt"] == PromptConfig().model_dump(mode="json"):
+        del described["prompt"]
+    usual = EvaluationTable().model_dump(mode="json")
+    for key in ("extract", "samples", "temperature"):
+        if described["evaluation"][key] == usual[key]:
+            del described["evaluation"][key]
+    return described
 
 
 def of_stages(recipe: Recipe) -> dict[str, str]:
@@ -57,6 +70,7 @@ def of_stages(recipe: Recipe) -> dict[str, str]:
             "kind": stage.kind,
             "seed": recipe.seed if stage.role is None else recipe.seed_of(stage.role),
             "tokenizer": tokenizer,
+            **_prompt(recipe),
             "versions": [version(package) for package in _PACKAGES],
             "models": {
                 name: _model(recipe, model, prints) for name, model in recipe.models_used(stage).items()
@@ -65,6 +79,11 @@ def of_stages(recipe: Recipe) -> dict[str, str]:
         }
         prints[stage.name] = _digest(shaping)
     return prints
+
+
+def _prompt(recipe: Recipe) -> dict[str, Any]:
+    """How prompts are written, where it is not as they are."""
+    return {} if recipe.prompt == PromptConfig() else {"prompt": recipe.prompt.model_dump(mode="json")}
 
 
 def _tokenizer(recipe: Recipe) -> Any:
@@ -119,7 +138,7 @@ def _scoring(recipe: Recipe, stage: TrainingStage) -> dict[str, Any]:
         "scored": [scoring.every, scoring.set, scoring.examples, scoring.keep_best],
         "scored by": fingerprint_of_metric(scoring.metric, scoring.evaluation),
         "scored on": fingerprint_of_data(scoring.data),
-        "scoring": scoring.evaluation.model_dump(mode="json", include={"input_limit", "output_limit"}),
+        "scoring": _answering(scoring.evaluation, {"input_limit", "output_limit"}),
         "scoring code": _code(_EVALUATION_CODE),
     }
 
@@ -134,13 +153,18 @@ def _evaluation(recipe: Recipe, stage: EvaluateStage) -> dict[str, Any]:
 
 def _scored(scored: ScoredSet) -> Any:
     evaluation = scored.evaluation
-    limits = {"max_examples", "input_limit", "output_limit"}
     return {
         "name": scored.name,
         "data": fingerprint_of_data(scored.data),
-        "evaluation": evaluation.model_dump(mode="json", include=limits),
+        "evaluation": _answering(evaluation, {"max_examples", "input_limit", "output_limit"}),
         "metrics": [fingerprint_of_metric(name, evaluation) for name in evaluation.metrics],
     }
+
+
+def _answering(evaluation: Evaluation, limits: set[str]) -> dict[str, Any]:
+    """What shapes a model's answers, and what of them is judged, where that is not all."""
+    extract = set[str]() if evaluation.extract == "none" else {"extract"}
+    return evaluation.model_dump(mode="json", include=limits | extract)
 
 
 def _model(recipe: Recipe, model: StageModel, prints: dict[str, str]) -> Any:

@@ -49,10 +49,12 @@ class Dataset(Generic[Config]):
     without the other's files; None where the table has nothing of that part. Unless given, both are always read.
     ``folder_keys`` and ``file_keys`` are the keys of the table that name what must be there, one path or several;
     ``files_inside`` gives the files in those folders that must be there too, each with the key that names it.
+    ``hub_keys`` are those that name a hub dataset, or a folder or file.
     ``metrics`` are all that fit, by name, and ``default_metrics`` those that count unless a recipe names others.
     ``inputs`` says what shapes the examples; unless given, all files that the table names or that lie in a folder that
     it names, and all settings.
     ``code`` are modules whose code shapes the examples, beside the package that the dataset stands in.
+    ``extract`` gives what of an answer is judged, where that stands among other words, as in a chat.
     ``little`` are the largest values that keys have in a rehearsal; of a list, so many of its entries are left.
     """
 
@@ -64,10 +66,12 @@ class Dataset(Generic[Config]):
     default_metrics: tuple[str, ...] = ()
     folder_keys: tuple[str, ...] = ()
     file_keys: tuple[str, ...] = ()
+    hub_keys: tuple[str, ...] = ()
     part: Callable[[Config, Part], Config | None] | None = None
     files_inside: Callable[[Config], Iterable[tuple[str, Path]]] | None = None
     inputs: Callable[[Config], Inputs] | None = None
     code: tuple[str, ...] = ()
+    extract: Callable[[str], str] | None = None
     little: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -83,15 +87,15 @@ class Dataset(Generic[Config]):
             raise ValueError(
                 f"dataset {self.name!r}: metrics must name one at least, and all default_metrics"
             )
-        named = (*self.folder_keys, *self.file_keys, *self.little)
+        named = (*self.path_keys, *self.little)
         unknown = [key for key in named if key not in self.config.model_fields]
         if unknown:
             raise ValueError(f"dataset {self.name!r}: its table has no key {unknown[0]!r}")
 
     @property
     def path_keys(self) -> tuple[str, ...]:
-        """The keys that hold a path."""
-        return (*self.folder_keys, *self.file_keys)
+        """The keys that hold a path, or may hold one."""
+        return (*self.folder_keys, *self.file_keys, *self.hub_keys)
 
     @property
     def usual_metrics(self) -> tuple[str, ...]:
@@ -106,7 +110,11 @@ class Dataset(Generic[Config]):
         """The keys and paths of what the table names and is not there, or is no folder or file."""
         found = [
             (key, path)
-            for keys, is_there in ((self.folder_keys, os.path.isdir), (self.file_keys, os.path.isfile))
+            for keys, is_there in (
+                (self.folder_keys, os.path.isdir),
+                (self.file_keys, os.path.isfile),
+                (self.hub_keys, _may_be_there),
+            )
             for key in keys
             for path in _paths(getattr(config, key))
             if not is_there(path)
@@ -124,6 +132,11 @@ class Dataset(Generic[Config]):
             for named in _paths(getattr(config, key)):
                 path = Path(named).expanduser()
                 yield from (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
+def _may_be_there(path: str) -> bool:
+    """Whether there is a folder or file, or it may be a hub name: a path in a recipe is a whole one once it is read."""
+    return os.path.exists(path) or not os.path.isabs(path)
 
 
 def _paths(value: Any) -> list[str]:

@@ -16,7 +16,8 @@ class Example:
     SQLite file that a SQL target runs on, ``test_suite`` the folder of its test suite's databases (None: they lie beside
     it). ``difficulty`` is the dataset's own label, where it has one.
     ``shorten`` gives a shorter prompt: it takes a test that says whether a text fits, and whether the example
-    is trained on.
+    is trained on. ``earlier`` is what was said before the prompt: role ("system", "user" or "assistant") and text of each
+    message, in their order.
     """
 
     id: str
@@ -28,6 +29,12 @@ class Example:
     difficulty: str | None = None
     shorten: Callable[[Callable[[str], bool], bool], str] | None = None
     test_suite: Path | None = None
+    earlier: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All that is said: what came before the prompt, the prompt, and the target."""
+        return (*(text for _, text in self.earlier), self.prompt, self.target)
 
 
 @dataclass(frozen=True)

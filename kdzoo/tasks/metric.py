@@ -29,6 +29,10 @@ class Settings(Protocol):
     @property
     def output_limit(self) -> int: ...
     @property
+    def samples(self) -> int: ...
+    @property
+    def temperature(self) -> float: ...
+    @property
     def exaccerr_samples(self) -> int: ...
     @property
     def exaccerr_prefix(self) -> Any: ...
@@ -51,7 +55,8 @@ class ComparedModels:
     """A student and the teacher that it is compared with, both in eval mode and without gradients.
 
     ``prompts`` are the examples' encoded prompts (`kdzoo.engine.prompts.batches.EncodedExample`), ``end_ids`` the tokens
-    that end what either model generates, ``seed`` the recipe's.
+    that end what either model generates, ``seed`` the recipe's, ``chat`` the tokenizer's chat template
+    (`kdzoo.engine.prompts.chat.ChatTemplate`) where prompts are written by it.
     """
 
     student: PreTrainedModel | PeftModel
@@ -60,6 +65,7 @@ class ComparedModels:
     prompts: Sequence[Any]
     end_ids: tuple[int, ...]
     seed: int
+    chat: Any = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ class Answers:
     """What one model has answered, and what a metric may use to judge it.
 
     ``predictions`` are its answers to ``examples``, which belong to the evaluation's part of ``splits``. ``say`` is called with a
-    line for the user. ``models`` gives a metric that ``compares_with_teacher`` the models; it is None for others.
+    line for the user. ``samples`` gives a metric that ``needs_samples`` the sampled answers to each example. ``models`` gives a metric that ``compares_with_teacher`` the models; it is None for others.
     """
 
     splits: Splits
@@ -77,6 +83,7 @@ class Answers:
     say: Callable[[str], None]
     track: Track
     models: ComparedModels | None = None
+    samples: Sequence[Sequence[str]] = ()
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,7 @@ class Metric:
 
     ``measure`` judges the answers of one model. A metric that ``compares_with_teacher`` is asked for students only, and a
     recipe that names it needs a [teacher].
+    One that ``needs_samples`` is given several sampled answers to each example, beside the greedy one.
     ``settings`` are the keys of [evaluation] that change its scores, beside ``max_examples`` and the limits of prompts
     and answers, which change them all.
     ``datasets`` are those of other packages that it fits; a dataset's own ``metrics`` need not be named.
@@ -122,6 +130,7 @@ class Metric:
     summary: str
     measure: Callable[[Answers], Measured]
     compares_with_teacher: bool = False
+    needs_samples: bool = False
     settings: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
     notices: Callable[[Sequence[Example]], Iterable[str]] = field(default=_nothing_to_tell)
@@ -130,3 +139,8 @@ class Metric:
     heading: str = ""
     text_of: Callable[[float], str] = field(default=_percentage)
     in_average: bool = True
+
+    @property
+    def judges_one_answer(self) -> bool:
+        """Whether it needs no more than one answer of one model to each example."""
+        return not self.compares_with_teacher and not self.needs_samples

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zoneinfo
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -59,6 +60,7 @@ class DatasetCase:
     def data_files_read(self) -> set[Path]:
         """The files that the first loading reads, without code, and without what it keeps or makes on the way."""
         code = [Path(sys.prefix), Path(sys.base_prefix), Path("/proc"), Path("/sys"), Path("/dev")]
+        code += map(Path, zoneinfo.TZPATH)  # libraries read them when they are imported
         home = getattr(sys.modules.get(getattr(self.dataset.load, "__module__", "")), "__file__", None)
         package = None if home is None else Path(home).parent
         found = (path.resolve() for path in self.loaded[1] if path.is_file())

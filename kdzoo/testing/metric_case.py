@@ -72,6 +72,7 @@ class MetricCase:
             say=_nothing,
             track=_untracked,
             models=models if self.metric.compares_with_teacher else None,
+            samples=[[one, one, _ODD] for one in (predictions[::-1] if backwards else predictions)],
         )
         return self.metric.measure(answers)
 

@@ -72,6 +72,7 @@ class TableStep:
         self._teacher_is = teacher_is
         self._teacher: ConditionedTable | None = None
         self.tokenizer = tokenizer
+        self.end_ids = (end,)
         self.progress = progress
         self._teacher_target = None
         if teacher_targets is not None:

@@ -59,6 +59,18 @@ def shop(tmp_path):
     return Shop(tmp_path)
 
 
+def test_statements_are_taken_out_of_a_chat_where_that_is_asked(shop):
+    said = [
+        "<think>a count?</think>It is\n```sql\nSELECT count(*) FROM item;\n```",
+        "SELECT name, price FROM item WHERE price > 1",
+        "I cannot tell.",
+    ]
+    shop.predictions = shop.folder / "said.jsonl"
+    shop.predict(*(json.dumps({"prediction": text}) for text in said))
+    assert shop.scored("--extract", "auto")["verdicts"] == [True, True, False]
+    assert shop.scored()["verdicts"] == [False, True, False]
+
+
 def test_score_verdicts_errors_and_intervals_are_written(shop):
     shop.predict("SELECT 3", "SELECT price, name FROM item WHERE price >= 2", "SELECT nme FROM item")
     scores = shop.scored()

@@ -233,9 +233,13 @@ JSONL = 'kind = "jsonl"\ntrain = "t"\nevaluation = "e"'
         (
             'kind = "embedded"',
             "rouge_l",
-            '"rouge_l" does not fit data of kind "embedded", which has ex, ts, exaccerr',
+            '"rouge_l" does not fit data of kind "embedded", which has ex, ts, ex_vote, exaccerr',
         ),
-        ('kind = "bird"\npath = "b"', "ts", '"ts" does not fit data of kind "bird", which has ex, exaccerr'),
+        (
+            'kind = "bird"\npath = "b"',
+            "ts",
+            '"ts" does not fit data of kind "bird", which has ex, ex_vote, exaccerr',
+        ),
         (JSONL, "ex", '"ex" does not fit data of kind "jsonl", which has exact_match, rouge_l, exaccerr'),
     ],
 )

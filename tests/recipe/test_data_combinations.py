@@ -95,8 +95,8 @@ class TestMetrics:
         text = text.replace("[training]", '[evaluation]\nmetrics = ["rouge_l"]\n[training]')
         line = text[: text.index("metrics")].count("\n") + 1
         assert problems(text) == [
-            f'r.toml:{line}: evaluation.metrics: "rouge_l" does not fit data of kind "embedded", which has ex, ts, exaccerr '
-            'nor data of kind "bird", which has ex, exaccerr'
+            f'r.toml:{line}: evaluation.metrics: "rouge_l" does not fit data of kind "embedded", which has ex, ts, ex_vote, exaccerr '
+            'nor data of kind "bird", which has ex, ex_vote, exaccerr'
         ]
 
     def test_of_a_stage_must_fit_one_of_its_own_sets(self, problems: Problems, several: str) -> None:

@@ -46,8 +46,8 @@ CASES = {
     "key of another dataset": (
         "evidence = false",
         "questions = 100",
-        'r.toml:7: evaluation_sets.dk.questions: data of kind "bird" have no such key; there are: kind, path, details, '
-        "values, matching, max_train, max_evaluation, on_error, seed, train, evaluation, evidence",
+        'r.toml:7: evaluation_sets.dk.questions: data of kind "bird" have no such key; there are: kind, path, form, '
+        "details, values, matching, max_train, max_evaluation, on_error, seed, train, evaluation, evidence",
     ),
     "value of the dataset": (
         "evidence = false",
@@ -67,12 +67,12 @@ CASES = {
     "unknown metric": (
         "evidence = false",
         'metrics = ["em"]',
-        'r.toml:7: evaluation_sets.dk.metrics[0]: must be "ex", "exaccerr", "exact_match", "rouge_l" or "ts", not "em"',
+        'r.toml:7: evaluation_sets.dk.metrics[0]: must be "ex", "ex_vote", "exaccerr", "exact_match", "rouge_l" or "ts", not "em"',
     ),
     "metric that does not fit": (
         "evidence = false",
         'metrics = ["ts"]',
-        'r.toml:7: evaluation_sets.dk.metrics: "ts" does not fit data of kind "bird", which has ex, exaccerr',
+        'r.toml:7: evaluation_sets.dk.metrics: "ts" does not fit data of kind "bird", which has ex, ex_vote, exaccerr',
     ),
     "set whose name is no file's": (
         "[evaluation_sets.dk]",
@@ -104,7 +104,7 @@ CASES = {
     "dataset of no kind": (
         'kind = "bird"',
         'kind = "brid"',
-        'r.toml:2: datasets.bird.kind: must be "bird", "embedded", "jsonl" or "spider", not "brid"; did you mean "bird"?',
+        'r.toml:2: datasets.bird.kind: must be "bird", "embedded", "hf", "jsonl" or "spider", not "brid"; did you mean "bird"?',
     ),
     "key of a dataset": (
         'path = "b"',

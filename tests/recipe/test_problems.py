@@ -21,23 +21,23 @@ Problems = Callable[..., list[str]]
 CASES = r"""
 [data]|kind = "embedded"
 [misc]|kind = "embedded"
-r.toml: data: is missing; add a [data] table; for example kind = "embedded"|r.toml:1: misc: unknown key; there are: name, seed, student_seed, threads, data, datasets, evaluation_sets, tokenizer, teacher, teachers, student, training, evaluation, stage, extends, sweep
+r.toml: data: is missing; add a [data] table; for example kind = "embedded"|r.toml:1: misc: unknown key; there are: name, seed, student_seed, threads, data, datasets, evaluation_sets, tokenizer, teacher, teachers, student, prompt, training, evaluation, stage, extends, sweep
 
 kind = "embedded"
 seed = 1
-r.toml:1: data.kind: is missing; it is "bird", "embedded", "jsonl" or "spider"
+r.toml:1: data.kind: is missing; it is "bird", "embedded", "hf", "jsonl" or "spider"
 
 kind = "embedded"
 kind = "spidr"
-r.toml:2: data.kind: must be "bird", "embedded", "jsonl" or "spider", not "spidr"; did you mean "spider"?
+r.toml:2: data.kind: must be "bird", "embedded", "hf", "jsonl" or "spider", not "spidr"; did you mean "spider"?
 
 kind = "embedded"
 kind = "sqlite"
-r.toml:2: data.kind: must be "bird", "embedded", "jsonl" or "spider", not "sqlite"
+r.toml:2: data.kind: must be "bird", "embedded", "hf", "jsonl" or "spider", not "sqlite"
 
 kind = "embedded"
 kind = 3
-r.toml:2: data.kind: must be "bird", "embedded", "jsonl" or "spider", not 3
+r.toml:2: data.kind: must be "bird", "embedded", "hf", "jsonl" or "spider", not 3
 
 kind = "embedded"
 kind = "embedded"|sead = 1
@@ -203,6 +203,14 @@ train = { vocab_size = 500 }
 # nothing
 r.toml:4: tokenizer: needs path or train, for example train = { vocab_size = 2000 }
 
+[tokenizer]
+[prompt]|system = "x"|[tokenizer]
+r.toml:5: prompt.system: belongs to a chat; write template = "chat" beside it
+
+[tokenizer]
+[prompt]|template = "chatml"|[tokenizer]
+r.toml:5: prompt.template: must be "plain" or "chat", not "chatml"
+
 train = { vocab_size = 500 }
 path = ""
 r.toml:5: tokenizer.path: must not be empty
@@ -217,7 +225,7 @@ r.toml:1: name: must consist of 1 to 80 characters a-z, 0-9, _ and -, not "A/b"
 
 [training]
 [evaluation]|metrics = ["ex", "em"]|[training]
-r.toml:14: evaluation.metrics[1]: must be "ex", "exaccerr", "exact_match", "rouge_l" or "ts", not "em"
+r.toml:14: evaluation.metrics[1]: must be "ex", "ex_vote", "exaccerr", "exact_match", "rouge_l" or "ts", not "em"
 
 [training]
 [evaluation]|metrics = "ex"|[training]

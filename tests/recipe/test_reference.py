@@ -11,6 +11,7 @@ from kdzoo.methods.described_fields import fields_of
 from kdzoo.recipe import load_recipe, reference
 from kdzoo.recipe.head import FileKeys, RecipeHead
 from kdzoo.recipe.model_tables import LoraConfig, ModelConfig, TokenizerConfig, TrainedTokenizer
+from kdzoo.recipe.prompt_table import PromptConfig
 from kdzoo.recipe.schema import Recipe
 from kdzoo.recipe.sets import EvaluationSet
 from kdzoo.recipe.stages import STAGES
@@ -20,9 +21,9 @@ from kdzoo.tasks import registry
 DOCUMENT = Path(__file__).parents[2] / "docs" / "recipes.md"
 TABLES = [
     *(FileKeys, RecipeHead, EvaluationSet, TokenizerConfig, TrainedTokenizer),
-    *(ModelConfig, LoraConfig, Training, EvaluationTable, *STAGES.values()),
+    *(ModelConfig, LoraConfig, PromptConfig, Training, EvaluationTable, *STAGES.values()),
 ]
-DATASETS = [registry.datasets.find(kind).config for kind in ("bird", "embedded", "jsonl", "spider")]
+DATASETS = [registry.datasets.find(kind).config for kind in ("bird", "embedded", "hf", "jsonl", "spider")]
 
 
 def test_the_document_ends_with_what_the_command_prints() -> None:

@@ -154,7 +154,9 @@ REFUSED = {
     ("training.evaluate_every='1 epochen'",): f'{INTERVAL}, not "1 epochen"',
     ("training.evaluate_every='epoch'",): f'{INTERVAL}, not "epoch"',
     ("training.evaluate_examples=0",): "must be at least 1, not 0",
-    ("training.evaluate_metric=x",): 'must be "ex", "exaccerr", "exact_match", "rouge_l" or "ts", not "x"',
+    (
+        "training.evaluate_metric=x",
+    ): 'must be "ex", "ex_vote", "exaccerr", "exact_match", "rouge_l" or "ts", not "x"; did you mean "ex"?',
     (EVERY, "training.evaluate_set=embeded"): (
         'there is no evaluation set "embeded"; did you mean "embedded"?'
     ),

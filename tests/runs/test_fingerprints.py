@@ -89,6 +89,8 @@ SHAPING = {
     "evaluation.max_examples=5": {"evaluate"},
     "evaluate.time_limit=3": {"evaluate"},
     "evaluation.metrics=['ex', 'ts']": {"evaluate"},
+    "evaluation.extract=auto": {"evaluate"},
+    "prompt.template=chat": ALL,
 }
 NOT_SHAPING = {
     "name=other": set[str](),
@@ -154,6 +156,13 @@ class TestSettings:
     def test_what_was_begun_with_other_threads_is_the_same_run(self, recipe: Callable[..., Recipe]) -> None:
         names = [fingerprints.run_name(r, fingerprints.of_stages(r)) for r in (recipe(), recipe("threads=2"))]
         assert names[0] == names[1]
+
+    @pytest.mark.parametrize("override", ["prompt.template=plain", "evaluation.extract=none"])
+    def test_what_is_the_default_is_no_other_run(self, recipe: Callable[..., Recipe], override: str) -> None:
+        prints = fingerprints.of_stages(recipe())
+        assert fingerprints.of_stages(recipe(override)) == prints
+        if override.startswith("prompt"):
+            assert fingerprints.run_name(recipe(override), prints) == fingerprints.run_name(recipe(), prints)
 
     def test_epochs_count_where_no_number_of_steps_is_given(self, recipe: Callable[..., Recipe]) -> None:
         text = RECIPE.replace("max_steps = 5\n", "")

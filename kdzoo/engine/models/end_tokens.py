@@ -8,15 +8,22 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 from kdzoo.engine.models.plain_text import special_tokens
 
 
-def end_ids(tokenizer: PreTrainedTokenizerBase, *models: PreTrainedModel | PeftModel) -> tuple[int, ...]:
-    """The ids that end what any of the models generates, the tokenizer's own end of sequence first.
+def end_ids(
+    tokenizer: PreTrainedTokenizerBase,
+    *models: PreTrainedModel | PeftModel,
+    end_of_turn: int | None = None,
+) -> tuple[int, ...]:
+    """The ids that end what any of the models generates: that of a chat's turn, if there is one, and the tokenizer's own first.
 
     Instruct models end a turn and a text with different tokens, and may name both. An id that stands for ordinary text
     is no end: such come from the defaults of architectures, which know nothing of the tokenizer.
     """
     own: int = tokenizer.eos_token_id
+    first = (own,) if end_of_turn in (None, own) else (end_of_turn, own)
     named = {number for model in models for number in _named(model)}
-    return own, *sorted(number for number in named - {own} if number in special_tokens(tokenizer))
+    return *first, *sorted(
+        number for number in named.difference(first) if number in special_tokens(tokenizer)
+    )
 
 
 def ending_at(model: PreTrainedModel | PeftModel, ends: tuple[int, ...], pad: int | None) -> GenerationConfig:

@@ -132,9 +132,19 @@ def frame(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
     return whole[:place], whole[place + 1 :]
 
 
+def reads_special_tokens(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """Let a tokenizer take what spells a special token for one, as a chat template needs it, which writes them as text."""
+    _split_special_tokens(tokenizer, False)
+    return tokenizer
+
+
 def _read_plain_text(tokenizer: PreTrainedTokenizerBase) -> None:
-    tokenizer.split_special_tokens = True
-    tokenizer.init_kwargs["split_special_tokens"] = True  # what is saved
+    _split_special_tokens(tokenizer, True)
+
+
+def _split_special_tokens(tokenizer: PreTrainedTokenizerBase, splits: bool) -> None:
+    tokenizer.split_special_tokens = splits
+    tokenizer.init_kwargs["split_special_tokens"] = splits  # what is saved
 
 
 def _put_nothing_after(tokenizer: PreTrainedTokenizerBase) -> None:

@@ -171,6 +171,7 @@ class DistillationModule(nn.Module):
             teacher=self._teacher,
             others=self.models.beside_the_student,
             tokenizer=self.tokenizer,
+            end_ids=self.limits.end_ids,
             progress=moment.progress,
             generator=generator,
             examples=batch.examples,

@@ -52,6 +52,7 @@ class TrainingStep:
         teacher: tuple[str, bool],
         others: Sequence[str],
         tokenizer: PreTrainedTokenizerBase,
+        end_ids: tuple[int, ...],
         progress: float,
         generator: StepGenerator,
         examples: Sequence[int],
@@ -61,6 +62,7 @@ class TrainingStep:
         self.target = target
         self.student = student
         self.tokenizer = tokenizer
+        self.end_ids = end_ids
         self.progress = progress
         self.generator = generator
         self.examples = examples

@@ -8,6 +8,7 @@ from pathlib import Path
 from kdzoo.errors import RunError
 from kdzoo.files import why_not_writable
 from kdzoo.recipe.problems import Problems
+from kdzoo.runs.checks.chat import check_chat_template
 from kdzoo.runs.checks.data import check_data
 from kdzoo.runs.checks.lengths import check_lengths
 from kdzoo.runs.checks.loggers import check_loggers
@@ -52,6 +53,8 @@ def check(context: RunContext, finished: Mapping[str, Path], tables: Collection[
     # a rehearsal has other limits and tokens than its recipe
     tokenizer = None if recipe.is_rehearsal else known_tokenizer(context, tables)
     if tokenizer is not None:
+        check_chat_template(recipe, tokenizer, problems)
+        problems.raise_if_any()
         check_lengths(recipe, to_do, context.splits, tokenizer, problems, notices)
         check_privileged(recipe, to_do, context.splits, tokenizer, configs, problems)
         problems.raise_if_any()

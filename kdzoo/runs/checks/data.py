@@ -152,7 +152,7 @@ def _tell_of_trained_examples(recipe: Recipe, to_do: Sequence[Stage], read: Read
     if not evaluated:
         return
     trained = {
-        (example.prompt, example.target)
+        _asked_and_answered(example)
         for data in recipe.training_data
         if is_there(data)
         for example in read(data).train
@@ -161,7 +161,7 @@ def _tell_of_trained_examples(recipe: Recipe, to_do: Sequence[Stage], read: Read
         if not is_there(scored.data):
             continue
         examples = read(scored.data).evaluation
-        known = sum((example.prompt, example.target) in trained for example in examples)
+        known = sum(_asked_and_answered(example) in trained for example in examples)
         if known:
             has_key = "evaluation" in type(scored.data).model_fields
             key = place_in_set(recipe, name, "evaluation")
@@ -170,3 +170,7 @@ def _tell_of_trained_examples(recipe: Recipe, to_do: Sequence[Stage], read: Read
                 f"{known} of {len(examples)} evaluation examples are training examples too; scores on them say "
                 "what was learnt by heart",
             )
+
+
+def _asked_and_answered(example: Example) -> tuple[object, ...]:
+    return example.earlier, example.prompt, example.target

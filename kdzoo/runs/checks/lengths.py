@@ -6,14 +6,16 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
+from kdzoo.engine.prompts.chat import ChatTemplate, Turns
 from kdzoo.engine.prompts.encoding import count_prompt_tokens, encode_target
 from kdzoo.recipe import Recipe, Stage
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.places import place_of
 from kdzoo.recipe.problems import Problems
+from kdzoo.runs.chat import chat_of
 from kdzoo.runs.checks.data import Read, scored_examples, training_examples
 from kdzoo.tasks.example import Example
-from kdzoo.tasks.fitting import surely_fits
+from kdzoo.tasks.fitting import TOKENS_ADDED, surely_fits
 
 
 def check_lengths(
@@ -25,7 +27,7 @@ def check_lengths(
     notices: Problems,
 ) -> None:
     """Note a training for which no prompt or target is short enough, and tell what else limits leave out or shorten."""
-    lengths = _Lengths(tokenizer)
+    lengths = _Lengths(tokenizer, chat_of(recipe, tokenizer))
     for stage in to_do:
         of_input, of_output = (place_of(recipe, stage, name) for name in ("input_limit", "output_limit"))
         if stage.role is None:
@@ -48,25 +50,28 @@ def check_lengths(
 class _Lengths:
     """The tokens of texts, each counted once, and only of those that may have more than a limit."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        self._tokenizer = tokenizer
-        self._prompts: dict[str, int] = {}
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, chat: ChatTemplate | None) -> None:
+        self._tokenizer, self._chat = tokenizer, chat
+        self._added = TOKENS_ADDED if chat is None else chat.bytes_added
+        self._prompts: dict[tuple[Turns, str], int] = {}
         self._targets: dict[str, int] = {}
 
     def prompts_over(self, limit: int, examples: Sequence[Example]) -> list[int]:
         """The tokens of each prompt that has more than ``limit``."""
         counted = self._prompts
         for example in examples:
-            if not surely_fits(example.prompt, limit) and example.prompt not in counted:
-                counted[example.prompt] = count_prompt_tokens(self._tokenizer, example.prompt)
-        return [n for e in examples if (n := counted.get(e.prompt, 0)) > limit]
+            prompt, earlier = example.prompt, example.earlier
+            if (earlier or not surely_fits(prompt, limit, self._added)) and (earlier, prompt) not in counted:
+                tokens = count_prompt_tokens(self._tokenizer, prompt, self._chat, earlier)
+                counted[earlier, prompt] = tokens
+        return [n for e in examples if (n := counted.get((e.earlier, e.prompt), 0)) > limit]
 
     def targets_over(self, limit: int, examples: Sequence[Example]) -> list[int]:
         """The tokens of each target that has more than ``limit``, the end of sequence included."""
         counted = self._targets
         for example in examples:
-            if not surely_fits(example.target, limit) and example.target not in counted:
-                counted[example.target] = len(encode_target(self._tokenizer, example.target))
+            if not surely_fits(example.target, limit, self._added) and example.target not in counted:
+                counted[example.target] = len(encode_target(self._tokenizer, example.target, self._chat))
         return [n for e in examples if (n := counted.get(e.target, 0)) > limit]
 
 

@@ -13,9 +13,10 @@ from kdzoo.recipe import Recipe, Stage, TrainingStage
 from kdzoo.recipe.names import called
 from kdzoo.recipe.places import place_in_options, place_of
 from kdzoo.recipe.problems import Problems
+from kdzoo.runs.chat import chat_of
 from kdzoo.runs.checks.data import Read, training_examples
 from kdzoo.tasks.example import Example
-from kdzoo.tasks.fitting import surely_fits
+from kdzoo.tasks.fitting import TOKENS_ADDED, surely_fits
 
 
 def check_privileged(
@@ -71,13 +72,20 @@ def _longer(
     """The tokens of each privileged prompt that has more; prompts count as far as the input limit goes."""
     training, template = recipe.training_of(stage), stage.method_options().privileged_prompt
     assert template is not None
+    chat = chat_of(recipe, tokenizer)
+    added = TOKENS_ADDED if chat is None else chat.bytes_added
     found = []
     for example in trained:
         whole = filled(template, example.prompt, example.target)
-        if surely_fits(whole, most) or len(encode_target(tokenizer, example.target)) > training.output_limit:
+        target = encode_target(tokenizer, example.target, chat)
+        is_short = not example.earlier and surely_fits(whole, most, added)
+        if is_short or len(target) > training.output_limit:
             continue
-        over = max(0, count_prompt_tokens(tokenizer, example.prompt) - training.input_limit)
-        tokens = count_prompt_tokens(tokenizer, whole) - over
+        asked, with_target = (
+            count_prompt_tokens(tokenizer, text, chat, example.earlier) for text in (example.prompt, whole)
+        )
+        over = max(0, asked - training.input_limit)
+        tokens = with_target - over
         if tokens > most and not (over and training.long_prompts == "leave_out"):
             found.append(tokens)
     return found

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kdzoo.engine.measure.generation import by_prefix, generate_all
-from kdzoo.engine.models.end_tokens import end_ids
 from kdzoo.engine.models.loading import count_parameters
 from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.engine.prompts.encoding import Text, decode, encode_prompts
@@ -20,8 +19,12 @@ from kdzoo.recipe import EvaluateStage, Evaluation, ScoredSet
 from kdzoo.runs.context import ModelRef, RunContext
 from kdzoo.runs.evaluation.measuring import Measuring
 from kdzoo.runs.threads import threads_for
+from kdzoo.tasks import registry
+from kdzoo.tasks.dataset import DataConfig
 from kdzoo.tasks.example import Example
 from kdzoo.tasks.fitting import fit
+
+_SAMPLING = 1 << 32
 
 
 def run(
@@ -34,7 +37,7 @@ def run(
 ) -> dict[str, Any]:
     """Write ``predictions.jsonl`` (one line per model, set and question) and ``scores.json``; give the scores.
 
-    Each line has the prompt as the model got it, shortened where it was too long: the tokenizer that is saved with the
+    Each line has the whole answer as ``raw`` where only a statement in it is judged, and the prompt as the model got it, shortened where it was too long: the tokenizer that is saved with the
     model turns it into the same tokens. What one model has said on one set is kept, so that an interrupted stage
     continues with the next. ``teacher`` is the one that students are compared with, by the metrics that do so.
     """
@@ -133,18 +136,21 @@ def _evaluate_on(
     examples = context.splits(scored_set.data).evaluation[: evaluation.max_examples]
     prompts, texts = encode_questions(context, examples, evaluation)
     begin = time.monotonic()
-    predictions = _predict(context, title, model, prompts, evaluation)
+    said = _predict(context, title, model, prompts, evaluation)
     seconds = time.monotonic() - begin
+    samples = _sample(context, title, model, scored_set, prompts)
     if not context.processes.is_main:
         return None
-    scored = measuring.measure(title, ref, model, scored_set, examples, prompts, predictions)
+    predictions = judged(scored_set.data, said, evaluation)
+    scored = measuring.measure(title, ref, model, scored_set, examples, prompts, predictions, samples)
     scores: dict[str, Any] = {
         "examples": len(examples),
         "generation_seconds": seconds,
         "scores": scored.scores,
         "details": scored.details,
     }
-    lines = _lines({"model": name, "set": scored_set.name}, examples, texts, predictions, scored.lines)
+    raw = said if evaluation.extract == "auto" else None
+    lines = _lines({"model": name, "set": scored_set.name}, examples, texts, predictions, raw, scored.lines)
     return "".join(lines), scores
 
 
@@ -152,22 +158,66 @@ def encode_questions(
     context: RunContext, examples: list[Example], evaluation: Evaluation
 ) -> tuple[list[EncodedExample], list[str]]:
     """Shorten the prompts to the input limit and encode them, in the examples' order; give them as text too."""
-    fitting = fit(examples, evaluation.input_limit, context.prompt_tokens, training=False)
-    texts = [Text(e.prompt, "", e.group) for e in fitting]
-    return encode_prompts(texts, context.tokenizer, evaluation.input_limit)
+    fitting = fit(
+        examples, evaluation.input_limit, context.prompt_tokens, training=False, added=context.bytes_added
+    )
+    texts = [Text(e.prompt, "", e.group, e.earlier) for e in fitting]
+    return encode_prompts(texts, context.tokenizer, evaluation.input_limit, context.chat)
+
+
+def judged(data: DataConfig, answers: Sequence[str], evaluation: Evaluation) -> list[str]:
+    """What of each answer is judged: what its dataset takes out of it, where that is asked for, or all."""
+    extract = registry.datasets.find(data.kind).extract if evaluation.extract == "auto" else None
+    return list(answers) if extract is None else [extract(answer) for answer in answers]
+
+
+def _sample(
+    context: RunContext,
+    title: str,
+    model: Any,
+    scored_set: ScoredSet,
+    prompts: list[EncodedExample],
+) -> list[list[str]]:
+    """What is judged of the sampled answers to each question, where a metric needs them."""
+    evaluation = scored_set.evaluation
+    if not any(registry.metrics.find(name).needs_samples for name in evaluation.metrics):
+        return []
+    sampled = []
+    for number in range(1, evaluation.samples + 1):
+        named = f"{title}, sample {number} of {evaluation.samples}"
+        # of each its own random numbers, and other than those of a training
+        seed = context.recipe.seed + _SAMPLING * number
+        said = _predict(context, named, model, prompts, evaluation, evaluation.temperature, seed)
+        sampled.append(judged(scored_set.data, said, evaluation))
+    return [list(answers) for answers in zip(*sampled, strict=True)]
 
 
 def _predict(
-    context: RunContext, title: str, model: Any, prompts: list[EncodedExample], evaluation: Evaluation
+    context: RunContext,
+    title: str,
+    model: Any,
+    prompts: list[EncodedExample],
+    evaluation: Evaluation,
+    temperature: float = 0.0,
+    seed: int = 0,
 ) -> list[str]:
-    """Decode greedily for every prompt, in the prompts' order. Each process has its share of them."""
+    """Decode for every prompt, greedily unless there is a temperature, in the prompts' order.
+
+    Each process has its share of them.
+    """
     tokenizer = context.tokenizer
-    limits = SamplingLimits(evaluation.output_limit, end_ids(tokenizer, model))
+    limits = SamplingLimits(evaluation.output_limit, context.end_ids(model))
     share = context.processes.share(by_prefix(prompts))
     context.reporter.start(title, len(share))
     said: list[tuple[int, str]] = []
     for index, ids in generate_all(
-        model, share, limits, source=Source.STUDENT, batch_size=evaluation.batch_size
+        model,
+        share,
+        limits,
+        source=Source.STUDENT,
+        batch_size=evaluation.batch_size,
+        temperature=temperature,
+        seed=seed,
     ):
         said.append((index, decode(tokenizer, ids)))
         context.reporter.advance(len(said))
@@ -180,10 +230,13 @@ def _lines(
     examples: list[Example],
     prompts: list[str],
     predictions: list[str],
+    raw: list[str] | None,
     verdicts: list[dict[str, Any]],
 ) -> list[str]:
     lines = []
-    for example, prompt, prediction, verdict in zip(examples, prompts, predictions, verdicts, strict=True):
+    said = [{}] * len(examples) if raw is None else [{"raw": text} for text in raw]
+    rows = zip(examples, prompts, predictions, said, verdicts, strict=True)
+    for example, prompt, prediction, whole, verdict in rows:
         line = {
             **names,
             "id": example.id,
@@ -192,6 +245,7 @@ def _lines(
             "prompt": prompt,
             "gold": example.target,
             "prediction": prediction,
+            **whole,
             **verdict,
         }
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")

@@ -26,7 +26,7 @@ def measure(answers: Answers) -> Measured:
     prompts = models.prompts
     if settings.exaccerr_prefix == "gold":
         prompts = [
-            replace(prompt, target=encode_target(models.tokenizer, example.target))
+            replace(prompt, target=encode_target(models.tokenizer, example.target, models.chat))
             for prompt, example in zip(prompts, answers.examples, strict=True)
         ]
     errors = measure_errors(

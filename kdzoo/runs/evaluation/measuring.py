@@ -52,6 +52,7 @@ class Measuring:
         examples: Sequence[Example],
         prompts: Sequence[EncodedExample],
         predictions: Sequence[str],
+        samples: Sequence[Sequence[str]] = (),
     ) -> Scored:
         """Measure one model by a set's metrics; those that compare with the teacher come last, and measure students only.
 
@@ -72,6 +73,7 @@ class Measuring:
                 say=self._context.reporter.say,
                 track=lambda what, items, count: self._track(f"{title}, {what}", items, count),
                 models=self._compared(model, prompts) if metric.compares_with_teacher else None,
+                samples=samples,
             )
             measured = metric.measure(answers)
             scored.scores[metric.name] = measured.score
@@ -93,6 +95,7 @@ class Measuring:
             prompts,
             context.end_ids(student, self._teacher),
             context.recipe.seed,
+            context.chat,
         )
 
     def _track(self, title: str, items: Iterable[Item], count: int) -> Iterator[Item]:

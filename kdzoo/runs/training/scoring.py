@@ -28,7 +28,7 @@ from kdzoo.methods.sequences import Source
 from kdzoo.recipe import Scoring, TrainingStage, scoring_of
 from kdzoo.recipe.scoring import is_scored_after
 from kdzoo.runs.context import RunContext
-from kdzoo.runs.evaluation.evaluate import encode_questions
+from kdzoo.runs.evaluation.evaluate import encode_questions, judged
 from kdzoo.runs.training.best import BestWeights, best_of
 from kdzoo.tasks import registry
 from kdzoo.tasks.metric import Answers, Measured
@@ -155,7 +155,8 @@ class StageScorer:
             # processes that are at different answers cannot agree on stopping; they do so after the score
             if self._processes.count == 1 and should_stop():
                 return None
-        return [text for _, text in sorted(self._processes.of_all(said))]
+        said_by_all = [text for _, text in sorted(self._processes.of_all(said))]
+        return judged(self._scoring.data, said_by_all, settings)
 
     def _judged(self, step: int, predictions: Sequence[str]) -> float | None:
         measured = self._measured(predictions)

@@ -235,18 +235,23 @@ def encode_training_examples(context: RunContext, stage: TrainingStage) -> Encod
     training = context.recipe.training_of(stage)
     examples = context.splits(context.recipe.training_data_of(stage)).train
     if training.long_prompts == "leave_out":
-        fitting = without_longer(examples, training.input_limit, context.prompt_tokens)
+        fitting = without_longer(
+            examples, training.input_limit, context.prompt_tokens, added=context.bytes_added
+        )
         if len(fitting) < len(examples):
             context.reporter.say(
                 f"{stage.name}: {len(examples) - len(fitting)} prompts longer than {training.input_limit} tokens left out"
             )
     else:
-        fitting = fit(examples, training.input_limit, context.prompt_tokens, training=True)
-    texts = [Text(e.prompt, e.target, e.group) for e in fitting]
+        fitting = fit(
+            examples, training.input_limit, context.prompt_tokens, training=True, added=context.bytes_added
+        )
+    texts = [Text(e.prompt, e.target, e.group, e.earlier) for e in fitting]
     return encode_for_training(
         texts,
         context.tokenizer,
         training.input_limit,
         training.output_limit,
         stage.method_options().privileged_prompt,
+        context.chat,
     )

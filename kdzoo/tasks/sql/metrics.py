@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from kdzoo.tasks.sql.limits import ExecutionMetric
 from kdzoo.tasks.sql.outlook import Outlook
 from kdzoo.tasks.sql.scores import summary
 from kdzoo.tasks.sql.suite import databases_in, suite_of
+from kdzoo.tasks.sql.vote import vote
 
 
 def by_execution(metric: ExecutionMetric, answers: Answers) -> Measured:
@@ -43,6 +45,27 @@ def by_execution(metric: ExecutionMetric, answers: Answers) -> Measured:
     _tell_of_failed(metric, answers.examples, verdicts, found.gold_runs.score, answers.say)
     lines = [{metric: verdict.right, "error": _error(verdict)} for verdict in verdicts]
     return Measured(found.score, lines, found.as_json())
+
+
+def by_vote(answers: Answers) -> Measured:
+    """Judge for each question the sampled statement whose result most of them have, as "ex" does.
+
+    Raises:
+        RunError: no gold query runs, so that nothing can be said of the predictions.
+    """
+    rule: ExecutionMetric = "bird-ex" if answers.splits.sql_rule == "bird" else "ex"
+    databases = [example.database for example in answers.examples if example.database is not None]
+    executor = registry.sql_executors.find(answers.settings.sql_executor)
+    with executor.open(rule, answers.settings.time_limit) as judge:
+        chosen = vote(answers.samples, databases, judge, rule)
+    voted = replace(answers, predictions=[one.statement for one in chosen])
+    found = by_execution("ex", voted)
+    lines = [
+        {"ex_vote": line["ex"], "voted": one.statement, "votes": one.votes, "samples": list(samples)}
+        for line, one, samples in zip(found.lines, chosen, answers.samples, strict=True)
+    ]
+    sampled = {"samples": answers.settings.samples, "temperature": answers.settings.temperature}
+    return Measured(found.score, lines, {**(found.details or {}), **sampled})
 
 
 def _tell_of_failed(
@@ -128,6 +151,16 @@ EX = Metric(
     summary="execution accuracy: the predicted SQL gives the gold SQL's result (Spider's or BIRD's rule)",
     measure=partial(by_execution, "ex"),
     settings=_SETTINGS,
+)
+
+EX_VOTE = Metric(
+    name="ex_vote",
+    summary="execution accuracy of the statement that wins a majority vote of samples by its result, as OmniSQL measures it",
+    measure=by_vote,
+    needs_samples=True,
+    settings=(*_SETTINGS, "samples", "temperature"),
+    heading="EX, vote",
+    in_average=False,
 )
 
 TS = Metric(

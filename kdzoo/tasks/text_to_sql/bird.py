@@ -16,12 +16,19 @@ from pydantic import Field
 from kdzoo.tasks.dataset import Dataset, Inputs, Part
 from kdzoo.tasks.entries import WrongEntries
 from kdzoo.tasks.example import Example, Splits
+from kdzoo.tasks.sql.extract import statement_in
 from kdzoo.tasks.text_to_sql.bird_descriptions import read_descriptions
 from kdzoo.tasks.text_to_sql.database_files import DatabaseFiles, read_column_names
-from kdzoo.tasks.text_to_sql.prompt import PromptStyle
 from kdzoo.tasks.text_to_sql.questions import BIRD_KEYS, Question, read_questions
 from kdzoo.tasks.text_to_sql.sampling import sample
-from kdzoo.tasks.text_to_sql.sql_data import LITTLE, SHARED_CODE, SqlData, databases_below
+from kdzoo.tasks.text_to_sql.sql_data import (
+    LITTLE,
+    SHARED_CODE,
+    SqlData,
+    databases_below,
+    prompt_style,
+    unread_keys,
+)
 from kdzoo.tasks.text_to_sql.sql_examples import make_examples
 
 
@@ -44,7 +51,7 @@ def load_bird(config: BirdData, cache: Path) -> Splits:
     """
     folder = Path(config.path).expanduser()
     problems = WrongEntries(config.on_error)
-    style = PromptStyle(details=config.details, values=config.values, matches=config.matching)
+    style = prompt_style(config)
 
     def examples(names: Sequence[str], most: int | None) -> list[Example]:
         files = [folder / name for name in names]
@@ -104,7 +111,7 @@ def _inputs(config: BirdData) -> Inputs:
     files = [file for _, file in _files_inside(config)]
     for beside in sorted({file.parent for file in files}):
         files += [*beside.glob("*tables*.json"), *databases_below(beside), *beside.rglob("*.csv")]
-    return Inputs(files)
+    return Inputs(files, unread_keys(config))
 
 
 BIRD = Dataset(
@@ -114,9 +121,10 @@ BIRD = Dataset(
     load=load_bird,
     part=_part,
     files_inside=_files_inside,
-    metrics=("ex", "exaccerr"),
+    metrics=("ex", "ex_vote", "exaccerr"),
     folder_keys=("path",),
     inputs=_inputs,
     code=SHARED_CODE,
+    extract=statement_in,
     little=LITTLE,
 )

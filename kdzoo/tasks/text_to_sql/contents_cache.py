@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from kdzoo.files import digest_of, write_text
 from kdzoo.tasks.sql.journals import journals_of
 from kdzoo.tasks.sql.schema import Schema
-from kdzoo.tasks.text_to_sql.prompt import Match
+from kdzoo.tasks.text_to_sql.prompt_style import Match
 from kdzoo.tasks.text_to_sql.schema import Comments, read_schema, with_comments
 from kdzoo.tasks.text_to_sql.values import ValueIndex
 

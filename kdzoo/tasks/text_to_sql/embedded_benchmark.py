@@ -16,12 +16,14 @@ from kdzoo.errors import UserError
 from kdzoo.spelling import hint
 from kdzoo.tasks.dataset import DataConfig, Dataset
 from kdzoo.tasks.example import Example, Splits
+from kdzoo.tasks.sql.extract import statement_in
 from kdzoo.tasks.sql.schema import open_read_only
 from kdzoo.tasks.text_to_sql.embedded.databases import write_database
 from kdzoo.tasks.text_to_sql.embedded.domains import Domain, domains
 from kdzoo.tasks.text_to_sql.embedded.names import DATABASES, FAMILIES
 from kdzoo.tasks.text_to_sql.embedded.questions import Asked, ask
-from kdzoo.tasks.text_to_sql.prompt import PromptStyle, question_text, schema_text
+from kdzoo.tasks.text_to_sql.prompt import question_text, schema_text
+from kdzoo.tasks.text_to_sql.prompt_style import PromptStyle
 from kdzoo.tasks.text_to_sql.schema import read_schema
 from kdzoo.tasks.text_to_sql.sql_data import SHARED_CODE
 
@@ -207,7 +209,8 @@ EMBEDDED = Dataset(
     summary="a text-to-SQL benchmark that is generated from a seed",
     config=EmbeddedData,
     load=build,
-    metrics=("ex", "ts", "exaccerr"),
+    metrics=("ex", "ts", "ex_vote", "exaccerr"),
     code=SHARED_CODE,
+    extract=statement_in,
     little={"questions": 64, "test_questions": 10, "databases": 2},
 )

@@ -1,4 +1,4 @@
-"""The prompt of a SQL question, after CodeS (Li et al. 2024).
+"""The prompt of a SQL question, in the form that its style names; CodeS's (Li et al. 2024) is written here.
 
 In this order: schema, foreign keys, matched contents, external knowledge, question. What belongs to the
 database alone comes first, so that all questions on one database begin alike.
@@ -8,34 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from kdzoo.tasks.sql.schema import Column, Schema, Table
+from kdzoo.tasks.text_to_sql import ddl, m_schema
+from kdzoo.tasks.text_to_sql.prompt_style import FULL, Match, PromptStyle
 
 _NEEDS_QUOTES = re.compile(r"[(\-)/ ]")
 _NOT_ALPHANUMERIC = re.compile(r"[\W_]+")
-
-
-@dataclass(frozen=True)
-class Match:
-    """Contents of a column that a question mentions."""
-
-    table: str
-    column: str
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class PromptStyle:
-    """Which parts a prompt has. ``details`` are a column's type, primary key and comment."""
-
-    details: bool = True
-    values: bool = True
-    keys: bool = True
-    matches: bool = True
-
-
-FULL = PromptStyle()
 
 
 def prompt_text(
@@ -44,13 +23,18 @@ def prompt_text(
     style: PromptStyle = FULL,
     matches: Sequence[Match] = (),
     evidence: str = "",
+    database: str = "",
 ) -> str:
-    """Write the whole prompt."""
-    return schema_text(schema, style) + question_text(question, style, matches, evidence)
+    """Write the whole prompt; ``database`` is the database's name, which some forms show."""
+    return schema_text(schema, style, database) + question_text(question, style, matches, evidence)
 
 
-def schema_text(schema: Schema, style: PromptStyle = FULL) -> str:
-    """Write the part that all questions on a database share: one line a table, then the foreign keys."""
+def schema_text(schema: Schema, style: PromptStyle = FULL, database: str = "") -> str:
+    """Write the part that all questions on a database share: its tables, and the foreign keys."""
+    if style.form == "ddl":
+        return ddl.schema_text(schema, style)
+    if style.form == "m_schema":
+        return m_schema.schema_text(schema, style, database)
     lines = ["database schema :"]
     for table in schema.tables:
         columns = " , ".join(_column(table, column, style) for column in table.columns)
@@ -69,6 +53,10 @@ def question_text(
     question: str, style: PromptStyle, matches: Sequence[Match] = (), evidence: str = ""
 ) -> str:
     """Write the part that belongs to one question."""
+    if style.form == "ddl":
+        return ddl.question_text(question, style, matches, evidence)
+    if style.form == "m_schema":
+        return m_schema.question_text(question, style, matches, evidence)
     lines = []
     if style.matches:
         lines.append("matched contents :" + ("" if matches else " None"))

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from kdzoo.tasks.sql.schema import ForeignKey, Schema, Table
-from kdzoo.tasks.text_to_sql.prompt import Match, PromptStyle, prompt_text
+from kdzoo.tasks.text_to_sql.prompt import prompt_text
+from kdzoo.tasks.text_to_sql.prompt_style import Match, PromptStyle
 from kdzoo.tasks.text_to_sql.questions import Question
 from kdzoo.tasks.text_to_sql.text_index import TextIndex
 from kdzoo.tasks.text_to_sql.used_columns import Place, used_columns
@@ -78,7 +79,8 @@ class SqlPrompt:
         )
         schema = Schema(tuple(table for table in tables if table.columns), keys)
         matches = [match for match in self.matches if (match.table, match.column) in kept]
-        return prompt_text(schema, self.question.text, self.style, matches, self.question.evidence)
+        asked = self.question
+        return prompt_text(schema, asked.text, self.style, matches, asked.evidence, asked.db_id)
 
 
 def _scores(texts: Iterable[str], query: str) -> dict[int, float]:

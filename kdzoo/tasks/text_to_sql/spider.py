@@ -19,14 +19,22 @@ from kdzoo.errors import UserError
 from kdzoo.tasks.dataset import Dataset, Inputs, Part
 from kdzoo.tasks.entries import WrongEntries
 from kdzoo.tasks.example import Example, Splits
+from kdzoo.tasks.sql.extract import statement_in
 from kdzoo.tasks.sql.hardness import hardness
 from kdzoo.tasks.sql.suite import suite_folder
 from kdzoo.tasks.text_to_sql.database_files import DatabaseFiles, read_column_names
-from kdzoo.tasks.text_to_sql.prompt import PromptStyle
 from kdzoo.tasks.text_to_sql.questions import SPIDER_KEYS, Question, read_questions
 from kdzoo.tasks.text_to_sql.sampling import sample
 from kdzoo.tasks.text_to_sql.split import split_by_query
-from kdzoo.tasks.text_to_sql.sql_data import LITTLE, SHARED_CODE, SqlData, databases_below, shaping_files
+from kdzoo.tasks.text_to_sql.sql_data import (
+    LITTLE,
+    SHARED_CODE,
+    SqlData,
+    databases_below,
+    prompt_style,
+    shaping_files,
+    unread_keys,
+)
 from kdzoo.tasks.text_to_sql.sql_examples import make_examples
 
 _OFFICIAL_TRAIN = ("train_spider.json", "train_others.json")
@@ -101,7 +109,7 @@ def load_spider(config: SpiderData, cache: Path) -> Splits:
         for question in sample(evaluation, config.max_evaluation, config.seed)
     ]
     comments = read_column_names(_tables_files(config))
-    style = PromptStyle(details=config.details, values=config.values, matches=config.matching)
+    style = prompt_style(config)
     return Splits(
         train=make_examples(train, style, comments, cache),
         evaluation=_on_suites(make_examples(evaluation, style, comments, cache), config),
@@ -196,7 +204,7 @@ def _inputs(config: SpiderData) -> Inputs:
         files += shaping_files(databases) if is_evaluated else databases_below(databases)
     if config.test_suites is not None:
         files += shaping_files(Path(config.test_suites).expanduser())
-    return Inputs(files)
+    return Inputs(files, unread_keys(config))
 
 
 SPIDER = Dataset(
@@ -206,10 +214,11 @@ SPIDER = Dataset(
     load=load_spider,
     part=_part,
     files_inside=_files_inside,
-    metrics=("ex", "ts", "exaccerr"),
+    metrics=("ex", "ts", "ex_vote", "exaccerr"),
     folder_keys=("path", "databases", "test_suites"),
     file_keys=("tables",),
     inputs=_inputs,
     code=SHARED_CODE,
+    extract=statement_in,
     little=LITTLE,
 )

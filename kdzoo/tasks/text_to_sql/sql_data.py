@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from kdzoo.tasks.dataset import DataConfig, OnError
+from kdzoo.tasks.text_to_sql.prompt_style import Form, PromptStyle
 
 # The largest samples of a rehearsal.
 LITTLE = {"max_train": 64, "max_evaluation": 8}
@@ -26,6 +27,11 @@ class SqlData(DataConfig):
     """Where a dataset of SQL questions lies, and which parts its prompts have."""
 
     path: str = Field(description="the folder that holds questions and databases")
+    form: Form = Field(
+        "codes",
+        description="how prompts show the schema: in CodeS's form, as the statements that create it (ddl, which OmniSQL reads), or "
+        "as M-Schema (XiYan-SQL)",
+    )
     details: bool = Field(
         True, description="show types, primary keys and comments of the columns in the prompt"
     )
@@ -37,6 +43,18 @@ class SqlData(DataConfig):
     )
     on_error: OnError = Field("raise", description="skip: leave wrong entries out, and count them")
     seed: int = Field(0, description="of the samples, and of the questions that are held out")
+
+
+def prompt_style(config: SqlData) -> PromptStyle:
+    """Which parts the prompts have, and in which form."""
+    return PromptStyle(
+        details=config.details, values=config.values, matches=config.matching, form=config.form
+    )
+
+
+def unread_keys(config: SqlData) -> frozenset[str]:
+    """Keys that shape no example, as they are given: the form that prompts had before there were others."""
+    return frozenset({"form"}) if config.form == "codes" else frozenset()
 
 
 def shaping_files(folder: Path) -> list[Path]:

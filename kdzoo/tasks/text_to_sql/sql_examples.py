@@ -7,7 +7,8 @@ from pathlib import Path
 
 from kdzoo.tasks.example import Example
 from kdzoo.tasks.text_to_sql.contents_cache import ContentsCache
-from kdzoo.tasks.text_to_sql.prompt import PromptStyle, question_text, schema_text
+from kdzoo.tasks.text_to_sql.prompt import question_text, schema_text
+from kdzoo.tasks.text_to_sql.prompt_style import PromptStyle
 from kdzoo.tasks.text_to_sql.questions import Question
 from kdzoo.tasks.text_to_sql.schema import Comments
 from kdzoo.tasks.text_to_sql.shorten import SqlPrompt
@@ -41,7 +42,7 @@ def _examples_of(
     # the knowledge names contents too
     asked = [f"{q.text} {q.evidence}".strip() for q in questions]
     matches = contents.matches(asked) if style.matches else [()] * len(questions)
-    beginning = schema_text(schema, style)
+    beginning = schema_text(schema, style, questions[0].db_id)
     examples = []
     for question, found in zip(questions, matches, strict=True):
         prompt = SqlPrompt(schema, question, style, found)

@@ -17,7 +17,7 @@ from rapidfuzz import fuzz, process
 
 from kdzoo.errors import RunError
 from kdzoo.tasks.sql.schema import open_read_only, quoted, table_names
-from kdzoo.tasks.text_to_sql.prompt import Match
+from kdzoo.tasks.text_to_sql.prompt_style import Match
 from kdzoo.tasks.text_to_sql.text_index import TextIndex
 
 _LONGEST_VALUE = 60

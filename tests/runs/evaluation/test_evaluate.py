@@ -287,6 +287,44 @@ class TestOnTheEmbeddedBenchmark:
             for metric in ("ex", "ts"):
                 assert scores["sets"]["first"]["scores"][metric] == sum(line[metric] for line in own) / 10
 
+    def test_a_statement_is_judged_without_the_words_around_it_and_these_are_kept(
+        self, recipe, tmp_path, monkeypatch
+    ):
+        answers = iter([f"Sure:\n```sql\nSELECT {number}\n```" for number in range(16)])
+        monkeypatch.setattr(evaluate, "decode", lambda tokenizer, ids: next(answers))
+        one = ("evaluation.extract=auto", "evaluate.models=['sft']", "again.max_steps=1")
+        path, _ = run(recipe, tmp_path / "runs", *one)
+        for number, line in enumerate(sorted(lines_of(path), key=lambda line: line["raw"])[:2]):
+            assert line["raw"] == f"Sure:\n```sql\nSELECT {number}\n```"
+            assert line["prediction"] == f"SELECT {number}"
+            assert line["error"] is None
+
+    def test_samples_vote_beside_the_greedy_answer(self, recipe, tmp_path, monkeypatch):
+        said = []
+        decode = evaluate.decode
+
+        def decoded(tokenizer, ids):
+            said.append(decode(tokenizer, ids))
+            # every third call of a model's samples asks something that runs
+            return "SELECT 1" if len(said) % 3 else said[-1]
+
+        monkeypatch.setattr(evaluate, "decode", decoded)
+        more = (
+            "evaluation_sets.first.metrics=['ex', 'ex_vote']",
+            "evaluation.samples=3",
+            "evaluate.sets=['first']",
+        )
+        path, _ = run(recipe, tmp_path / "runs", *more, "evaluate.models=['sft']")
+        assert len(said) == 10 * (1 + 3)
+        assert len(set(said)) > 10  # they are sampled
+        scores = scores_of(path)["sft"]["sets"]["first"]
+        lines = lines_of(path)
+        for line in lines:
+            assert len(line["samples"]) == 3
+            assert (line["voted"], line["votes"]) == ("SELECT 1", 2)
+        assert scores["scores"]["ex_vote"] == sum(line["ex_vote"] for line in lines) / 10
+        assert scores["details"]["ex_vote"]["samples"] == 3
+
     def test_an_interrupted_stage_continues_with_the_next_set(self, recipe, tmp_path, monkeypatch):
         reference, _ = run(recipe, tmp_path / "reference")
         start = Reporter.start

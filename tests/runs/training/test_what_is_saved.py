@@ -7,6 +7,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import chat_kinds
 import pytest
 import tokenizer_kinds
 import torch
@@ -14,6 +15,7 @@ from peft import PeftModel
 from rich.console import Console
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
+from kdzoo.errors import UserError
 from kdzoo.recipe import load_recipe
 from kdzoo.report.progress import Reporter
 from kdzoo.runs import pipeline
@@ -169,3 +171,49 @@ class TestTwoEnds:
         path, printed = run(EXAMPLES, "training.max_steps=2", "kid.method=sft")
         assert "ends with" not in printed
         assert self.ends(saved, path / "kid/model") == ["<|im_end|>"]
+
+
+class TestChat:
+    """A student of a chat model: what the run saves answers conversations, as plain transformers has them."""
+
+    CHAT = ("prompt.template='chat'", "training.max_steps=25")
+
+    def saved(self, kind: str) -> Any:
+        tokenizer = chat_kinds.KINDS[kind].make()
+        for seed, name in enumerate(("student", "teacher")):
+            save_model(name, tokenizer, seed, list(chat_kinds.KINDS[kind].ends))
+        return tokenizer
+
+    @pytest.mark.parametrize("kind", ["gemma", "qwen25"])
+    def test_plain_transformers_gives_the_predictions_of_the_run(self, kind: str) -> None:
+        tokenizer = self.saved(kind)
+        system = ("prompt.system='Answer in SQL.'",) if chat_kinds.KINDS[kind].has_system else ()
+        path, _ = run(
+            PLAIN,
+            *self.CHAT,
+            *system,
+            "training.input_limit=80",
+            "evaluation.metrics=['exact_match', 'exaccerr']",
+        )
+        lines, folder = predictions(path, "kid"), path / "kid/model"
+        again, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+        end = chat_kinds.KINDS[kind].end_of_turn
+        ends = again.convert_ids_to_tokens(model.generation_config.eos_token_id)
+        assert ends[0] == end
+        assert set(ends) == {tokenizer.eos_token, *chat_kinds.KINDS[kind].ends}
+        messages = [{"role": "system", "content": "Answer in SQL."}] if system else []
+        for line, (prompt, _) in zip(lines[:1], PLAIN[:1], strict=True):
+            asked = [*messages, {"role": "user", "content": prompt}]
+            inputs = again.apply_chat_template(asked, add_generation_prompt=True, return_tensors="pt")
+            shown = again.apply_chat_template(asked, add_generation_prompt=True, tokenize=False)
+            assert line["prompt"] == shown
+            output = model.generate(**inputs, max_new_tokens=OUTPUT_LIMIT)
+            said = output[0, inputs["input_ids"].shape[1] :]
+            assert again.decode(said, skip_special_tokens=True).strip() == line["prediction"]
+            assert again.convert_ids_to_tokens(said[-1].item()) == end  # it has learnt to end its turn
+
+    def test_a_tokenizer_without_a_template_is_told_before_the_run(self) -> None:
+        for name in ("teacher", "student"):
+            save_model(name, tokenizer_kinds.qwen(), 0)
+        with pytest.raises(UserError, match=r"prompt.template='chat': the tokenizer has no chat template"):
+            run(PLAIN, *self.CHAT)

@@ -3,7 +3,8 @@
 import pytest
 
 from kdzoo.tasks.sql.schema import Column, ForeignKey, Schema, Table
-from kdzoo.tasks.text_to_sql.prompt import Match, PromptStyle, prompt_text, schema_text
+from kdzoo.tasks.text_to_sql.prompt import prompt_text, schema_text
+from kdzoo.tasks.text_to_sql.prompt_style import Match, PromptStyle
 from kdzoo.tasks.text_to_sql.schema import read_schema
 
 

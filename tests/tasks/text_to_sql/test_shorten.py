@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from kdzoo.tasks.example import Example
 from kdzoo.tasks.fitting import fit
 from kdzoo.tasks.sql.schema import Column, ForeignKey, Schema, Table
-from kdzoo.tasks.text_to_sql.prompt import FULL, Match, schema_text
+from kdzoo.tasks.text_to_sql.prompt import schema_text
+from kdzoo.tasks.text_to_sql.prompt_style import FULL, Match
 from kdzoo.tasks.text_to_sql.questions import Question
 from kdzoo.tasks.text_to_sql.schema import read_schema
 from kdzoo.tasks.text_to_sql.shorten import SqlPrompt

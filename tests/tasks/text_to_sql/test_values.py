@@ -3,7 +3,7 @@
 import pytest
 
 from kdzoo.errors import RunError
-from kdzoo.tasks.text_to_sql.prompt import Match
+from kdzoo.tasks.text_to_sql.prompt_style import Match
 from kdzoo.tasks.text_to_sql.values import ValueIndex
 
 SCRIPT = """
