@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -27,6 +27,9 @@ from kdzoo.runs import fingerprints
 from kdzoo.runs.dry_run_data import Read, data_lines, scored_sets, scoring_lines
 from kdzoo.runs.run_directory import RunDirectory
 from kdzoo.tasks.load import DataReader
+
+if TYPE_CHECKING:
+    from kdzoo.runs.memory.stages import StageMemory
 
 # What a stage learns from that needs no table of its own, by the names that methods call it by.
 _OF_ITSELF = {
@@ -72,8 +75,17 @@ def print_dry_run(recipe: Recipe, out: Path, console: Console, data: DataReader)
         say(f"\n{number}. {stage.name} ({stage.kind})")
         for line in _stage_lines(recipe, stage, seen.read):
             say(f"   {line}")
+        for line in _memory_lines(seen, stage):
+            say(f"   {line}")
         say(f"   {_what_is_there(recipe, stage, directory, finished, prints[stage.name])}")
     check_paths(recipe)
+
+
+def _memory_lines(seen: _Seen, stage: Stage) -> Iterator[str]:
+    if stage.name in seen.memory:
+        from kdzoo.runs.memory.stages import in_words
+
+        yield from in_words(seen.memory[stage.name])
 
 
 def _what_is_there(
@@ -95,13 +107,14 @@ class _Seen:
     """What there is on this machine of the data and models that a recipe names.
 
     ``read`` gives the examples of a dataset's table, None where its files are not there; ``parameters`` say how many each model from scratch has;
-    ``elsewhere`` are the tables whose files only a model hub has; ``notices`` are the checks'.
+    ``elsewhere`` are the tables whose files only a model hub has; ``notices`` are the checks'; ``memory`` is that of the stages that train.
     """
 
     read: Read
     parameters: dict[str, str]
     elsewhere: list[str]
     notices: list[str]
+    memory: dict[str, StageMemory]
 
 
 def _look(recipe: Recipe, directory: RunDirectory, finished: dict[str, Path], reader: DataReader) -> _Seen:
@@ -114,14 +127,14 @@ def _look(recipe: Recipe, directory: RunDirectory, finished: dict[str, Path], re
     data = [*recipe.training_data, *(scored.data for scored in scored_sets(recipe))]
     there = [one for one in data if is_there(one)]
     if not there and not here:
-        return _Seen(lambda data: None, {}, elsewhere, [])
+        return _Seen(lambda data: None, {}, elsewhere, [], {})
     # a look at models and data needs torch, which takes seconds to import
     from kdzoo.report.progress import Reporter
     from kdzoo.runs import checks as preflight
     from kdzoo.runs.context import RunContext
 
     context = RunContext(recipe, directory, reader, Reporter(quiet=True))
-    notices = preflight.check(context, finished, here)
+    notices, memory = preflight.check(context, finished, here)
     reports = [context.splits(one).report for one in there]
     left_out = [f"data: {count} {what}" for report in reports for what, count in report.items() if count]
     tokenizer = preflight.known_tokenizer(context, here)
@@ -135,6 +148,7 @@ def _look(recipe: Recipe, directory: RunDirectory, finished: dict[str, Path], re
         parameters,
         elsewhere,
         [*dict.fromkeys(left_out), *notices],
+        memory,
     )
 
 

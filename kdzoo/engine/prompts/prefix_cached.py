@@ -66,6 +66,10 @@ class PrefixCachedForward:
             return [self._run_repeated(sequences, layers) for sequences in several]
         return self._run_packed(several, packing, layers)
 
+    def read_prompts(self) -> None:
+        """See `kdzoo.engine.prompts.conditioned_model.Forward.read_prompts`."""
+        self._prompt()
+
     def _packing(self, several: Sequence[Sequences]) -> Packing | None:
         """The sequences packed, if that is allowed, fits, and puts more than one in a row."""
         if not self._way.packs or sum(sequences.per_prompt for sequences in several) < 2:
