@@ -73,8 +73,11 @@ def bytes_of_step(
     way: Way,
     *,
     autocast: torch.dtype | None = None,
+    with_losses: bool = True,
 ) -> StepBytes:
     """Run a step of models from `kdzoo.engine.memory.shadow` on a batch and count.
+
+    Without losses only the passes of the models over prompts and sequences are run; what comes after them counts nothing.
 
     The divergence is one of both models' logits, the auxiliary loss cross entropy. With ``autocast`` products are of that
     type. What an architecture cannot do without numbers raises whatever it does.
@@ -84,7 +87,10 @@ def bytes_of_step(
     student.train()
     with live:
         with torch.autocast(device, autocast, enabled=autocast is not None):
-            total, prompts, sequences, before_losses = _forward(student, teachers, batch, work, way, live)
+            total, *marks = _forward(student, teachers, batch, work, way, live, with_losses)
+        prompts, sequences, before_losses = marks
+        if total is None:
+            return StepBytes(prompts, sequences - prompts, before_losses - sequences, 0, 0)
         losses, kept = live.peak, live.live
         live.forget_peak()
         total.backward()
@@ -101,9 +107,15 @@ def bytes_of_step(
 
 
 def _forward(
-    student: Model, teachers: list[Model], batch: Batch, work: Work, way: Way, live: LiveBytes
-) -> tuple[Tensor, int, int, int]:
-    """The loss, and what was alive after the prompts, the sequences, and the teachers' sequences."""
+    student: Model,
+    teachers: list[Model],
+    batch: Batch,
+    work: Work,
+    way: Way,
+    live: LiveBytes,
+    with_losses: bool,
+) -> tuple[Tensor | None, int, int, int]:
+    """The loss if it is wanted, and what was alive after the prompts, the sequences, and the teachers' sequences."""
     limits = SamplingLimits(work.sequences.tokens.shape[1], (0,), shared_vocabulary(student, *teachers))
     generator = StepGenerator(0, 0, batch.examples)
     trained = condition(student, batch, limits, generator, source=Source.STUDENT, way=way, trains=True)
@@ -121,7 +133,8 @@ def _forward(
         with torch.no_grad():
             given.append((reader, reader.eval_states(work.sequences)))
     before_losses = live.live
-    return _loss(trained, given, batch, work), prompts, sequences, before_losses
+    loss = _loss(trained, given, batch, work) if with_losses else None
+    return loss, prompts, sequences, before_losses
 
 
 def _loss(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,9 +21,6 @@ from kdzoo.errors import UserError
 from kdzoo.methods.sequences import Sequences, Source
 from kdzoo.recipe import ModelConfig, Recipe, Training, TrainingStage
 from kdzoo.runs.context import as_peft_s
-
-# Layers of one kind take the same each: the others follow from models of so many.
-_LAYERS = (1, 2)
 
 _BITS = {"4bit": 4.5, "8bit": 8.0}  # with the scales of the blocks
 
@@ -105,34 +102,30 @@ class StageEstimator:
         )
 
     def _step(self, part: Sequence[EncodedExample], training: Training) -> StepBytes:
-        few, more = (self._traced(layers, part, training) for layers in _LAYERS)
-        count = _LAYERS[1] - _LAYERS[0]
-        return StepBytes(
-            **{
-                field.name: _further(
-                    getattr(few, field.name),
-                    (getattr(more, field.name) - getattr(few, field.name)) / count,
-                    self._more_layers(field.name),
-                )
-                for field in fields(StepBytes)
-            }
+        one = self._traced(1, part, training, with_losses=True)
+        two = self._traced(2, part, training, with_losses=False)
+        # layers take the same each, so that all follow from the second
+        more = self._student.layers - 1
+        more_of_teachers = max((teacher.layers - 1 for teacher in self._teachers), default=0)
+        return replace(
+            one,
+            prompts=one.prompts + more * (two.prompts - one.prompts),
+            sequences=one.sequences + more * (two.sequences - one.sequences),
+            teacher=one.teacher + more_of_teachers * (two.teacher - one.teacher),
         )
 
-    def _more_layers(self, what: str) -> int:
-        """How many layers the model has that decides on this beyond the first that was tried."""
-        if what in ("losses", "backward"):
-            return 0
-        models = self._teachers if what == "teacher" else [self._student]
-        return max((model.layers - _LAYERS[0] for model in models), default=0)
-
-    def _traced(self, layers: int, part: Sequence[EncodedExample], training: Training) -> StepBytes:
+    def _traced(
+        self, layers: int, part: Sequence[EncodedExample], training: Training, *, with_losses: bool
+    ) -> StepBytes:
         way = self._way(training)
         batch = make_batch(part, share_beginnings=training.sharing == "on" and isinstance(way, PrefixCached))
         student = shadow_of(self._student.of_layers(layers))
         teachers = [shadow_of(teacher.of_layers(layers)) for teacher in self._teachers]
         work = _work(self._method, batch.target, training.output_limit)
         autocast = torch.bfloat16 if training.precision == "bf16" else None
-        return bytes_of_step(student, teachers, batch, work, way, autocast=autocast)
+        return bytes_of_step(
+            student, teachers, batch, work, way, autocast=autocast, with_losses=with_losses
+        )
 
     def _way(self, training: Training) -> Way:
         if training.sharing == "off" or self._student.table.gradient_checkpointing:
@@ -176,10 +169,6 @@ class _Model:
             if not self._trains:
                 return model.eval().requires_grad_(False)
             return model if table.lora is None else add_lora(model, as_peft_s(table.lora), seed=0)
-
-
-def _further(few: int, each: float, layers: int) -> int:
-    return round(few + each * layers)
 
 
 def _table(recipe: Recipe, role: str) -> ModelConfig:
