@@ -22,6 +22,7 @@ from kdzoo.recipe import (
 from kdzoo.recipe.model_tables import TokenizerConfig
 from kdzoo.recipe.names import called
 from kdzoo.recipe.places import place_of_model
+from kdzoo.recipe.rows_at_a_time import AUTO
 from kdzoo.recipe.toml_text import toml_value
 from kdzoo.runs import fingerprints
 from kdzoo.runs.dry_run_data import Read, data_lines, scored_sets, scoring_lines
@@ -213,7 +214,9 @@ def _training_lines(recipe: Recipe, stage: TrainingStage, read: Read) -> list[st
     if recipe.datasets:
         lines.append(f"trains on {stage.data or '[data]'}")
     micro = training.micro_batch_size or training.batch_size
-    parts = f" in parts of {micro}" if micro != training.batch_size else ""
+    parts = "" if micro == training.batch_size else f" in parts of {micro}"
+    if micro == AUTO:
+        parts = " in parts that fit in memory"
     lines.append(
         f"{_steps_text(training, examples)}, batch {training.batch_size}{parts}, "
         f"learning rate {training.learning_rate:g} ({training.schedule}, warm-up {training.warmup:g}), {training.precision}"

@@ -74,7 +74,8 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         examples = self.train_dataset.examples
         if self._group_size is None:
             return SeededSampler(len(examples), self.args.seed)
-        size = self.args.per_device_train_batch_size
+        # whole batches are drawn, whatever parts they are computed in
+        size = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps
         lengths = [len(e.target) for e in examples]
         return GroupedSampler([e.group for e in examples], lengths, size, self._group_size, self.args.seed)
 

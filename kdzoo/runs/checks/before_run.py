@@ -62,8 +62,9 @@ def check(context: RunContext, finished: Mapping[str, Path], tables: Collection[
         check_lengths(recipe, to_do, context.splits, tokenizer, problems, notices)
         check_privileged(recipe, to_do, context.splits, tokenizer, configs, problems)
         problems.raise_if_any()
-        memory = memory_of(recipe, to_do, context.splits, tokenizer, configs)
-        check_memory(recipe, to_do, memory, room_on(context.device), notices)
+        room = room_on(context.device)
+        memory = memory_of(recipe, to_do, context.splits, tokenizer, configs, room)
+        check_memory(recipe, to_do, memory, notices)
     return Checked(notices.texts, memory)
 
 

@@ -23,6 +23,7 @@ def memory_of(
     read: Read,
     tokenizer: PreTrainedTokenizerBase,
     configs: Mapping[str, PretrainedConfig],
+    room: Room,
 ) -> dict[str, StageMemory]:
     """The memory of the stages that train, by their names, as far as their models and data are there."""
     found: dict[str, StageMemory] = {}
@@ -35,22 +36,22 @@ def memory_of(
         if key not in encoded:
             encoded[key] = _encoded(recipe, stage, read, tokenizer)
         if encoded[key] and roles <= configs.keys():
-            found[stage.name] = StageMemory(recipe, stage, configs, encoded[key])
+            found[stage.name] = StageMemory(recipe, stage, configs, encoded[key], room)
     return found
 
 
 def check_memory(
-    recipe: Recipe, to_do: Sequence[Stage], memory: Mapping[str, StageMemory], room: Room, notices: Problems
+    recipe: Recipe, to_do: Sequence[Stage], memory: Mapping[str, StageMemory], notices: Problems
 ) -> None:
     """Tell of every stage that is estimated to take more than there is, and of settings with which it would fit."""
     for stage in to_do:
         if stage.name not in memory or stage.role is None:
             continue
         own = memory[stage.name]
-        needed = own.estimate().peak
+        needed, room = own.own().peak, own.room
         if needed <= room.free:
             continue
-        fitting = [f"{text} ({in_gib(size)})" for text, size in own.that_fit(room)]
+        fitting = [f"{text} ({in_gib(size)})" for text, size in own.that_fit()]
         advice = f"it would fit with {', or '.join(fitting)}" if fitting else "no setting makes it fit"
         notices.add(
             place_of(recipe, stage, "batch_size"),

@@ -47,6 +47,11 @@ class StageBytes:
         return self.weights + self.optimizer + self.average + self.teacher
 
     @property
+    def loaded(self) -> int:
+        """What is there when the models are loaded."""
+        return self.weights + self.teacher
+
+    @property
     def peak(self) -> int:
         """The most at a time."""
         return self.lasting + self.step.peak(self.gradients, in_parts=self.in_parts)
@@ -123,9 +128,7 @@ class StageEstimator:
         teachers = [shadow_of(teacher.of_layers(layers)) for teacher in self._teachers]
         work = _work(self._method, batch.target, training.output_limit)
         autocast = torch.bfloat16 if training.precision == "bf16" else None
-        return bytes_of_step(
-            student, teachers, batch, work, way, autocast=autocast, with_losses=with_losses
-        )
+        return bytes_of_step(student, teachers, batch, work, way, autocast=autocast, with_losses=with_losses)
 
     def _way(self, training: Training) -> Way:
         if training.sharing == "off" or self._student.table.gradient_checkpointing:

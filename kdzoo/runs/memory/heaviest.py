@@ -17,14 +17,12 @@ def heaviest_part(
     examples: Sequence[EncodedExample], training: Training, rows: int, seed: int
 ) -> list[EncodedExample]:
     """Of the parts of so many rows that the training's steps are computed in, the one with the most tokens, padding included."""
-    parts = (examples[i] for i in ())
     best: list[EncodedExample] = []
     most = -1
     for part in _parts(examples, training, rows, seed):
         tokens = padded_tokens(part, shares=training.sharing == "on")
         if tokens > most:
             best, most = part, tokens
-    del parts
     return best
 
 

@@ -10,6 +10,7 @@ from transformers import PretrainedConfig
 from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.recipe import Recipe, TrainingStage
 from kdzoo.recipe.model_tables import LoraConfig
+from kdzoo.recipe.rows_at_a_time import AUTO
 from kdzoo.runs.memory.estimate import StageBytes, StageEstimator
 from kdzoo.runs.memory.heaviest import heaviest_part
 from kdzoo.runs.memory.room import Room
@@ -19,9 +20,9 @@ _LORA = LoraConfig(rank=16)
 
 
 class StageMemory:
-    """Estimates what a stage takes on its own examples.
+    """Estimates what a stage takes on its own examples, and holds it against the ``room`` that there is.
 
-    ``configs`` are those of the models by role; ``seed`` is that of the order of the examples.
+    ``configs`` are those of the models by role.
     """
 
     def __init__(
@@ -30,7 +31,9 @@ class StageMemory:
         stage: TrainingStage,
         configs: Mapping[str, PretrainedConfig],
         examples: Sequence[EncodedExample],
+        room: Room,
     ) -> None:
+        self.room = room
         self.training = recipe.training_of(stage)
         self._estimator = StageEstimator(recipe, stage, configs)
         self._seed = recipe.seed_of(stage.role)
@@ -42,23 +45,34 @@ class StageMemory:
         key = repr((sorted((table or {}).items()), sorted(settings.items())))
         if key not in self._known:
             training = self.training.model_copy(update=settings)
-            rows = training.micro_batch_size or training.batch_size
+            rows = training.part_size
             part = heaviest_part(self._examples, training, rows, self._seed)
             self._known[key] = self._estimator.estimate(part, training, table or {})
         return self._known[key]
 
-    def micro_batch_that_fits(self, room: Room) -> int | None:
+    @property
+    def is_auto(self) -> bool:
+        """Whether the rows that are computed at a time are to be those that fit."""
+        return self.training.micro_batch_size == AUTO
+
+    def own(self) -> StageBytes:
+        """What the stage takes as the recipe has it; with "auto" as it will be chosen now."""
+        if not self.is_auto:
+            return self.estimate()
+        return self.estimate(micro_batch_size=self.micro_batch_that_fits() or 1)
+
+    def micro_batch_that_fits(self) -> int | None:
         """The most rows that can be computed at a time; None if not even one can."""
         for rows in divisors(self.training.batch_size):
-            if self.estimate(micro_batch_size=rows).peak <= room.free:
+            if self.estimate(micro_batch_size=rows).peak <= self.room.free:
                 return rows
         return None
 
-    def that_fit(self, room: Room) -> Iterator[tuple[str, int]]:
+    def that_fit(self) -> Iterator[tuple[str, int]]:
         """Settings with which the stage would fit, as the recipe writes them, and what it then takes."""
         training, table = self.training, self._estimator.table
-        rows = self.micro_batch_that_fits(room)
-        if rows is not None:
+        rows = self.micro_batch_that_fits()
+        if rows is not None and not self.is_auto:
             yield f"micro_batch_size = {rows}", self.estimate(micro_batch_size=rows).peak
         others: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
         if training.sharing != "on" and not table.gradient_checkpointing:
@@ -69,7 +83,7 @@ class StageMemory:
             others.append((f"lora = {{ rank = {_LORA.rank} }}", {"lora": _LORA}, {}))
         for text, of_table, settings in others:
             peak = self.estimate(of_table, **settings).peak
-            if peak <= room.free:
+            if peak <= self.room.free:
                 yield text, peak
 
 
@@ -85,7 +99,7 @@ def in_gib(size: int) -> str:
 
 def in_words(memory: StageMemory) -> Iterator[str]:
     """The lines of a dry run on a stage's memory."""
-    own = memory.estimate()
+    own = memory.own()
     step = own.step
     activations = step.prompts + step.sequences
     parts = [
@@ -98,9 +112,12 @@ def in_words(memory: StageMemory) -> Iterator[str]:
         ("logits", step.losses),
     ]
     shown = ", ".join(f"{what} {in_gib(size)}" for what, size in parts if size)
-    yield f"memory about {in_gib(own.peak)}: {shown}"
+    rows = ""
+    if memory.is_auto:
+        rows = f" with micro_batch_size = {memory.micro_batch_that_fits() or 1}"
+    yield f"memory about {in_gib(own.peak)}{rows}: {shown}"
     other = "off" if memory.training.sharing != "off" else "on"
     without = memory.estimate(sharing=other)
-    if without.step != step:
+    if not memory.is_auto and without.step != step:
         took = without.step.prompts + without.step.sequences
         yield f'       with sharing = "{other}" about {in_gib(without.peak)}: activations {in_gib(took)}'

@@ -12,11 +12,10 @@ from kdzoo.recipe import Training
 
 def trainer_arguments(training: Training, seed: int, steps: int, checkpoints: Path) -> TrainingArguments:
     """How to train so many ``steps``, with checkpoints in a folder of which the latest is kept."""
-    micro_batch_size = training.micro_batch_size or training.batch_size
     return TrainingArguments(
         output_dir=str(checkpoints),
-        per_device_train_batch_size=micro_batch_size,
-        gradient_accumulation_steps=training.batch_size // micro_batch_size,
+        per_device_train_batch_size=training.part_size,
+        gradient_accumulation_steps=training.batch_size // training.part_size,
         num_train_epochs=training.epochs,
         max_steps=-1 if training.max_steps is None else training.max_steps,
         learning_rate=training.learning_rate,
