@@ -19,7 +19,7 @@ _INDEXING = {
 }
 
 
-class LiveBytes(TorchDispatchMode):
+class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Within its block: ``live`` are the bytes of the tensors made in it that are still there, ``peak`` the most at a time.
 
     Memory that several tensors share counts once. Tensors may be without numbers
@@ -27,7 +27,7 @@ class LiveBytes(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.live = 0
         self.peak = 0
         self._known: set[int] = set()

@@ -30,7 +30,7 @@ def shadow_of(model: PreTrainedModel | PeftModel, device: str = "cpu") -> PreTra
         for kept in (module._parameters, module._buffers):
             for name, tensor in list(kept.items()):
                 if tensor is not None:
-                    kept[name] = on_device(tensor)  # type: ignore[assignment]
+                    kept[name] = on_device(tensor)
         # some architectures keep such tensors beside their buffers
         for name, value in list(vars(module).items()):
             if isinstance(value, Tensor) and value.device.type == "meta":

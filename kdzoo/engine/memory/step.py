@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from peft import PeftModel
@@ -24,7 +25,7 @@ from kdzoo.methods.divergences import reverse_kl
 from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Sequences, Source
 
-Model = PreTrainedModel | PeftModel
+Model: TypeAlias = PreTrainedModel | PeftModel
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def bytes_of_step(
             return StepBytes(prompts, sequences - prompts, before_losses - sequences, 0, 0)
         losses, kept = live.peak, live.live
         live.forget_peak()
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
     gradients = sum(p.grad.nbytes for p in student.parameters() if p.grad is not None)
     for parameter in student.parameters():
         parameter.grad = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from peft import PeftModel
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from kdzoo.engine.memory.shadow import shadow_of
@@ -131,7 +132,7 @@ class StageEstimator:
         return bytes_of_step(student, teachers, batch, work, way, autocast=autocast, with_losses=with_losses)
 
     def _way(self, training: Training) -> Way:
-        if training.sharing == "off" or self._student.table.gradient_checkpointing:
+        if training.sharing == "off":
             return Full()
         return PrefixCached(packs=True, repeatable=True)
 
@@ -150,8 +151,8 @@ class _Model:
         if self.table.quantization is None:
             return sum(p.nbytes for p in model.parameters()) + sum(b.nbytes for b in model.buffers())
         linear = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear)}
-        bits = _BITS[self.table.quantization]
-        return sum(int(p.numel() * bits / 8) if id(p) in linear else p.nbytes for p in model.parameters())
+        each = _BITS[self.table.quantization] / 8
+        return sum(round(p.numel() * each) if id(p) in linear else p.nbytes for p in model.parameters())
 
     def whole(self) -> Model:
         return self._built(self.config)
@@ -171,7 +172,13 @@ class _Model:
             )
             if not self._trains:
                 return model.eval().requires_grad_(False)
-            return model if table.lora is None else add_lora(model, as_peft_s(table.lora), seed=0)
+            if table.lora is not None:
+                model = add_lora(model, as_peft_s(table.lora), seed=0)
+            if table.gradient_checkpointing:
+                model.gradient_checkpointing_enable({"use_reentrant": False})
+                if isinstance(model, PeftModel):
+                    model.enable_input_require_grads()
+            return model
 
 
 def _table(recipe: Recipe, role: str) -> ModelConfig:

@@ -75,7 +75,7 @@ class StageMemory:
         if rows is not None and not self.is_auto:
             yield f"micro_batch_size = {rows}", self.estimate(micro_batch_size=rows).peak
         others: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
-        if training.sharing != "on" and not table.gradient_checkpointing:
+        if training.sharing != "on":
             others.append(('sharing = "on"', {}, {"sharing": "on"}))
         if not table.gradient_checkpointing:
             others.append(("gradient_checkpointing = true", {"gradient_checkpointing": True}, {}))
