@@ -66,7 +66,7 @@ def _short(training: Training, scored: Mapping[str, Dataset[Any]]) -> Training:
     name = training.evaluate_set if training.evaluate_set in scored else None
     dataset = scored[name or next(iter(scored))]
     size = min(training.batch_size, _BATCH)
-    in_parts = training.micro_batch_size is not None and training.micro_batch_size < training.batch_size
+    in_parts = training.part_size < training.batch_size
     return Training(
         **{
             **training.model_dump(),

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from kdzoo.errors import UserError
 from kdzoo.recipe.intervals import Interval
+from kdzoo.recipe.rows_at_a_time import AUTO, RowsAtATime
 from kdzoo.tasks import registry
 
 Role: TypeAlias = str
@@ -70,10 +71,10 @@ class Training(Table):
         None, ge=1, description="optimizer steps; given, they count instead of epochs"
     )
     batch_size: int = Field(16, ge=1, description="rows of one optimizer step")
-    micro_batch_size: int | None = Field(
+    micro_batch_size: RowsAtATime | None = Field(
         None,
-        ge=1,
-        description="rows computed at a time, which must divide batch_size; all of them unless given",
+        description='rows computed at a time, which must divide batch_size, or "auto": the most that are estimated to fit in '
+        "memory; all of them unless given",
     )
     learning_rate: float = Field(2e-4, gt=0, lt=1, description="the highest learning rate of AdamW")
     schedule: Literal["cosine", "linear", "constant", "constant_with_warmup"] = Field(
@@ -147,6 +148,11 @@ class Training(Table):
         "needs evaluate_every",
     )
 
+    @property
+    def part_size(self) -> int:
+        """The rows computed at a time: all of a batch where that is not given, or still to be found out."""
+        return self.batch_size if self.micro_batch_size in (None, AUTO) else int(self.micro_batch_size)
+
     def steps(self, examples: int) -> int:
         """The optimizer steps on so many examples: an epoch's last one may have fewer rows, and epochs be a fraction."""
         return self.max_steps or math.ceil(self.epochs * self.steps_per_epoch(examples))
@@ -157,7 +163,7 @@ class Training(Table):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Training:
-        if self.micro_batch_size is not None and self.batch_size % self.micro_batch_size:
+        if self.batch_size % self.part_size:
             raise conflict(
                 f"micro_batch_size = {self.micro_batch_size} does not divide batch_size = {self.batch_size}",
                 "micro_batch_size",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -22,11 +22,15 @@ from kdzoo.recipe import (
 from kdzoo.recipe.model_tables import TokenizerConfig
 from kdzoo.recipe.names import called
 from kdzoo.recipe.places import place_of_model
+from kdzoo.recipe.rows_at_a_time import AUTO
 from kdzoo.recipe.toml_text import toml_value
 from kdzoo.runs import fingerprints
 from kdzoo.runs.dry_run_data import Read, data_lines, scored_sets, scoring_lines
 from kdzoo.runs.run_directory import RunDirectory
 from kdzoo.tasks.load import DataReader
+
+if TYPE_CHECKING:
+    from kdzoo.runs.memory.stages import StageMemory
 
 # What a stage learns from that needs no table of its own, by the names that methods call it by.
 _OF_ITSELF = {
@@ -74,9 +78,18 @@ def print_dry_run(
         say(f"\n{number}. {stage.name} ({stage.kind})")
         for line in _stage_lines(recipe, stage, seen.read):
             say(f"   {line}")
+        for line in _memory_lines(seen, stage):
+            say(f"   {line}")
         there = _what_is_there(recipe, stage, directory, finished, prints[stage.name])
         say(f"   {'to do anew' if fresh else there}")
     check_paths(recipe)
+
+
+def _memory_lines(seen: _Seen, stage: Stage) -> Iterator[str]:
+    if stage.name in seen.memory:
+        from kdzoo.runs.memory.stages import in_words
+
+        yield from in_words(seen.memory[stage.name])
 
 
 def _what_is_there(
@@ -98,13 +111,14 @@ class _Seen:
     """What there is on this machine of the data and models that a recipe names.
 
     ``read`` gives the examples of a dataset's table, None where its files are not there; ``parameters`` say how many each model from scratch has;
-    ``elsewhere`` are the tables whose files only a model hub has; ``notices`` are the checks'.
+    ``elsewhere`` are the tables whose files only a model hub has; ``notices`` are the checks'; ``memory`` is that of the stages that train.
     """
 
     read: Read
     parameters: dict[str, str]
     elsewhere: list[str]
     notices: list[str]
+    memory: dict[str, StageMemory]
 
 
 def _look(recipe: Recipe, directory: RunDirectory, finished: dict[str, Path], reader: DataReader) -> _Seen:
@@ -117,14 +131,14 @@ def _look(recipe: Recipe, directory: RunDirectory, finished: dict[str, Path], re
     data = [*recipe.training_data, *(scored.data for scored in scored_sets(recipe))]
     there = [one for one in data if is_there(one)]
     if not there and not here:
-        return _Seen(lambda data: None, {}, elsewhere, [])
+        return _Seen(lambda data: None, {}, elsewhere, [], {})
     # a look at models and data needs torch, which takes seconds to import
     from kdzoo.report.progress import Reporter
     from kdzoo.runs import checks as preflight
     from kdzoo.runs.context import RunContext
 
     context = RunContext(recipe, directory, reader, Reporter(quiet=True))
-    notices = preflight.check(context, finished, here)
+    notices, memory = preflight.check(context, finished, here)
     reports = [context.splits(one).report for one in there]
     left_out = [f"data: {count} {what}" for report in reports for what, count in report.items() if count]
     tokenizer = preflight.known_tokenizer(context, here)
@@ -138,6 +152,7 @@ def _look(recipe: Recipe, directory: RunDirectory, finished: dict[str, Path], re
         parameters,
         elsewhere,
         [*dict.fromkeys(left_out), *notices],
+        memory,
     )
 
 
@@ -202,7 +217,9 @@ def _training_lines(recipe: Recipe, stage: TrainingStage, read: Read) -> list[st
     if recipe.datasets:
         lines.append(f"trains on {stage.data or '[data]'}")
     micro = training.micro_batch_size or training.batch_size
-    parts = f" in parts of {micro}" if micro != training.batch_size else ""
+    parts = "" if micro == training.batch_size else f" in parts of {micro}"
+    if micro == AUTO:
+        parts = " in parts that fit in memory"
     lines.append(
         f"{_steps_text(training, examples)}, batch {training.batch_size}{parts}, "
         f"learning rate {training.learning_rate:g} ({training.schedule}, warm-up {training.warmup:g}), {training.precision}"

@@ -110,7 +110,7 @@ def _check(context: RunContext, prints: dict[str, str], *, is_fresh: bool) -> No
     find = context.directory.find_finished
     found = {name: None if is_fresh else find(name, fingerprint) for name, fingerprint in prints.items()}
     finished = {name: stage[0] for name, stage in found.items() if stage is not None}
-    for notice in preflight.check(context, finished, tables=("tokenizer", *context.recipe.models)):
+    for notice in preflight.check(context, finished, tables=("tokenizer", *context.recipe.models)).notices:
         context.reporter.say(notice)
     if len(finished) < len(found) and context.processes.count == 1:
         _tell_of_devices(context.reporter)

@@ -78,6 +78,10 @@ class Forward(Steppable, Protocol):
         """The same for several batches of sequences over the same prompts."""
         ...
 
+    def read_prompts(self) -> None:
+        """Read the prompts now, where they are read apart from what follows them."""
+        ...
+
 
 class ModelOnPrompts:
     """A model that has read a batch's prompts. Implements `kdzoo.methods.step.ConditionedModel`.
@@ -115,6 +119,10 @@ class ModelOnPrompts:
     def score_together(self, *several: Sequences) -> None:
         """Say that all of these will be scored with gradients: the first use of one runs the model over all."""
         self._together = tuple({id(one): one for one in several}.values())
+
+    def read_prompts(self) -> None:
+        """Read the prompts now, where they are read apart from the sequences and have not been."""
+        self._forward.read_prompts()
 
     def capture(self, *layers: int) -> None:
         """Say that `hidden` will be asked for these layers: every run from now on keeps their hidden states."""

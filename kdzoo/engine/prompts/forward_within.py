@@ -38,6 +38,11 @@ class ForwardWithin:
         with self.block():
             return [self._projecting(states) for states in self.forward.run_together(several, layers)]
 
+    def read_prompts(self) -> None:
+        """See `kdzoo.engine.prompts.conditioned_model.Forward.read_prompts`."""
+        with self.block():
+            self.forward.read_prompts()
+
     @property
     def rows_at_once(self) -> int | None:
         """See `kdzoo.engine.prompts.generation.Steppable.rows_at_once`."""

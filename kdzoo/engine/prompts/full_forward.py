@@ -75,6 +75,9 @@ class FullForward:
             logits, lambda rows: rows, logits.shape[-1], hidden=dict(zip(layers, hidden, strict=True))
         )
 
+    def read_prompts(self) -> None:
+        """See `kdzoo.engine.prompts.conditioned_model.Forward.read_prompts`: each run reads them with its sequences."""
+
     def _parts(self, rows: Sequence[int]) -> Iterator[Sequence[int]]:
         size = self._way.rows_at_once or max(1, len(rows))
         for start in range(0, len(rows), size):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn.functional import pad
 from transformers.cache_utils import Cache, DynamicLayer
@@ -57,15 +58,27 @@ class KeyValues:
         return KeyValues(tuple((k[:, :, :length], v[:, :, :length]) for k, v in buffers), buffers)
 
 
-def branch(prompt: KeyValues, tokens: int) -> Cache:
-    """A cache that starts with the prompt's keys and values and takes so many tokens more.
+def first_pass() -> Cache:
+    """An empty cache, which takes the tokens of one pass."""
+    return Cache(layer_class_to_replicate=_FirstPass)
+
+
+def continued(prompt: KeyValues, tokens: int) -> Cache:
+    """A cache that starts with the prompt's keys and values and takes one pass of so many tokens more.
 
     Appending makes new tensors, with gradients, unless the prompt has room: then it writes behind the prompt, over
-    what the branch before has written there.
+    what was written there before. A pass whose layers are computed again gives the same again.
     """
     if prompt.buffers is not None and tokens <= prompt.room:
         return Cache(layers=[_InPlace(*layer, prompt.length) for layer in prompt.buffers])
     return Cache(layers=[_Continued(keys, values) for keys, values in prompt.layers])
+
+
+def branch(prompt: KeyValues, tokens: int) -> Cache:
+    """The same for a pass that nothing is continued from: what it appends is kept by whoever needs it, not by the cache."""
+    if prompt.buffers is not None and tokens <= prompt.room:
+        return continued(prompt, tokens)
+    return Cache(layers=[_Ending(keys, values) for keys, values in prompt.layers])
 
 
 def growing_branch(prompt: KeyValues, rows: Tensor, room: int) -> Cache:
@@ -84,15 +97,41 @@ def keep_rows(cache: Cache, rows: Tensor) -> None:
         layer.keep_rows(rows)
 
 
-class _Continued(DynamicLayer):  # type: ignore[misc]
+class _FirstPass(DynamicLayer):  # type: ignore[misc]
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        # no copy as transformers' has; computed again, it is what it was
+        self.keys, self.values = key_states, value_states
+        self.dtype, self.device = key_states.dtype, key_states.device
+        self.is_initialized = True
+        return key_states, value_states
+
+
+class _Ending(DynamicLayer):  # type: ignore[misc]
     def __init__(self, keys: Tensor, values: Tensor) -> None:
         super().__init__()
         self.keys, self.values = keys, values
         self.dtype, self.device = keys.dtype, keys.device
         self.is_initialized = True
+        self._before = keys, values
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        keys, values = self._before
+        return torch.cat([keys, key_states], dim=2), torch.cat([values, value_states], dim=2)
 
 
-class _InPlace(_Continued):
+class _Continued(_Ending):
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        self.keys, self.values = super().update(key_states, value_states)
+        return self.keys, self.values
+
+
+class _InPlace(_Ending):
     def __init__(self, all_keys: Tensor, all_values: Tensor, filled: int) -> None:
         super().__init__(all_keys, all_values)
         self.all_keys, self.all_values = all_keys, all_values

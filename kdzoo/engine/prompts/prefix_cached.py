@@ -8,14 +8,22 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
-from transformers.cache_utils import Cache, DynamicCache
+from transformers.cache_utils import Cache
 
 from kdzoo.engine.losses.scored_hidden_states import ScoredHiddenStates
 from kdzoo.engine.models.decoder_and_head import DecoderAndHead
 from kdzoo.engine.models.embedding_gradient import DenseGradientEmbedding
 from kdzoo.engine.models.hidden_states import asked_for, hidden_states_of
 from kdzoo.engine.prompts.generation import Stepper
-from kdzoo.engine.prompts.key_value_cache import KeyValues, branch, growing_branch, keep_rows
+from kdzoo.engine.prompts.key_value_cache import (
+    KeyValues,
+    branch,
+    continued,
+    first_pass,
+    growing_branch,
+    keep_rows,
+)
+from kdzoo.engine.prompts.layer_passes import Checkpoints, few_copies
 from kdzoo.engine.prompts.packing import Packing, pack
 from kdzoo.engine.prompts.prefix_groups import PrefixGroups
 from kdzoo.engine.prompts.sampling import SamplingLimits
@@ -48,6 +56,7 @@ class PrefixCachedForward:
         self._limits = limits
         self._way = way
         self._trains = trains
+        self._checkpoints = Checkpoints.of(self._parts.decoder) if trains else Checkpoints()
         self._trained: KeyValues | None = None
         self._frozen_prompt: KeyValues | None = None
         self._mask = _prompt_mask(groups)
@@ -65,6 +74,10 @@ class PrefixCachedForward:
         if packing is None:
             return [self._run_repeated(sequences, layers) for sequences in several]
         return self._run_packed(several, packing, layers)
+
+    def read_prompts(self) -> None:
+        """See `kdzoo.engine.prompts.conditioned_model.Forward.read_prompts`."""
+        self._prompt()
 
     def _packing(self, several: Sequence[Sequences]) -> Packing | None:
         """The sequences packed, if that is allowed, fits, and puts more than one in a row."""
@@ -160,7 +173,7 @@ class PrefixCachedForward:
     def _read(self) -> KeyValues:
         """Run over the beginnings once per group, then over the rests of all rows."""
         groups = self._groups
-        cache = DynamicCache()
+        cache = first_pass()
         width = torch.arange(groups.beginning.shape[1], device=groups.beginning.device)
         # padding stands on the right, where causal attention hides it from the tokens: no mask, the fast kernel
         self._decode(groups.beginning, None, width.expand_as(groups.beginning), cache)
@@ -171,11 +184,11 @@ class PrefixCachedForward:
         if groups.rest.shape[1] == 0:
             return prompt
         start = groups.per_row(groups.beginning_lengths)
-        continued = branch(prompt, groups.rest.shape[1])
+        cache = continued(prompt, groups.rest.shape[1])
         steps = torch.arange(groups.rest.shape[1], device=start.device)
         positions = start[:, None] + steps.minimum((groups.rest_lengths - 1).clamp_min(0)[:, None])
-        self._decode(groups.rest, self._mask, positions, continued)
-        return KeyValues.of(continued)
+        self._decode(groups.rest, self._mask, positions, cache)
+        return KeyValues.of(cache)
 
     def _decode(self, tokens: Tensor, mask: Tensor | None, positions: Tensor, cache: Cache) -> Tensor:
         """The last layer's hidden states, [rows, tokens, H]; the cache grows by the tokens."""
@@ -186,14 +199,15 @@ class PrefixCachedForward:
     ) -> tuple[Tensor, dict[int, Tensor]]:
         """The same, and those of the layers that are asked for."""
         given = {"input_ids": tokens} if self._embed is None else {"inputs_embeds": self._embed(tokens)}
-        output = self._parts.decoder(
-            **given,
-            attention_mask=mask,
-            position_ids=positions,
-            cache=cache,
-            use_cache=True,
-            **asked_for(layers),
-        )
+        with few_copies(tokens.device), self._checkpoints.beside_a_cache(tokens.device):
+            output = self._parts.decoder(
+                **given,
+                attention_mask=mask,
+                position_ids=positions,
+                cache=cache,
+                use_cache=True,
+                **asked_for(layers),
+            )
         hidden: Tensor = output.last_hidden_state
         of_layers = hidden_states_of(output, layers, len(tokens))
         # a model that is spread over devices may end on another

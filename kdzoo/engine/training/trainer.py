@@ -121,8 +121,9 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         if self._group_size is None:
             return SeededSampler(len(examples), self.args.seed)
         lengths = [len(e.target) for e in examples]
+        # whole steps are drawn, whatever parts they are computed in
         return GroupedSampler(
-            [e.group for e in examples], lengths, self._size.at_once, self._group_size, self.args.seed
+            [e.group for e in examples], lengths, self._size.prompts, self._group_size, self.args.seed
         )
 
     def get_batch_samples(

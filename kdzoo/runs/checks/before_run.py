@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from kdzoo.errors import RunError
 from kdzoo.files import why_not_writable
@@ -12,6 +13,7 @@ from kdzoo.runs.checks.chat import check_chat_template
 from kdzoo.runs.checks.data import check_data
 from kdzoo.runs.checks.lengths import check_lengths
 from kdzoo.runs.checks.loggers import check_loggers
+from kdzoo.runs.checks.memory import check_memory, memory_of
 from kdzoo.runs.checks.models import check_models
 from kdzoo.runs.checks.positions import check_positions
 from kdzoo.runs.checks.privileged import check_privileged
@@ -19,11 +21,20 @@ from kdzoo.runs.checks.tokenizers import check_tokenizers, known_tokenizer
 from kdzoo.runs.checks.trained import check_trained
 from kdzoo.runs.context import RunContext
 from kdzoo.runs.links import check_links
+from kdzoo.runs.memory.room import room_on
+from kdzoo.runs.memory.stages import StageMemory
 from kdzoo.tasks.load import CACHE
 
 
-def check(context: RunContext, finished: Mapping[str, Path], tables: Collection[str]) -> list[str]:
-    """Look at all that the stages still to be done need, and give what is worth telling, one line each.
+class Checked(NamedTuple):
+    """What is worth telling, one line each, and the memory of the training stages that could be looked at, by their names."""
+
+    notices: list[str]
+    memory: dict[str, StageMemory]
+
+
+def check(context: RunContext, finished: Mapping[str, Path], tables: Collection[str]) -> Checked:
+    """Look at all that the stages still to be done need.
 
     ``finished`` are the folders of the other stages by their names. ``tables`` are those of "tokenizer" and the models'
     names whose files may be looked for. Weights are opened and compared with the model that they are for, and
@@ -39,7 +50,7 @@ def check(context: RunContext, finished: Mapping[str, Path], tables: Collection[
         check_links(folder, out)
     to_do = [stage for stage in recipe.stages if stage.name not in finished]
     if not to_do:
-        return []
+        return Checked([], {})
     _check_writable(context.directory.path)
     problems, notices = Problems.of(recipe), Problems.of(recipe)
     configs = check_models(recipe, tables, problems, notices)
@@ -52,13 +63,17 @@ def check(context: RunContext, finished: Mapping[str, Path], tables: Collection[
     problems.raise_if_any()
     # a rehearsal has other limits and tokens than its recipe
     tokenizer = None if recipe.is_rehearsal else known_tokenizer(context, tables)
+    memory: dict[str, StageMemory] = {}
     if tokenizer is not None:
         check_chat_template(recipe, tokenizer, problems)
         problems.raise_if_any()
         check_lengths(recipe, to_do, context.splits, tokenizer, problems, notices)
         check_privileged(recipe, to_do, context.splits, tokenizer, configs, problems)
         problems.raise_if_any()
-    return notices.texts
+        room = room_on(context.device)
+        memory = memory_of(recipe, to_do, context.splits, tokenizer, configs, room)
+        check_memory(recipe, to_do, memory, notices)
+    return Checked(notices.texts, memory)
 
 
 def _check_writable(directory: Path) -> None:

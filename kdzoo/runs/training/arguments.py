@@ -13,7 +13,7 @@ from kdzoo.recipe import Training
 
 def step_size(training: Training) -> StepSize:
     """How many prompts a step takes, and how many of them are run at once."""
-    return StepSize(training.batch_size, training.micro_batch_size or training.batch_size)
+    return StepSize(training.batch_size, training.part_size)
 
 
 def trainer_arguments(

@@ -45,7 +45,7 @@ def with_prepared(
     clock = Clock(processes.own_folder(folder) / "prepared_seconds")
     device = next(module.student.parameters()).device
     try:
-        for rows in _batches(missing, training.micro_batch_size or training.batch_size):
+        for rows in _batches(missing, training.part_size):
             batch = make_batch(rows, share_beginnings=module.shares_beginnings)
             with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
                 prepared = module.prepare(batch.to(device))

@@ -32,6 +32,7 @@ from kdzoo.runs.interruption import Interrupted
 from kdzoo.runs.threads import threads_for
 from kdzoo.runs.training.arguments import step_size, trainer_arguments
 from kdzoo.runs.training.clock import Clock
+from kdzoo.runs.training.micro_batch import with_micro_batch
 from kdzoo.runs.training.pace import Pace
 from kdzoo.runs.training.peak_memory import PeakMemory
 from kdzoo.runs.training.prepared import with_prepared
@@ -66,8 +67,7 @@ def run(
     with processes.main_first():
         student = context.model_to_train(models[stage.role], folder)
     teachers = {name: context.model_to_use(models[name]) for name in stage.teachers}
-    teacher_model = teachers.pop(TEACHER, None)
-    end_ids = context.end_ids(student, teacher_model, *teachers.values())
+    end_ids = context.end_ids(student, *teachers.values())
     limits = SamplingLimits(training.output_limit, end_ids)
     encoded = encode_training_examples(context, stage)
     if not encoded.examples:
@@ -83,6 +83,11 @@ def run(
         if count:
             context.reporter.say(f"{name}: {count} {what}")
     examples = encoded.examples
+    loaded = {models[name].role: model for name, model in teachers.items()}
+    training = processes.of_main(
+        lambda: with_micro_batch(context, stage, folder, {**loaded, stage.role: student}, examples)
+    )
+    teacher_model = teachers.pop(TEACHER, None)
     memory = PeakMemory(own / "peak_memory_bytes", context.device)
     preparing_seconds = 0.0
     with threads_for(student, context.recipe.threads):

@@ -101,7 +101,7 @@ path = "student"
         context = RunContext(
             recipe, RunDirectory(self.directory), DataReader(self.folder / "cache"), Reporter(quiet=True)
         )
-        told = preflight.check(context, finished or {}, tables)
+        told = preflight.check(context, finished or {}, tables).notices
         return [line.replace(str(self.folder), ".") for line in told]
 
     def refused(self, *stages: str, exit_code: int = 2, **given: Any) -> str:

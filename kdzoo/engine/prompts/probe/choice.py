@@ -10,6 +10,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from kdzoo.engine.models.eval_mode import mentions_dropout
+from kdzoo.engine.prompts.layer_passes import Checkpoints
 from kdzoo.engine.prompts.probe.batch import Probe, Rows
 from kdzoo.engine.prompts.probe.generation import generated_logits
 from kdzoo.engine.prompts.probe.rounding import distance
@@ -149,8 +150,8 @@ class _Trial:
 
     def _tried_prefix_cached(self) -> PrefixCached | str:
         """How the model shares prompts, or why it cannot."""
-        if self._trains and any(getattr(m, "gradient_checkpointing", False) for m in self._model.modules()):
-            return "gradient checkpointing recomputes the prompt and keeps no key-value cache"
+        if self._trains and (reason := Checkpoints.of(self._model).why_not_beside_a_cache()):
+            return reason
         try:
             shared = self._probe.shared(self._probe.apart)
             if reason := self._fault(shared, self._alone, "the prompt is shared"):

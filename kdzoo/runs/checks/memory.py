@@ -1,0 +1,84 @@
+"""Memory before a run: what each training is estimated to take must be there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+from kdzoo.engine.prompts.batches import EncodedExample
+from kdzoo.engine.prompts.encoding import Text, count_prompt_tokens, encode_for_training
+from kdzoo.recipe import Recipe, Stage, TrainingStage
+from kdzoo.recipe.places import place_of
+from kdzoo.recipe.problems import Problems
+from kdzoo.runs.checks.data import Read, training_examples
+from kdzoo.runs.memory.room import Room
+from kdzoo.runs.memory.stages import StageMemory, in_gib
+from kdzoo.tasks.fitting import fit, without_longer
+
+
+def memory_of(
+    recipe: Recipe,
+    to_do: Sequence[Stage],
+    read: Read,
+    tokenizer: PreTrainedTokenizerBase,
+    configs: Mapping[str, PretrainedConfig],
+    room: Room,
+) -> dict[str, StageMemory]:
+    """The memory of the stages that train, by their names, as far as their models and data are there."""
+    found: dict[str, StageMemory] = {}
+    encoded: dict[str, list[EncodedExample]] = {}
+    for stage in to_do:
+        if stage.role is None:
+            continue
+        roles = {model.role for model in recipe.models_used(stage).values()}
+        key = repr((recipe.training_data_of(stage), _limits(recipe, stage)))
+        if key not in encoded:
+            encoded[key] = _encoded(recipe, stage, read, tokenizer)
+        if encoded[key] and roles <= configs.keys():
+            found[stage.name] = StageMemory(recipe, stage, configs, encoded[key], room)
+    return found
+
+
+def check_memory(
+    recipe: Recipe, to_do: Sequence[Stage], memory: Mapping[str, StageMemory], notices: Problems
+) -> None:
+    """Tell of every stage that is estimated to take more than there is, and of settings with which it would fit."""
+    for stage in to_do:
+        if stage.name not in memory or stage.role is None:
+            continue
+        own = memory[stage.name]
+        needed, room = own.own().peak, own.room
+        if needed <= room.free:
+            continue
+        fitting = [f"{text} ({in_gib(size)})" for text, size in own.that_fit()]
+        advice = f"it would fit with {', or '.join(fitting)}" if fitting else "no setting makes it fit"
+        notices.add(
+            place_of(recipe, stage, "batch_size"),
+            f"{stage.name} will take about {in_gib(needed)} of memory, and {room.limit} leaves {in_gib(room.free)}; {advice}",
+        )
+
+
+def _limits(recipe: Recipe, stage: TrainingStage) -> tuple[object, ...]:
+    training = recipe.training_of(stage)
+    return training.input_limit, training.output_limit, training.long_prompts
+
+
+def _encoded(
+    recipe: Recipe, stage: TrainingStage, read: Read, tokenizer: PreTrainedTokenizerBase
+) -> list[EncodedExample]:
+    """What a stage trains on, as it will be encoded."""
+    examples = training_examples(recipe, stage, read)
+    if not examples:
+        return []
+    training = recipe.training_of(stage)
+
+    def count(text: str) -> int:
+        return count_prompt_tokens(tokenizer, text)
+
+    if training.long_prompts == "leave_out":
+        fitting = without_longer(examples, training.input_limit, count)
+    else:
+        fitting = fit(examples, training.input_limit, count, training=True)
+    texts = [Text(e.prompt, e.target, e.group) for e in fitting]
+    return encode_for_training(texts, tokenizer, training.input_limit, training.output_limit).examples

@@ -1,0 +1,1 @@
+"""What a stage will take of memory, and what there is."""
