@@ -91,3 +91,12 @@ def test_what_is_no_database_is_named(tmp_path, cache):
         contents.matches(["Who?"])
     contents.save()
     assert not list(cache.rglob("*.json"))
+
+
+def test_a_database_of_a_long_name_has_a_file_too(concerts, cache):
+    long = concerts.rename(concerts.with_name("x" * 240 + ".sqlite"))
+    first = ContentsCache(long, cache)
+    schema = first.schema({})
+    first.save()
+    assert len(files(cache)) == 1
+    assert ContentsCache(long, cache).schema({}) == schema
