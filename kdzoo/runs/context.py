@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 
 import peft
-import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -42,6 +41,7 @@ from kdzoo.recipe.places import place_of_model
 from kdzoo.recipe.tables import Role
 from kdzoo.report.progress import Reporter
 from kdzoo.runs.chat import chat_of
+from kdzoo.runs.devices import own_device
 from kdzoo.runs.interruption import Interruption
 from kdzoo.runs.processes import Processes
 from kdzoo.runs.run_directory import RunDirectory
@@ -77,7 +77,7 @@ class RunContext:
         self.reporter = reporter
         self.interruption = interruption or Interruption()
         self.processes = processes or Processes()
-        self.device = self.processes.device or _device()
+        self.device = self.processes.device or own_device()
         self._told: set[str] = set()
 
     def splits(self, data: DataConfig) -> Splits:
@@ -295,16 +295,3 @@ def as_peft_s(lora: LoraConfig, revision: str | None = None) -> peft.LoraConfig:
         task_type="CAUSAL_LM",
         revision=revision,
     )
-
-
-def gpu_count() -> int:
-    """The GPUs of this machine, of which a run uses the first."""
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
-
-
-def _device() -> torch.device:
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")

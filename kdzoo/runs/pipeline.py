@@ -21,7 +21,8 @@ from kdzoo.report.runs_read import read_runs
 from kdzoo.report.table import comparison_table, print_table
 from kdzoo.runs import checks as preflight
 from kdzoo.runs import fingerprints
-from kdzoo.runs.context import ModelRef, RunContext, gpu_count
+from kdzoo.runs.context import ModelRef, RunContext
+from kdzoo.runs.devices import gpu_count
 from kdzoo.runs.evaluation import evaluate
 from kdzoo.runs.interruption import Interruption
 from kdzoo.runs.next_step import how_to_compare

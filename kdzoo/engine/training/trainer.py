@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,35 +12,29 @@ from typing import Any, cast
 import torch
 from accelerate.data_loader import prepare_data_loader
 from accelerate.utils import gather_object
-from peft import PeftModel, set_peft_model_state_dict
-from peft.utils import load_peft_weights
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 
 from kdzoo.engine.models.sharding import (
     free,
-    is_sharded,
     keep_whole_in_step,
-    of_this_process,
     whole,
-    whole_weights,
 )
 from kdzoo.engine.prompts.batch_order import GroupedSampler, SeededSampler
 from kdzoo.engine.prompts.batches import Batch, EncodedExample, EncodedExamples, make_batch
 from kdzoo.engine.prompts.step_shares import StepShares, StepSize
 from kdzoo.engine.training.agreement import means_of
-from kdzoo.engine.training.checkpoints import ASIDE, publish, read_as_data
 from kdzoo.engine.training.distillation_module import DistillationModule, count_tokens
-from kdzoo.engine.training.method_state import load_state, save_state
-from kdzoo.engine.training.nonfinite import DivergedError, NonFiniteSteps, Part, SkippedStep
+from kdzoo.engine.training.nonfinite import NonFiniteSteps, Part, SkippedStep
+from kdzoo.engine.training.saving_trainer import SavingTrainer
 from kdzoo.engine.training.step import Loss
 from kdzoo.engine.training.step_times import StepTimes
 from kdzoo.engine.training.training_step import Moment
 from kdzoo.methods.step import StepLosses
 
 
-class KDTrainer(Trainer):  # type: ignore[misc]
+class KDTrainer(SavingTrainer):
     """Trains a `DistillationModule`. Losses are sums over tokens divided by the number of tokens of the whole optimizer step.
 
     A step whose loss or gradient is not finite is skipped whole: it counts, the schedule goes on, and the student, the optimizer and
@@ -69,13 +62,12 @@ class KDTrainer(Trainer):  # type: ignore[misc]
     ) -> None:
         """``size`` is that of an optimizer step; unless given, what ``arguments`` say of one process."""
         super().__init__(
-            model=module,
+            module,
             args=arguments,
             train_dataset=examples,
             data_collator=self._collate,
             callbacks=callbacks,
         )
-        self._module = module
         part, parts = arguments.per_device_train_batch_size, arguments.gradient_accumulation_steps
         self._size = size or StepSize(part * parts, part)
         self._group_size = group_size
@@ -87,7 +79,6 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         self._tokens_of_process = 0
         self.tokens_seen = 0
         self.step_times = step_times
-        self._aside: Path | None = None
         self.nonfinite = NonFiniteSteps(nonfinite_steps, skipped, gather=self._of_all, any_of=self._is_any)
         self._is_skipped = self._any_skipped = False
 
@@ -259,73 +250,11 @@ class KDTrainer(Trainer):  # type: ignore[misc]
         values = torch.tensor(shares, dtype=torch.float64, device=self.args.device)
         return cast("list[float]", self.accelerator.reduce(values).tolist())
 
-    def load_student(self, checkpoint: Path) -> None:
-        """Give the student the weights of a checkpoint."""
-        self._load_from_checkpoint(str(checkpoint))
-
-    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Write the student; all processes call this, and the main one writes."""
-        self._save(output_dir, whole_weights(self._module.student))
-
-    def _get_output_dir(self, trial: Any = None) -> str:
-        # where the Trainer writes a checkpoint, and removes others
-        return str(self._aside or self.args.output_dir)
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """Let the Trainer write a checkpoint aside, and give it its place when it is whole."""
-        folder = Path(self.args.output_dir)
-        self._aside = folder / ASIDE
-        if self.args.should_save:
-            shutil.rmtree(self._aside, ignore_errors=True)
-        self.accelerator.wait_for_everyone()
-        try:
-            super()._save_checkpoint(model, trial)
-            self.accelerator.wait_for_everyone()  # each process has its own part
-            if self.args.should_save:
-                written = self._aside / f"checkpoint-{self.state.global_step}"
-                self.nonfinite.save(written)
-                publish(written, folder, self.args.save_total_limit)
-        finally:
-            if self.args.should_save:
-                shutil.rmtree(self._aside, ignore_errors=True)
-            self._aside = None
-
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
-        if not self.args.should_save:
-            return
-        trained = (of_this_process(weights) for weights in self._module.parameters() if weights.requires_grad)
-        if not all(bool(weights.isfinite().all()) for weights in trained):
-            # a checkpoint of it would let every later start diverge at once; the last step is saved too
-            raise DivergedError(f"weights are not finite after step {self.state.global_step}")
-        folder = output_dir or self.args.output_dir
-        self._module.student.save_pretrained(folder, state_dict=state_dict)
-        self._module.tokenizer.save_pretrained(folder)
-        save_state(self._module.method_state, Path(folder))
-        if self._module.average is not None:
-            self._module.average.save(Path(folder))
-
     def _prepare_for_training(self, *arguments: Any, **named: Any) -> Any:
         prepared = super()._prepare_for_training(*arguments, **named)
         keep_whole_in_step(self._module)
         return prepared
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        student = self._module.student
-        if is_sharded(self._module):
-            return  # `load_student` has been called before that
-        if isinstance(student, PeftModel):
-            set_peft_model_state_dict(student, load_peft_weights(resume_from_checkpoint, device="cpu"))
-        else:
-            saved = type(student).from_pretrained(resume_from_checkpoint, dtype=student.dtype)
-            student.load_state_dict(saved.state_dict())
-        load_state(self._module.method_state, Path(resume_from_checkpoint))
-        if self._module.average is not None:
-            self._module.average.load(Path(resume_from_checkpoint))
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        with read_as_data(checkpoint):
-            super()._load_optimizer_and_scheduler(checkpoint)
-
-    def _load_rng_state(self, checkpoint: str | None) -> None:
-        with read_as_data(checkpoint):
-            super()._load_rng_state(checkpoint)
+    def save_more(self, folder: Path) -> None:
+        """Write into a checkpoint what else a later start needs."""
+        self.nonfinite.save(folder)
