@@ -145,13 +145,15 @@ def _measured(shape: MemoryShape, sharing: str, checkpointing: bool) -> dict[str
         context = RunContext(recipe, directory, DataReader(folder / "cache"), Reporter(quiet=True))
         memory = checks.check(context, {}, tables=("tokenizer", *recipe.models)).memory
         (stage,) = recipe.stages
-        estimated = memory[stage.name].estimate().peak + room_on(context.device).taken
+        program = room_on(context.device).taken
+        estimated = memory[stage.name].estimate().peak + program
         directory.path.mkdir()
         stage_folder = directory.path / stage.name
         stage_folder.mkdir()
         models = {name: ModelRef(model.role) for name, model in recipe.models_used(stage).items()}
         result = train.run(context, stage, stage_folder, models)
     return {
+        "program": program,
         "estimated": estimated,
         "measured": result["peak_memory_bytes"],
         "seconds": result["step_seconds"],

@@ -47,6 +47,7 @@ WITHIN_THE_ENGINE = {
     "models": set[str](),
     "losses": {"models"},
     "prompts": {"models", "losses"},
+    "memory": {"models", "losses", "prompts"},
     "training": {"models", "losses", "prompts"},
     "measure": {"models", "losses", "prompts"},
 }

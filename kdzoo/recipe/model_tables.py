@@ -96,7 +96,7 @@ class ModelConfig(Table):
     )
     gradient_checkpointing: bool = Field(
         False,
-        description="compute activations again in the backward pass: less memory, and prompts are not shared",
+        description="compute activations again in the backward pass: less memory, and more time",
     )
     device_map: Literal["auto"] | None = Field(
         None, description="spread the weights over the GPUs there are; for a teacher that one cannot hold"

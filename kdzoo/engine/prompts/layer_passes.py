@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -15,6 +16,9 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 # transformers' switch for keys and values whose heads several query heads share: they are then not repeated.
 _SHARED_HEADS = "TRANSFORMERS_SDPA_FORCE_GQA"
+
+# Who says that caching and checkpoints are incompatible.
+_LAYERS_LOG = logging.getLogger("transformers.modeling_layers")
 
 
 @contextmanager
@@ -74,14 +78,20 @@ class Checkpoints:
             layer._gradient_checkpointing_func = again
         for owner in self.owners:
             owner.gradient_checkpointing = False  # type: ignore[assignment]
+        _LAYERS_LOG.addFilter(_is_other_news)
         try:
             yield
         finally:
+            _LAYERS_LOG.removeFilter(_is_other_news)
             for owner in self.owners:
                 owner.gradient_checkpointing = True  # type: ignore[assignment]
             for layer, function in zip(self.layers, before, strict=True):
                 del layer._can_checkpoint_with_cache
                 layer._gradient_checkpointing_func = function
+
+
+def _is_other_news(record: logging.LogRecord) -> bool:
+    return "Caching is incompatible" not in record.getMessage()
 
 
 def _both_times(device: torch.device) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:

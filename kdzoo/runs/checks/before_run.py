@@ -11,6 +11,7 @@ from kdzoo.files import why_not_writable
 from kdzoo.recipe.problems import Problems
 from kdzoo.runs.checks.chat import check_chat_template
 from kdzoo.runs.checks.data import check_data
+from kdzoo.runs.checks.disk import check_disk
 from kdzoo.runs.checks.lengths import check_lengths
 from kdzoo.runs.checks.loggers import check_loggers
 from kdzoo.runs.checks.memory import check_memory, memory_of
@@ -42,7 +43,8 @@ def check(context: RunContext, finished: Mapping[str, Path], tables: Collection[
 
     Raises:
         UserError: something cannot be found, or does not fit the rest; a line for each that is the recipe's.
-        RunError: the run's directory cannot be written, or a link in it leads elsewhere.
+        RunError: the run's directory cannot be written, there is too little space for what will be, or a link in it leads
+            elsewhere.
     """
     recipe = context.recipe
     out = context.directory.path.parent
@@ -72,6 +74,7 @@ def check(context: RunContext, finished: Mapping[str, Path], tables: Collection[
         problems.raise_if_any()
         room = room_on(context.device)
         memory = memory_of(recipe, to_do, context.splits, tokenizer, configs, room)
+        check_disk(recipe, to_do, memory, context.directory.path)
         check_memory(recipe, to_do, memory, notices)
     return Checked(notices.texts, memory)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
@@ -27,15 +28,15 @@ def memory_of(
 ) -> dict[str, StageMemory]:
     """The memory of the stages that train, by their names, as far as their models and data are there."""
     found: dict[str, StageMemory] = {}
-    encoded: dict[str, list[EncodedExample]] = {}
+    encoded: dict[str, Callable[[], list[EncodedExample]]] = {}
     for stage in to_do:
         if stage.role is None:
             continue
         roles = {model.role for model in recipe.models_used(stage).values()}
         key = repr((recipe.training_data_of(stage), _limits(recipe, stage)))
         if key not in encoded:
-            encoded[key] = _encoded(recipe, stage, read, tokenizer)
-        if encoded[key] and roles <= configs.keys():
+            encoded[key] = cache(partial(_encoded, recipe, stage, read, tokenizer))
+        if roles <= configs.keys() and training_examples(recipe, stage, read):
             found[stage.name] = StageMemory(recipe, stage, configs, encoded[key], room)
     return found
 
@@ -48,6 +49,8 @@ def check_memory(
         if stage.name not in memory or stage.role is None:
             continue
         own = memory[stage.name]
+        if own.surely_fits:
+            continue
         needed, room = own.own().peak, own.room
         if needed <= room.free:
             continue

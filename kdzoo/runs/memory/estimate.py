@@ -11,6 +11,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
+from kdzoo.engine.losses.scored_hidden_states import CHUNK_ELEMENTS
 from kdzoo.engine.memory.shadow import shadow_of
 from kdzoo.engine.memory.step import Model, StepBytes, Work, bytes_of_step
 from kdzoo.engine.models.kept_layers import cut_config
@@ -22,6 +23,9 @@ from kdzoo.errors import UserError
 from kdzoo.methods.sequences import Sequences, Source
 from kdzoo.recipe import ModelConfig, Recipe, Training, TrainingStage
 from kdzoo.runs.context import as_peft_s
+
+# Of several chunks of logits, both models', with what losses make of them.
+_LOGITS = 16 * 4 * CHUNK_ELEMENTS
 
 _BITS = {"4bit": 4.5, "8bit": 8.0}  # with the scales of the blocks
 
@@ -83,6 +87,20 @@ class StageEstimator:
         ``changed`` are keys that the table of the model to be trained has otherwise.
         """
         return self._with(changed)._estimate(part, training)
+
+    @property
+    def saved(self) -> tuple[int, int]:
+        """Bytes of the weights that are saved, an adapter's alone if there is one, and of those that are trained."""
+        trained = sum(p.nbytes for p in self._student.whole().parameters() if p.requires_grad)
+        return (trained if self.table.lora is not None else self._student.bytes), trained
+
+    def at_the_very_most(self, training: Training) -> int:
+        """A bound that needs no example and no trial: far above the estimate, and below what there is for small models."""
+        tokens = training.part_size * (training.input_limit + 2 * training.output_limit)
+        trained = sum(p.nbytes for p in self._student.whole().parameters() if p.requires_grad)
+        of_models = 4 * trained + sum(model.bytes for model in (self._student, *self._teachers))
+        widths = (model.width(tokens // training.part_size) for model in (self._student, *self._teachers))
+        return _LOGITS + of_models + tokens * sum(widths)
 
     def _with(self, changed: Mapping[str, Any]) -> StageEstimator:
         if not changed:
@@ -153,6 +171,14 @@ class _Model:
         linear = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear)}
         each = _BITS[self.table.quantization] / 8
         return sum(round(p.numel() * each) if id(p) in linear else p.nbytes for p in model.parameters())
+
+    def width(self, columns: int) -> int:
+        """Bytes of a token's activations in all layers, with the scores of its attention to so many columns."""
+        config = self.config.get_text_config()
+        inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
+        heads = getattr(config, "num_attention_heads", 1)
+        numbers = 24 * config.hidden_size + 8 * max(inner, config.hidden_size) + 4 * heads * columns
+        return int(4 * numbers * self.layers)
 
     def whole(self) -> Model:
         return self._built(self.config)

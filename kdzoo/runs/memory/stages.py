@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from transformers import PretrainedConfig
 
@@ -19,10 +19,18 @@ from kdzoo.runs.memory.room import Room
 _LORA = LoraConfig(rank=16)
 
 
+class Saved(NamedTuple):
+    """Bytes on disk of a stage's model and of one checkpoint; whether ``several`` checkpoints are written, one after another."""
+
+    model: int
+    checkpoint: int
+    several: bool
+
+
 class StageMemory:
     """Estimates what a stage takes on its own examples, and holds it against the ``room`` that there is.
 
-    ``configs`` are those of the models by role.
+    ``configs`` are those of the models by role; ``examples`` are asked for when they are first needed.
     """
 
     def __init__(
@@ -30,7 +38,7 @@ class StageMemory:
         recipe: Recipe,
         stage: TrainingStage,
         configs: Mapping[str, PretrainedConfig],
-        examples: Sequence[EncodedExample],
+        examples: Callable[[], Sequence[EncodedExample]],
         room: Room,
     ) -> None:
         self.room = room
@@ -46,9 +54,26 @@ class StageMemory:
         if key not in self._known:
             training = self.training.model_copy(update=settings)
             rows = training.part_size
-            part = heaviest_part(self._examples, training, rows, self._seed)
+            part = heaviest_part(self._examples(), training, rows, self._seed)
             self._known[key] = self._estimator.estimate(part, training, table or {})
         return self._known[key]
+
+    @property
+    def saved(self) -> Saved:
+        """What the stage writes."""
+        weights, trained = self._estimator.saved
+        training = self.training
+        last = training.max_steps is not None and training.max_steps <= (
+            training.save_steps or training.max_steps
+        )
+        if training.max_steps is None and training.save_steps is None:
+            last = training.epochs <= 1
+        return Saved(weights, weights + 2 * trained, several=not last)
+
+    @property
+    def surely_fits(self) -> bool:
+        """Whether the stage would fit if every row were as long as the limits allow, at many times what a layer needs."""
+        return self._estimator.at_the_very_most(self.training) <= self.room.free
 
     @property
     def is_auto(self) -> bool:

@@ -59,7 +59,7 @@ def _chosen(
 ) -> int:
     configs = {role: _config(model) for role, model in models.items()}
     now = room_on(context.device)
-    memory = StageMemory(context.recipe, stage, configs, examples, now)
+    memory = StageMemory(context.recipe, stage, configs, lambda: examples, now)
     # the models are loaded: what they take is no longer free, and will not be taken again
     loaded = memory.estimate(micro_batch_size=1).loaded
     memory.room = room = Room(now.free + loaded, max(0, now.taken - loaded), now.limit)

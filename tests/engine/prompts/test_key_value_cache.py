@@ -5,7 +5,14 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from kdzoo.engine.prompts import key_value_cache
-from kdzoo.engine.prompts.key_value_cache import KeyValues, branch, growing_branch, keep_rows
+from kdzoo.engine.prompts.key_value_cache import (
+    KeyValues,
+    branch,
+    continued,
+    first_pass,
+    growing_branch,
+    keep_rows,
+)
 
 HEADS, SIZE = 2, 4
 
@@ -32,6 +39,22 @@ def test_a_branch_holds_the_prompt_and_what_was_appended(prompt):
     keys, values, new = appended(branch(prompt, 3), 1, 2, 3, seed=7)
     torch.testing.assert_close(keys, torch.cat([prompt.layers[1][0], new], dim=2), rtol=0, atol=0)
     torch.testing.assert_close(values, torch.cat([prompt.layers[1][1], -new], dim=2), rtol=0, atol=0)
+
+
+def test_what_is_continued_keeps_what_was_appended_and_a_branch_does_not(prompt):
+    kept, passed = continued(prompt, 3), branch(prompt, 3)
+    for cache in (kept, passed):
+        for layer in range(2):
+            appended(cache, layer, 2, 3, seed=7)
+    assert (KeyValues.of(kept).length, KeyValues.of(passed).length) == (8, 5)
+
+
+@pytest.mark.parametrize("make", [lambda prompt: continued(prompt, 3), lambda _: first_pass()])
+def test_a_pass_that_is_computed_again_gives_the_same(prompt, make):
+    cache, new = make(prompt), some(2, 3)
+    first, again = (cache.update(new, -new, 0) for _ in range(2))
+    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+    assert torch.equal(KeyValues.of(cache).layers[0][0][:, :, -3:], new)
 
 
 def test_branches_do_not_see_each_other_and_leave_the_prompt_as_it_was(prompt):

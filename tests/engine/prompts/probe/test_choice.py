@@ -39,9 +39,17 @@ class TestChoice:
         (line,) = caplog.messages
         assert "the student (MambaForCausalLM) is computed without prompt sharing" in line
 
-    def test_gradient_checkpointing_forbids_sharing_in_training_only(self, make_model, caplog):
+    def test_gradient_checkpointing_of_layers_allows_sharing(self, make_model, caplog):
         model = make_model("llama").train()
-        model.gradient_checkpointing_enable()
+        model.activation_checkpointing_enable({"use_reentrant": False})
+        assert isinstance(choose_way(model, "student", prompt=90, output=10, trains=True), PrefixCached)
+        assert not caplog.text
+
+    def test_another_kind_of_gradient_checkpointing_forbids_sharing_in_training_only(
+        self, make_model, caplog
+    ):
+        model = make_model("llama").train()
+        model.model.gradient_checkpointing = True  # and none of its layers
         assert choose_way(model, "student", prompt=90, output=10, trains=True) == Full()
         assert "checkpointing" in caplog.text
         assert isinstance(choose_way(model, "student", prompt=90, output=10), PrefixCached)
