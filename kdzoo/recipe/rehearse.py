@@ -127,6 +127,7 @@ def _quick(
         "max_examples": _QUESTIONS,
         "input_limit": _INPUT,
         "output_limit": _OUTPUT,
+        "samples": 2,
     }
     quick = dict(evaluation)
     # some metrics may have gone with the data that they fit

@@ -174,6 +174,12 @@ class TestEndOfSequence:
         assert chosen_positions(step_of([3, 1]), alpha=1) == [[0, 1, 2], [0]]
         assert chosen_positions(step_of([3, 1, 0]), alpha=1, mask_eos=True) == [[0, 1, 2, 3], [0, 1], [0]]
 
+    def test_every_token_that_ends_a_sequence_is_an_end(self):
+        step = step_of([3, 1])
+        step.end_ids = (step.tokenizer.eos_token_id + 100, 3)
+        step.target = Sequences.of([[4, 5, 3], [3, 4]], Source.GROUND_TRUTH)
+        assert chosen_positions(step, alpha=1) == [[0, 1], [0, 1]]
+
     def test_a_target_that_was_cut_has_none_to_spare(self):
         step = step_of([1, 1])
         step.target = Sequences.of([[3, 4, 5], [6, END]], Source.GROUND_TRUTH)

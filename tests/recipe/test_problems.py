@@ -209,7 +209,7 @@ r.toml:5: prompt.system: belongs to a chat; write template = "chat" beside it
 
 [tokenizer]
 [prompt]|template = "chatml"|[tokenizer]
-r.toml:5: prompt.template: must be "plain" or "chat", not "chatml"
+r.toml:5: prompt.template: must be "plain" or "chat", not "chatml"; did you mean "chat"?
 
 train = { vocab_size = 500 }
 path = ""

@@ -50,6 +50,13 @@ def test_what_is_not_there_or_is_something_else_is_missing(describe, table, wron
     assert list(describe().missing(config)) == [(key, places.get(path, path)) for key, path in missing]
 
 
+def test_a_hub_name_is_not_looked_for(describe, table):
+    hub = describe(file_keys=(), hub_keys=("file",))
+    for path, missing in ((table.file, []), ("owner/name", []), ("/no/where", [("file", "/no/where")])):
+        assert list(hub.missing(table.model_copy(update={"file": path}))) == missing
+    assert hub.path_keys == ("folder", "file")
+
+
 def test_all_files_that_the_table_names_shape_the_examples(describe, table):
     inputs = describe().shaping(table)
     assert sorted(Path(file).name for file in inputs.files) == ["one.txt", "three.txt", "two.txt"]

@@ -52,3 +52,22 @@ def test_longer_ones_are_left_out_and_none_is_shortened(example):
     assert without_longer([example, short], 7, len) == [short]
     assert without_longer([example, short], 8, len) == [example, short]
     assert without_longer([example], 1, len) == []
+
+
+def test_what_was_said_earlier_counts():
+    talk = Example("c", "ab", "target", earlier=(("user", "abc"), ("assistant", "d")))
+
+    def count(prompt, earlier=()):
+        return len(prompt) + sum(len(text) for _, text in earlier)
+
+    assert without_longer([talk], 6, count) == [talk]
+    assert without_longer([talk], 5, count) == []
+    assert talk.texts == ("abc", "d", "ab", "target")
+
+
+def test_so_much_as_a_template_adds_is_no_sure_fit(example):
+    assert surely_fits("abcdefgh", 10)
+    assert not surely_fits("abcdefgh", 10, 3)
+    with_template = lambda text: len(text) + 20  # noqa: E731
+    (fitting,) = fit([example], 24, with_template, training=True, added=20)
+    assert fitting.prompt == "abcd!"

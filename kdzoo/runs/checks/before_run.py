@@ -20,6 +20,7 @@ from kdzoo.runs.checks.positions import check_positions
 from kdzoo.runs.checks.privileged import check_privileged
 from kdzoo.runs.checks.tokenizers import check_tokenizers, known_tokenizer
 from kdzoo.runs.checks.trained import check_trained
+from kdzoo.runs.checks.vocabularies import tell_of_vocabularies
 from kdzoo.runs.context import RunContext
 from kdzoo.runs.links import check_links
 from kdzoo.runs.memory.room import room_on
@@ -57,6 +58,7 @@ def check(context: RunContext, finished: Mapping[str, Path], tables: Collection[
     problems, notices = Problems.of(recipe), Problems.of(recipe)
     configs = check_models(recipe, tables, problems, notices)
     check_tokenizers(recipe, configs, tables, problems)
+    tell_of_vocabularies(recipe, to_do, configs, notices)
     check_positions(recipe, to_do, configs, problems)
     check_loggers(recipe, to_do, problems)
     problems.raise_if_any()

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from built_in import METHODS
 from peft import LoraConfig, get_peft_model
-from tiny_training import BEGINNING, VOCABULARY, make_examples, make_tokenizer
+from tiny_training import BEGINNING, VOCABULARY, make_examples, make_tokenizer, with_prepared
 
 from kdzoo.engine.prompts.batches import make_batch
 from kdzoo.engine.prompts.sampling import SamplingLimits
@@ -102,6 +103,61 @@ def test_the_teacher_is_never_given_a_token_that_only_the_student_has(make_model
         batch = make_batch(make_examples(16)[start : start + 8], share_beginnings=sharing == "on")
         assert module.with_training_sequence(batch, BEGINNING).training_sequence.tokens.max() < VOCABULARY
         assert torch.isfinite(module(batch, BEGINNING).total)
+
+
+def cut(model, vocabulary):
+    """The same model without the tokens that padding has added to it."""
+    model.resize_token_embeddings(vocabulary)
+    return model
+
+
+@pytest.mark.parametrize(("of_student", "of_teacher"), [(320, 384), (384, 320)])
+@pytest.mark.parametrize("method", [name for name in METHODS if registry.find(name).method.uses_teacher])
+def test_every_method_compares_padded_vocabularies_on_what_they_share(
+    make_model, method, of_student, of_teacher
+):
+    """Oracle: the same models without what padding has given to one of them.
+
+    A student that has more tokens than its teacher has them in its own likelihood, which some methods add, and there alone.
+    """
+    found = []
+    for is_cut in (False, True):
+        student = make_model("llama", seed=1, vocabulary=of_student)
+        teacher = make_model("llama", seed=2, vocabulary=of_teacher)
+        if is_cut:
+            student, teacher = cut(student, 320), cut(teacher, 320)
+        registered = registry.find(method).method
+        options = registered.options()
+        others = {
+            name: teacher
+            for name in options.teacher_names
+            if name not in ("teacher", "base", "average", "student")
+        }
+        module = DistillationModule(
+            student,
+            teacher,
+            choose_method(method, options),
+            make_tokenizer(),
+            SamplingLimits(6, (2,)),
+            seed=0,
+            steps=4,
+            others=others,
+        )
+        assert module.limits.vocabulary == 320
+        examples = make_examples(4)
+        if module.method.prepares:
+            examples = with_prepared(module, examples)
+        batch = make_batch(examples, share_beginnings=True)
+        assert module.with_training_sequence(batch, BEGINNING).training_sequence.tokens.max() < 320
+        loss = module(batch, BEGINNING)
+        loss.total.backward()
+        found.append((loss.total, student.get_input_embeddings().weight.grad[:VOCABULARY]))
+    (padded, gradients), (cut_loss, cut_gradients) = found
+    assert torch.isfinite(padded)
+    assert torch.isfinite(gradients).all()
+    if of_student < of_teacher:
+        torch.testing.assert_close(padded, cut_loss)
+        torch.testing.assert_close(gradients, cut_gradients, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("sharing", ["on", "off"])

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import chat_kinds
 import pytest
 
 from kdzoo.engine.models.tokenizers import load_tokenizer
+from kdzoo.engine.prompts.chat import ChatTemplate
 from kdzoo.recipe.problems import Problems
 from kdzoo.runs.checks.lengths import check_lengths
 from kdzoo.tasks.example import Example, Splits
@@ -117,6 +119,23 @@ class TestPrompts:
         (line,) = notices.texts
         assert line.endswith("1 of 2 training prompts are longer than 8 tokens and are shortened")
         assert problems.texts == []
+
+
+def test_a_chat_template_and_what_was_said_earlier_count(check: Check) -> None:
+    recipe = check.recipe("sft", more=limits(inputs=40) + '[prompt]\ntemplate = "chat"\n')
+    tokenizer = chat_kinds.loaded("qwen25")
+    chat = ChatTemplate(tokenizer)
+    room = 40 - len(chat.prompt_ids(""))
+    examples = [
+        Example("fits", "0" * room, "1"),
+        Example("longer", "0" * (room + 1), "1"),
+        Example("said", "0", "1", earlier=(("user", "0" * room), ("assistant", "1"))),
+    ]
+    problems, notices = Problems.of(recipe), Problems.of(recipe)
+    check_lengths(recipe, recipe.stages, lambda data: Splits(examples, []), tokenizer, problems, notices)
+    assert problems.texts == []
+    (line,) = notices.texts
+    assert "2 of 3 training prompts are longer than 40 tokens" in line
 
 
 def test_a_trained_tokenizer_is_asked_without_being_written(check: Check) -> None:

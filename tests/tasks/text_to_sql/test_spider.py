@@ -160,6 +160,20 @@ class TestSettings:
         assert "singer.country ," in bare
         assert "matched contents" not in bare
 
+    def test_the_schema_has_the_form_that_is_asked_for(self, read):
+        usual = read().evaluation[0]
+        assert read(form="codes").evaluation[0].prompt == usual.prompt
+        shown = read(form="m_schema").evaluation[0]
+        assert shown.prompt.startswith("【DB_ID】 concerts\n【Schema】\n# Table: singer\n")
+        assert shown.shorten(lambda text: len(text) < 150, False).startswith("【DB_ID】 concerts\n")
+        assert read(form="ddl").evaluation[0].prompt.startswith("Database schema:\n\nCREATE TABLE singer (")
+
+    def test_a_form_is_another_data_unless_it_is_the_usual_one(self, folder):
+        def fingerprint(**settings):
+            return fingerprint_of_data(SpiderData(kind="spider", path=str(folder.path), **settings))
+
+        assert fingerprint(form="codes") == fingerprint() != fingerprint(form="ddl")
+
     def test_samples(self, folder, read):
         folder.ask("train_spider.json", *["singer", "concert", "venue"] * 10)
         folder.ask("dev.json", *["singer", "concert", "venue"] * 10)
