@@ -61,6 +61,10 @@ TESTED_ELSEWHERE = {
         "engine/training/test_models_by_name.py",
         "models by name, in a divergence",
     ),
+    "engine/training/saving_trainer.py": (
+        "engine/training/test_train.py",
+        "what a training leaves and continues from",
+    ),
     "methods/loss_sum.py": ("engine/training/test_step.py", "a name for what a sum is divided by"),
     "methods/step.py": ("testing/test_conditioned_table.py", "protocols: what implements them is tested"),
     "recipe/checks.py": (
