@@ -438,7 +438,10 @@ class TestFailures:
 def test_gpus_that_are_not_used_are_told_of(tmp_path, monkeypatch, gpus, told):
     monkeypatch.setattr(pipeline, "gpu_count", lambda: gpus)
     _, printed = run(write_recipe(tmp_path, ONE_STAGE), tmp_path / "runs")
-    line = "one of 4 GPUs is used, the first; CUDA_VISIBLE_DEVICES=1 takes the second"
+    line = (
+        "one of 4 GPUs is used, the first; CUDA_VISIBLE_DEVICES=1 takes the second, and "
+        "`torchrun --nproc-per-node 4 -m kdzoo run RECIPE` uses all"
+    )
     assert (line in printed.splitlines()) is told
     _, printed = run(tmp_path / "small.toml", tmp_path / "runs")
     assert "GPU" not in printed  # nothing is left to do
