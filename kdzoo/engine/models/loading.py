@@ -25,6 +25,7 @@ from kdzoo.engine.models.gguf import forget_packing, in_gguf
 from kdzoo.engine.models.load_errors import told_as
 from kdzoo.engine.models.placement import Placement
 from kdzoo.errors import UserError
+from kdzoo.files import is_out_of_memory
 from kdzoo.spelling import hint
 
 _IN_MAIN_MEMORY = Placement()
@@ -69,6 +70,8 @@ def build_model(
                 config, dtype=getattr(torch, dtype), attn_implementation=attention
             )
         except (ValueError, RuntimeError, ZeroDivisionError) as error:
+            if isinstance(error, torch.OutOfMemoryError) or is_out_of_memory(error):
+                raise
             raise UserError(f"from_scratch: the model cannot be built: {error}") from error
     assert isinstance(model, PreTrainedModel)
     return model
