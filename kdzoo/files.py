@@ -236,9 +236,14 @@ def why_not_written(error: BaseException, below: Path | None = None) -> str | No
 def why_not_writable(folder: Path) -> str | None:
     """The reason why nothing can be written to a folder, which need not be there yet; None if there is none."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
-        return None
-    reason = os.strerror(errno.EACCES if there.is_dir() else errno.ENOTDIR)
+    code = errno.ENOTDIR
+    if os.statvfs(there).f_flag & os.ST_RDONLY:
+        code = errno.EROFS
+    elif there.is_dir():
+        if os.access(there, os.W_OK | os.X_OK):
+            return None
+        code = errno.EACCES
+    reason = os.strerror(code)
     return reason if there == folder else f"{there}: {reason}"
 
 

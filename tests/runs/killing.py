@@ -63,7 +63,9 @@ _QUESTIONS = '[data]\nkind = "embedded"\nquestions = 50\ntest_questions = 10\nda
 _TEXTS = '[data]\nkind = "jsonl"\ntrain = "train.jsonl"\nevaluation = "held_out.jsonl"\n'
 
 RECIPES = {
-    "full": RECIPE.replace("DATA\n", _QUESTIONS).replace("STUDENT\n", "")
+    "full": RECIPE.replace("DATA\n", _QUESTIONS)
+    .replace("STUDENT\n", "")
+    .replace("output_limit = 8", "output_limit = 32")
     + _DISTILL.format("fdistill")
     + _DISTILL.format("kid")
     + _EVALUATE,
@@ -315,8 +317,13 @@ def _where(out: Path) -> str:
     return open_[0] if open_ else "between stages"
 
 
-def try_all(trials: int, seed: int, say: Callable[[str], None] = print, keep: Path | None = None) -> Tally:
-    """Make so many trials, of the recipes in turn. What a failed one has left is moved to ``keep``."""
+def try_all(
+    trials: int, seed: int, first: int = 0, say: Callable[[str], None] = print, keep: Path | None = None
+) -> Tally:
+    """Make so many trials, of the recipes in turn; each is known by the seed and its number, which ``first`` begins.
+
+    What a failed one has left is copied to ``keep``. The code must not change meanwhile: a run belongs to it.
+    """
     os.environ["HF_HUB_OFFLINE"] = "1"
     import kdzoo.runs.pipeline
     import kdzoo.runs.sweep
@@ -336,7 +343,7 @@ def try_all(trials: int, seed: int, say: Callable[[str], None] = print, keep: Pa
             gc.freeze()  # or each start would copy what is imported as soon as it collects
             wholes[name] = uninterrupted(recipes[name], folder / name)
             say(f"{name}: {wholes[name].seconds:.1f} s, {wholes[name].changes} changes to files, undisturbed")
-        for number in range(trials):
+        for number in range(first, first + trials):
             name = list(RECIPES)[number % len(RECIPES)]
             draws = random.Random(f"{seed}/{number}")
             place = folder / f"trial-{number}"
@@ -363,9 +370,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="the number of the first trial")
     parser.add_argument("--keep", type=Path, help="where to put what failed trials have left")
     given = parser.parse_args()
-    sys.exit(bool(try_all(given.trials, given.seed, keep=given.keep).failures))
+    sys.exit(bool(try_all(given.trials, given.seed, given.first, keep=given.keep).failures))
 
 
 if __name__ == "__main__":

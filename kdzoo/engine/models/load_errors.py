@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from kdzoo.errors import UserError
+from kdzoo.files import is_out_of_memory
 
 # What libraries advise in terms of their own arguments, and what a recipe says to the same end.
 _MEANINGS = {
@@ -29,7 +30,7 @@ def told_as(what: str) -> Iterator[None]:
     except (UserError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        if "can't allocate memory" in str(error):
+        if is_out_of_memory(error):
             raise
         raise UserError(f"{what}: {_reason(error)}") from error
 

@@ -27,6 +27,7 @@ from kdzoo.engine.models.load_errors import told_as
 from kdzoo.engine.models.placement import Placement
 from kdzoo.engine.models.weights_format import check_model_format
 from kdzoo.errors import UserError
+from kdzoo.files import is_out_of_memory
 from kdzoo.spelling import hint
 
 _IN_MAIN_MEMORY = Placement()
@@ -74,6 +75,8 @@ def build_model(
                 trust_remote_code=False,
             )
         except (ValueError, RuntimeError, ZeroDivisionError) as error:
+            if isinstance(error, torch.OutOfMemoryError) or is_out_of_memory(error):
+                raise
             raise UserError(f"from_scratch: the model cannot be built: {error}") from error
     assert isinstance(model, PreTrainedModel)
     return model
