@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-AUTO: Literal["auto"] = "auto"
+AUTO = "auto"
 
 _ALLOWED = 'must be a whole number of rows, at least 1, or "auto"'
 
@@ -18,4 +18,4 @@ def _a_number_of_rows(rows: Any) -> Any:
 
 
 # A number of rows, or "auto".
-RowsAtATime = Annotated[int | Literal["auto"], BeforeValidator(_a_number_of_rows)]
+RowsAtATime = Annotated[int | str, BeforeValidator(_a_number_of_rows)]

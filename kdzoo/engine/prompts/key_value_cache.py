@@ -63,15 +63,17 @@ def first_pass() -> Cache:
     return Cache(layer_class_to_replicate=_FirstPass)
 
 
-def continued(prompt: KeyValues, tokens: int) -> Cache:
+def continued(prompt: KeyValues, tokens: int, per_row: Callable[[Tensor], Tensor] | None = None) -> Cache:
     """A cache that starts with the prompt's keys and values and takes one pass of so many tokens more.
+
+    ``per_row`` gives each row its own of them, where rows share some: a layer's when it is run, not all at once.
 
     Appending makes new tensors, with gradients, unless the prompt has room: then it writes behind the prompt, over
     what was written there before. A pass whose layers are computed again gives the same again.
     """
     if prompt.buffers is not None and tokens <= prompt.room:
         return Cache(layers=[_InPlace(*layer, prompt.length) for layer in prompt.buffers])
-    return Cache(layers=[_Continued(keys, values) for keys, values in prompt.layers])
+    return Cache(layers=[_Continued(keys, values, per_row) for keys, values in prompt.layers])
 
 
 def branch(prompt: KeyValues, tokens: int) -> Cache:
@@ -109,17 +111,22 @@ class _FirstPass(DynamicLayer):  # type: ignore[misc]
 
 
 class _Ending(DynamicLayer):  # type: ignore[misc]
-    def __init__(self, keys: Tensor, values: Tensor) -> None:
+    def __init__(
+        self, keys: Tensor, values: Tensor, per_row: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
         super().__init__()
         self.keys, self.values = keys, values
         self.dtype, self.device = keys.dtype, keys.device
         self.is_initialized = True
         self._before = keys, values
+        self._per_row = per_row
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         keys, values = self._before
+        if self._per_row is not None:
+            keys, values = self._per_row(keys), self._per_row(values)
         return torch.cat([keys, key_states], dim=2), torch.cat([values, value_states], dim=2)
 
 

@@ -177,14 +177,14 @@ class PrefixCachedForward:
         width = torch.arange(groups.beginning.shape[1], device=groups.beginning.device)
         # padding stands on the right, where causal attention hides it from the tokens: no mask, the fast kernel
         self._decode(groups.beginning, None, width.expand_as(groups.beginning), cache)
-        if torch.is_grad_enabled():
-            prompt = KeyValues.of(cache).map(groups.per_row)
-        else:
-            prompt = KeyValues.of(cache).repeated(groups.sizes, groups.rest.shape[1] + self._limits.output)
+        prompt = KeyValues.of(cache)
+        per_row = groups.per_row if torch.is_grad_enabled() else None
+        if per_row is None:
+            prompt = prompt.repeated(groups.sizes, groups.rest.shape[1] + self._limits.output)
         if groups.rest.shape[1] == 0:
-            return prompt
+            return prompt if per_row is None else prompt.map(per_row)
         start = groups.per_row(groups.beginning_lengths)
-        cache = continued(prompt, groups.rest.shape[1])
+        cache = continued(prompt, groups.rest.shape[1], per_row)
         steps = torch.arange(groups.rest.shape[1], device=start.device)
         positions = start[:, None] + steps.minimum((groups.rest_lengths - 1).clamp_min(0)[:, None])
         self._decode(groups.rest, self._mask, positions, cache)

@@ -37,7 +37,7 @@ def gradients(model, prompts, several, way):
 @pytest.mark.parametrize("lora", [False, True], ids=["whole", "lora"])
 @pytest.mark.parametrize("architecture", ["llama", "gemma2", "gpt_neox"])
 def test_checkpoints_change_nothing_but_what_is_kept(make_model, prompts, targets, architecture, lora):
-    model = make_model(architecture, lora=lora).double().train()
+    model = make_model(architecture, lora=lora).train()
     other = Sequences.of([row[: len(row) // 2 + 1] for row in targets.tokens.tolist()], Source.IMPERFECT)
     several = (targets, other)
     alone = gradients(model, prompts, several, Full(1))
@@ -47,7 +47,7 @@ def test_checkpoints_change_nothing_but_what_is_kept(make_model, prompts, target
         model.enable_input_require_grads()
     checkpointed = gradients(model, prompts, several, SHARED)
     for loss, grads, _ in (plain, checkpointed):
-        torch.testing.assert_close(loss, alone[0], rtol=1e-6, atol=0)  # a norm may be in float32
+        torch.testing.assert_close(loss, alone[0], rtol=1e-5, atol=0)
         assert (grads - alone[1]).norm() <= 1e-5 * alone[1].norm()
     assert checkpointed[2] < 0.7 * plain[2]
 
