@@ -167,7 +167,7 @@ class _Model:
         """Those of the weights."""
         model = self.whole()
         if self.table.quantization is None:
-            return sum(p.nbytes for p in model.parameters()) + sum(b.nbytes for b in model.buffers())
+            return int(sum(t.nbytes for t in (*model.parameters(), *model.buffers())))
         linear = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear)}
         each = _BITS[self.table.quantization] / 8
         return int(sum(p.numel() * each if id(p) in linear else p.nbytes for p in model.parameters()))
