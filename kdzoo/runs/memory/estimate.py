@@ -100,7 +100,7 @@ class StageEstimator:
         trained = sum(p.nbytes for p in self._student.whole().parameters() if p.requires_grad)
         of_models = 4 * trained + sum(model.bytes for model in (self._student, *self._teachers))
         widths = (model.width(tokens // training.part_size) for model in (self._student, *self._teachers))
-        return _LOGITS + of_models + tokens * sum(widths)
+        return int(_LOGITS + of_models + tokens * sum(widths))
 
     def _with(self, changed: Mapping[str, Any]) -> StageEstimator:
         if not changed:
@@ -167,10 +167,10 @@ class _Model:
         """Those of the weights."""
         model = self.whole()
         if self.table.quantization is None:
-            return sum(p.nbytes for p in model.parameters()) + sum(b.nbytes for b in model.buffers())
+            return int(sum(t.nbytes for t in (*model.parameters(), *model.buffers())))
         linear = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear)}
         each = _BITS[self.table.quantization] / 8
-        return sum(round(p.numel() * each) if id(p) in linear else p.nbytes for p in model.parameters())
+        return int(sum(p.numel() * each if id(p) in linear else p.nbytes for p in model.parameters()))
 
     def width(self, columns: int) -> int:
         """Bytes of a token's activations in all layers, with the scores of its attention to so many columns."""
