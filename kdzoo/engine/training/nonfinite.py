@@ -75,7 +75,7 @@ class NonFiniteSteps:
 
     def begin(self) -> None:
         """A step begins."""
-        self._parts.clear()
+        self._parts = []
 
     def saw(self, examples: Sequence[int], kd_loss: float, aux_loss: float) -> None:
         """Take the loss of one part of the step, in this process."""
