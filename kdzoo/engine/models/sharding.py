@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 from weakref import WeakSet
 
 import torch
@@ -19,7 +20,7 @@ from torch.distributed.tensor import DTensor
 
 from kdzoo.errors import RunError
 
-_FREED_AFTER_USE: WeakSet[nn.Module] = WeakSet()
+_FREED_AFTER_USE: WeakSet[Any] = WeakSet()
 
 
 def shard_layers(model: nn.Module, device: torch.device) -> None:

@@ -103,9 +103,10 @@ class KDTrainer(SavingTrainer):
             pin_memory=self.args.dataloader_pin_memory,
         )
         # the parts are this process's own: accelerate is to move them to the device, and to divide them no further
-        return prepare_data_loader(
+        prepared: DataLoader[EncodedExample] = prepare_data_loader(
             loader, self.args.device, num_processes=1, process_index=0, put_on_device=True
         )
+        return prepared
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SeededSampler:
         examples = self.train_dataset.examples
