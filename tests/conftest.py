@@ -27,6 +27,11 @@ def pytest_addoption(parser):
         help="sweep over all architectures, not the usual ones alone",
     )
     parser.addoption(
+        "--all-recipes",
+        action="store_true",
+        help="rehearse all recipes of the paper, not a table and a figure alone",
+    )
+    parser.addoption(
         "--kills",
         type=int,
         default=6,
@@ -36,12 +41,12 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("--all-architectures"):
-        return
-    skip = pytest.mark.skip(reason="one of the architectures that --all-architectures adds")
-    for item in items:
-        if item.get_closest_marker("all_architectures"):
-            item.add_marker(skip)
+    for option, what in (("architectures", "one of the architectures"), ("recipes", "all recipes")):
+        if not config.getoption(f"--all-{option}"):
+            skip = pytest.mark.skip(reason=f"{what} that --all-{option} adds")
+            for item in items:
+                if item.get_closest_marker(f"all_{option}"):
+                    item.add_marker(skip)
 
 
 @pytest.fixture(scope="session", autouse=True)
