@@ -194,7 +194,10 @@ class _Model:
         table = self.table
         with torch.device("meta"):
             model: Model = AutoModelForCausalLM.from_config(
-                config, dtype=getattr(torch, table.dtype), attn_implementation=table.attention
+                config,
+                dtype=getattr(torch, table.dtype),
+                attn_implementation=table.attention,
+                trust_remote_code=table.trust_remote_code,
             )
             if not self._trains:
                 return model.eval().requires_grad_(False)
