@@ -79,6 +79,8 @@ def test_the_world_is_right_as_long_as_nothing_is_broken(world: Path, kdzoo: Cal
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
 def test_one_message_and_nothing_half_written(row: Row, world: Path, kdzoo: Callable[..., Any]) -> None:
+    if row.name.startswith("GGUF"):
+        pytest.importorskip("gguf", reason="without the package no GGUF file is opened")
     row.break_(world)
     before = files_of(world)
     done = kdzoo(*row.call.split())
