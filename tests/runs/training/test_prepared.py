@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kdzoo.engine.prompts.batches import Batch, EncodedExample
+from kdzoo.runs.processes import Processes
 from kdzoo.runs.training.prepared import kept_tensors, with_prepared
 
 
@@ -41,8 +42,8 @@ EXAMPLES = [
 
 def prepare(module: Module, folder: Path) -> list[EncodedExample]:
     reporter = SimpleNamespace(start=lambda *_: None, advance=lambda *_: None, stop=lambda: None)
-    context: Any = SimpleNamespace(reporter=reporter)
-    training: Any = SimpleNamespace(batch_size=4, micro_batch_size=None, precision="fp32")
+    context: Any = SimpleNamespace(reporter=reporter, processes=Processes())
+    training: Any = SimpleNamespace(part_size=4, precision="fp32")
     made: Any = module
     examples, seconds = with_prepared(context, "distill", folder, made, EXAMPLES, training)
     assert seconds >= 0
