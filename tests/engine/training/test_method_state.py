@@ -10,7 +10,7 @@ from tiny_training import BEGINNING, make_examples, with_prepared
 from transformers import TrainingArguments
 
 from kdzoo.engine.prompts.batches import make_batch
-from kdzoo.engine.training import trainer
+from kdzoo.engine.training import saving_trainer
 from kdzoo.engine.training.checkpoints import CHECKPOINTS
 from kdzoo.engine.training.method_state import load_state, make_state, save_state
 from kdzoo.engine.training.train import train
@@ -121,7 +121,7 @@ def test_built_in_methods_train_on_with_what_they_have_kept(
     _, whole = trained(make, tmp_path / "whole", (), steps=6)
     _, continued = trained(make, tmp_path / "continued", (4,), steps=6)
     assert torch.equal(whole, continued)
-    monkeypatch.setattr(trainer, "load_state", lambda *_: None)
+    monkeypatch.setattr(saving_trainer, "load_state", lambda *_: None)
     _, forgetful = trained(make, tmp_path / "forgetful", (4,), steps=6)
     assert not torch.equal(whole, forgetful)
 

@@ -286,6 +286,7 @@ class TestTheBest:
         lora: tuple[str, ...],
     ) -> None:
         monkeypatch.setattr("kdzoo.runs.training.arguments.TrainingArguments", keeping_all)
+        monkeypatch.setattr("kdzoo.runs.pipeline.keep_last", lambda folder: None)
         give(*scores)
         stage = run(*self.HOW, *lora)
         assert results(stage)["best_step"] == best
@@ -340,8 +341,8 @@ class TestTheBest:
         whole = run(*SCORED, "training.keep_best=true", out="whole")
         with monkeypatch.context() as patch:
 
-            def full(model: Any, tokenizer: Any, ends: Any, folder: Path) -> None:
-                save_trained(model, tokenizer, ends, folder)
+            def full(model: Any, tokenizer: Any, ends: Any, folder: Path, *more: Any) -> None:
+                save_trained(model, tokenizer, ends, folder, *more)
                 raise OSError(errno.ENOSPC, "No space left on device", str(folder / "model.safetensors"))
 
             patch.setattr(scoring, "save_trained", full)
