@@ -15,7 +15,7 @@ weights: $(VENV)/installed
 	$(BIN)/python recipes/replication/weights.py $(WEIGHTS)/smollm2-135m-instruct
 
 test: $(VENV)/installed-test
-	$(BIN)/pytest -n 2 --dist worksteal --kills 20
+	$(BIN)/pytest -n 2 --dist worksteal
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
