@@ -41,11 +41,17 @@ _OF_ITSELF = {
 
 
 def print_dry_run(
-    recipe: Recipe, out: Path, console: Console, data: DataReader, *, fresh: bool = False
+    recipe: Recipe,
+    out: Path,
+    console: Console,
+    data: DataReader,
+    *,
+    fresh: bool = False,
+    estimates: bool = True,
 ) -> None:
     """Print the resolved stages, models, steps and options, and what would be reused. Writes nothing below ``out``.
 
-    ``fresh``: everything is to be done anew. The checks are those of a run; where data are missing, what can be said without them is printed before that is told.
+    ``fresh``: everything is to be done anew. ``estimates``: each training's memory is among it. The checks are those of a run; where data are missing, what can be said without them is printed before that is told.
 
     Raises:
         UserError: something is missing or does not fit, that can be seen without a model hub.
@@ -78,7 +84,7 @@ def print_dry_run(
         say(f"\n{number}. {stage.name} ({stage.kind})")
         for line in _stage_lines(recipe, stage, seen.read):
             say(f"   {line}")
-        for line in _memory_lines(seen, stage):
+        for line in _memory_lines(seen, stage) if estimates else ():
             say(f"   {line}")
         there = _what_is_there(recipe, stage, directory, finished, prints[stage.name])
         say(f"   {'to do anew' if fresh else there}")

@@ -38,7 +38,10 @@ def print_sweep_dry_run(plan: Plan, console: Console, data: DataReader, *, fresh
     print_dry_run(first.member.recipe, plan.out, console, data, fresh=fresh)
     for planned in others:
         try:
-            print_dry_run(planned.member.recipe, plan.out, Console(file=StringIO()), data, fresh=fresh)
+            # what is printed of them nobody reads: memory, which takes a while to estimate, is left out
+            print_dry_run(
+                planned.member.recipe, plan.out, Console(file=StringIO()), data, fresh=fresh, estimates=False
+            )
         except UserError as error:
             raise type(error)(f"{planned.member.label}: {error}") from error
 
