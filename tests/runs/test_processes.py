@@ -27,6 +27,12 @@ def answers(run: Path) -> list[tuple[str, str, str]]:
     ]
 
 
+def scores(run: Path) -> dict[str, list[object]]:
+    """Each model's scores on all sets."""
+    models = json.loads((run / "evaluate/scores.json").read_text())
+    return {name: [of["scores"] for of in model["sets"].values()] for name, model in models.items()}
+
+
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_recipe(tmp_path_factory.mktemp("recipe"), METHODS)
@@ -44,10 +50,9 @@ def test_two_processes_do_the_work_of_one(recipe: Path, by_one: Path, tmp_path: 
         assert len(losses(by_one, stage)) == 20
         assert losses(by_two, stage) == pytest.approx(losses(by_one, stage), rel=1e-4), stage
     assert answers(by_two) == answers(by_one)
-    one, two = (json.loads((run / "evaluate/scores.json").read_text()) for run in (by_one, by_two))
-    assert {model: of["sets"]["evaluation"]["scores"] for model, of in two.items()} == {
-        model: of["sets"]["evaluation"]["scores"] for model, of in one.items()
-    }
+    one, two = (scores(run) for run in (by_one, by_two))
+    assert one.keys() == {"teacher", *METHODS}
+    assert two == one
     assert "results:" in printed[0]
     assert "kdzoo" not in printed[1]  # one process prints
 
