@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from kdzoo.runs.processes import launched
 
 
 def how_to_compare(folder: Path) -> str:
@@ -25,5 +26,5 @@ def how_to_continue(command: Sequence[str]) -> str:
         called = [sys.executable, "-m", "kdzoo"]
     elif Path(program).name == "kdzoo" and shutil.which("kdzoo") != program:
         called = [program]  # the shell would find another one, or none
-    launcher = ", by the launcher that has started it" if int(os.environ.get("WORLD_SIZE", "1")) > 1 else ""
+    launcher = ", by the launcher that has started it" if launched() > 1 else ""
     return f"{shlex.join([*called, *arguments])}{launcher}"

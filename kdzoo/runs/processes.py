@@ -50,11 +50,6 @@ def launched() -> int:
     return int(os.environ.get("WORLD_SIZE") or 1)
 
 
-def launched_as() -> int:
-    """Which of them this process is, from 0."""
-    return int(os.environ.get("RANK") or 0)
-
-
 @dataclass
 class Processes:
     """This process, ``number``, among ``count``. Alone it is the main one, and nothing here waits or costs anything."""
@@ -146,9 +141,9 @@ class Processes:
         """The items of all processes, in the processes' order."""
         if self.count == 1:
             return list(items)
-        from accelerate.utils import gather_object
+        from kdzoo.engine.training.processes import of_all_processes
 
-        return cast("list[_Item]", gather_object(list(items)))
+        return of_all_processes(items)
 
     def share(self, items: Sequence[_Item]) -> list[_Item]:
         """The neighbours among some items that are this process's to do."""

@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import torch
 from accelerate.data_loader import prepare_data_loader
-from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import TrainerCallback, TrainingArguments
@@ -26,7 +25,8 @@ from kdzoo.engine.prompts.batches import Batch, EncodedExample, EncodedExamples,
 from kdzoo.engine.prompts.step_shares import StepShares, StepSize
 from kdzoo.engine.training.agreement import means_of
 from kdzoo.engine.training.distillation_module import DistillationModule, count_tokens
-from kdzoo.engine.training.nonfinite import NonFiniteSteps, Part, SkippedStep
+from kdzoo.engine.training.nonfinite import NonFiniteSteps, SkippedStep
+from kdzoo.engine.training.processes import of_all_processes
 from kdzoo.engine.training.saving_trainer import SavingTrainer
 from kdzoo.engine.training.step import Loss
 from kdzoo.engine.training.step_times import StepTimes
@@ -79,7 +79,9 @@ class KDTrainer(SavingTrainer):
         self._tokens_of_process = 0
         self.tokens_seen = 0
         self.step_times = step_times
-        self.nonfinite = NonFiniteSteps(nonfinite_steps, skipped, gather=self._of_all, any_of=self._is_any)
+        self.nonfinite = NonFiniteSteps(
+            nonfinite_steps, skipped, gather=of_all_processes, any_of=self._is_any
+        )
         self._is_skipped = self._any_skipped = False
 
     def _collate(self, examples: list[EncodedExample]) -> dict[str, Batch]:
@@ -178,7 +180,8 @@ class KDTrainer(SavingTrainer):
     def training_step(self, *arguments: Any, **named: Any) -> Tensor:
         """Run one part of an optimizer step, forward and backward."""
         loss: Tensor = super().training_step(*arguments, **named)
-        free(self._module)
+        if self.is_fsdp_enabled:
+            free(self._module)
         return loss
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
@@ -202,12 +205,7 @@ class KDTrainer(SavingTrainer):
         return norm
 
     def _is_any(self, here: bool) -> bool:
-        if self.accelerator.num_processes == 1:
-            return here
-        return bool(self.accelerator.reduce(torch.tensor([float(here)], device=self.args.device)).item())
-
-    def _of_all(self, parts: list[Part]) -> list[Part]:
-        return list(gather_object(parts)) if self.accelerator.num_processes > 1 else parts
+        return self._over_processes(float(here))[0] > 0
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log the two terms of the loss beside it, and what was observed at the last step. Skipped steps do not count.
