@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -195,7 +196,8 @@ class TestSideBySide:
             process.kill()
             process.wait()
         assert process.returncode == 130
-        assert told.splitlines()[-1].startswith("kdzoo: interrupted; this continues it: kdzoo run ")
+        again = shlex.join([*COMMAND, str(tmp_path / "r.toml"), "--out", str(out), "--jobs", "2"])
+        assert told.splitlines()[-1] == f"kdzoo: interrupted; this continues it: {again}"
         for run in runs_of(out):
             assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
             last = json.loads((run / "kid/metrics.jsonl").read_text().splitlines()[-1])["step"]
