@@ -30,8 +30,7 @@ from kdzoo.engine.models.tokenizers import (
     special_ids,
     train_tokenizer,
 )
-from kdzoo.engine.prompts.chat import ChatTemplate, Turns
-from kdzoo.engine.prompts.encoding import count_prompt_tokens
+from kdzoo.engine.prompts.chat import ChatTemplate
 from kdzoo.errors import UserError
 from kdzoo.files import new_folder
 from kdzoo.methods.model_names import STUDENT, TEACHER
@@ -44,10 +43,10 @@ from kdzoo.runs.chat import chat_of
 from kdzoo.runs.devices import own_device
 from kdzoo.runs.interruption import Interruption
 from kdzoo.runs.processes import Processes
+from kdzoo.runs.prompts import Prompts
 from kdzoo.runs.run_directory import RunDirectory
 from kdzoo.tasks.dataset import DataConfig
 from kdzoo.tasks.example import Splits
-from kdzoo.tasks.fitting import TOKENS_ADDED
 from kdzoo.tasks.load import DataReader
 
 
@@ -114,6 +113,11 @@ class RunContext:
             UserError: it has none, or one that cannot be used.
         """
         return chat_of(self.recipe, self.tokenizer)
+
+    @cached_property
+    def prompts(self) -> Prompts:
+        """How prompts become what the run's models read."""
+        return Prompts(self.tokenizer, self.chat)
 
     @cached_property
     def trained_tokenizer(self) -> PreTrainedTokenizerBase:
@@ -254,15 +258,6 @@ class RunContext:
         if text not in self._told:
             self._told.add(text)
             self.reporter.say(text)
-
-    def prompt_tokens(self, prompt: str, earlier: Turns = ()) -> int:
-        """The number of tokens of a prompt, what was said earlier and the chat template included."""
-        return count_prompt_tokens(self.tokenizer, prompt, self.chat, earlier)
-
-    @property
-    def bytes_added(self) -> int:
-        """At most so many tokens are added to a text to make a prompt of it."""
-        return TOKENS_ADDED if self.chat is None else self.chat.bytes_added
 
     def _config(self, role: Role) -> ModelConfig:
         config = self.recipe.model(role)

@@ -111,10 +111,10 @@ def find_last(folder: Path) -> Found:
     return Found(None, tuple(damaged))
 
 
-def remove_damaged(folder: Path) -> None:
-    """Delete what was being written when a process was stopped, and the checkpoints that nothing can continue from."""
+def remove_damaged(folder: Path, found: Found) -> None:
+    """Delete what was being written when a process was stopped, and what was ``found`` that nothing can continue from."""
     shutil.rmtree(folder / ASIDE, ignore_errors=True)
-    for damaged in find_last(folder).damaged:
+    for damaged in found.damaged:
         shutil.rmtree(damaged.path, ignore_errors=True)  # another process of the group may be at it
 
 

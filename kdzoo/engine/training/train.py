@@ -14,7 +14,7 @@ from transformers import PrinterCallback, TrainerCallback, TrainerControl, Train
 from kdzoo.engine.models.sharding import whole
 from kdzoo.engine.prompts.batches import EncodedExample, EncodedExamples
 from kdzoo.engine.prompts.step_shares import StepSize
-from kdzoo.engine.training.checkpoints import find_last, has_sharded_optimizer, remove_damaged
+from kdzoo.engine.training.checkpoints import Found, find_last, has_sharded_optimizer, remove_damaged
 from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.engine.training.nonfinite import SkippedStep
 from kdzoo.engine.training.recorder import Recorder, Watch
@@ -47,6 +47,7 @@ def train(
     watch: Watch,
     should_stop: Callable[[], bool] = lambda: False,
     *,
+    found: Found | None = None,
     size: StepSize | None = None,
     group_size: int | None = None,
     scorer: Scorer | None = None,
@@ -56,7 +57,8 @@ def train(
     """Train as ``arguments`` say, continuing from the newest checkpoint in their folder that is as it was written.
 
     Writes ``metrics.jsonl`` (one line per logged step) into ``folder``. ``should_stop`` is asked after every optimizer
-    step: if it says so, a checkpoint is written and the training ends before its last step. ``size`` is that of a step over
+    step: if it says so, a checkpoint is written and the training ends before its last step. ``found`` is what `find_last`
+    has found in the checkpoints' folder, unless it is still to look: it reads all of them. ``size`` is that of a step over
     all processes; unless given, what ``arguments`` say of one. With a ``group_size`` so
     many rows of a batch are drawn from one group of examples. A ``scorer`` sees the student after the steps that it asks
     for; apart from that the training is the same. A step whose loss or gradient is not finite changes nothing, and
@@ -68,10 +70,11 @@ def train(
     """
     checkpoints = Path(arguments.output_dir)
     with arguments.main_process_first(local=False):
-        checkpoint = find_last(checkpoints).last
+        found = find_last(checkpoints) if found is None else found
         if arguments.should_save:
             checkpoints.mkdir(parents=True, exist_ok=True)
-            remove_damaged(checkpoints)
+            remove_damaged(checkpoints, found)
+    checkpoint = found.last
     done = 0 if checkpoint is None else checkpoint.step
     recorder = Recorder(folder / "metrics.jsonl", watch)
     recorder.keep_until(done)

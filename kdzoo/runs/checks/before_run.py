@@ -9,6 +9,7 @@ from typing import NamedTuple
 from kdzoo.errors import RunError
 from kdzoo.files import why_not_writable
 from kdzoo.recipe.problems import Problems
+from kdzoo.runs.chat import chat_of
 from kdzoo.runs.checks.chat import check_chat_template
 from kdzoo.runs.checks.data import check_data
 from kdzoo.runs.checks.disk import check_disk
@@ -25,6 +26,7 @@ from kdzoo.runs.context import RunContext
 from kdzoo.runs.links import check_links
 from kdzoo.runs.memory.room import room_on
 from kdzoo.runs.memory.stages import StageMemory
+from kdzoo.runs.prompts import Prompts
 from kdzoo.tasks.load import CACHE
 
 
@@ -71,11 +73,12 @@ def check(context: RunContext, finished: Mapping[str, Path], tables: Collection[
     if tokenizer is not None:
         check_chat_template(recipe, tokenizer, problems)
         problems.raise_if_any()
-        check_lengths(recipe, to_do, context.splits, tokenizer, problems, notices)
-        check_privileged(recipe, to_do, context.splits, tokenizer, configs, problems)
+        prompts = Prompts(tokenizer, chat_of(recipe, tokenizer))
+        check_lengths(recipe, to_do, context.splits, prompts, problems, notices)
+        check_privileged(recipe, to_do, context.splits, prompts, configs, problems)
         problems.raise_if_any()
         room = room_on(context.device)
-        memory = memory_of(recipe, to_do, context.splits, tokenizer, configs, room)
+        memory = memory_of(recipe, to_do, context.splits, prompts, configs, room)
         check_disk(recipe, to_do, memory, context.directory.path)
         check_memory(recipe, to_do, memory, notices)
     return Checked(notices.texts, memory)

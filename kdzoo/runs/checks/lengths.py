@@ -4,32 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from transformers import PreTrainedTokenizerBase
-
-from kdzoo.engine.prompts.chat import ChatTemplate, Turns
-from kdzoo.engine.prompts.encoding import count_prompt_tokens, encode_target
+from kdzoo.engine.prompts.chat import Turns
+from kdzoo.engine.prompts.encoding import encode_target
 from kdzoo.recipe import Recipe, Stage
 from kdzoo.recipe.lines import Key
 from kdzoo.recipe.places import place_of
 from kdzoo.recipe.problems import Problems
-from kdzoo.runs.chat import chat_of
 from kdzoo.runs.checks.data import Read, scored_examples, training_examples
+from kdzoo.runs.prompts import Prompts
 from kdzoo.tasks.example import Example
-from kdzoo.tasks.fitting import TOKENS_ADDED, surely_fits
+from kdzoo.tasks.fitting import surely_fits
 
 
 def check_lengths(
     recipe: Recipe,
     to_do: Sequence[Stage],
     read: Read,
-    tokenizer: PreTrainedTokenizerBase,
+    prompts: Prompts,
     problems: Problems,
     notices: Problems,
 ) -> None:
     """Note a training for which no prompt or target is short enough, and tell what else limits leave out or shorten."""
-    lengths = _Lengths(tokenizer, chat_of(recipe, tokenizer))
+    lengths = _Lengths(prompts)
     for stage in to_do:
         of_input, of_output = (place_of(recipe, stage, name) for name in ("input_limit", "output_limit"))
+        _check_template(prompts, recipe.settings_of(stage).input_limit, of_input, problems)
         if stage.role is None:
             for scored, examples in scored_examples(recipe, stage, read):
                 evaluation = scored.evaluation
@@ -47,12 +46,21 @@ def check_lengths(
             _check_left_out("targets", longer, of, training.output_limit, of_output, problems, notices)
 
 
+def _check_template(prompts: Prompts, limit: int, key: Key, problems: Problems) -> None:
+    """Note a chat template that leaves no token of the limit to a prompt."""
+    if prompts.chat is not None and (taken := prompts.tokens("")) >= limit:
+        problems.add(
+            key,
+            f"the chat template alone, its system message included, takes {taken} tokens, and no more than {limit} are "
+            "allowed: a higher limit leaves room for prompts",
+        )
+
+
 class _Lengths:
     """The tokens of texts, each counted once, and only of those that may have more than a limit."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, chat: ChatTemplate | None) -> None:
-        self._tokenizer, self._chat = tokenizer, chat
-        self._added = TOKENS_ADDED if chat is None else chat.bytes_added
+    def __init__(self, prompts: Prompts) -> None:
+        self._of = prompts
         self._prompts: dict[tuple[Turns, str], int] = {}
         self._targets: dict[str, int] = {}
 
@@ -61,17 +69,18 @@ class _Lengths:
         counted = self._prompts
         for example in examples:
             prompt, earlier = example.prompt, example.earlier
-            if (earlier or not surely_fits(prompt, limit, self._added)) and (earlier, prompt) not in counted:
-                tokens = count_prompt_tokens(self._tokenizer, prompt, self._chat, earlier)
-                counted[earlier, prompt] = tokens
+            fits = not earlier and surely_fits(prompt, limit, self._of.bytes_added)
+            if not fits and (earlier, prompt) not in counted:
+                counted[earlier, prompt] = self._of.tokens(prompt, earlier)
         return [n for e in examples if (n := counted.get((e.earlier, e.prompt), 0)) > limit]
 
     def targets_over(self, limit: int, examples: Sequence[Example]) -> list[int]:
         """The tokens of each target that has more than ``limit``, the end of sequence included."""
         counted = self._targets
         for example in examples:
-            if not surely_fits(example.target, limit, self._added) and example.target not in counted:
-                counted[example.target] = len(encode_target(self._tokenizer, example.target, self._chat))
+            if not surely_fits(example.target, limit, self._of.bytes_added) and example.target not in counted:
+                target = encode_target(self._of.tokenizer, example.target, self._of.chat)
+                counted[example.target] = len(target)
         return [n for e in examples if (n := counted.get(e.target, 0)) > limit]
 
 

@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 
-from transformers import PretrainedConfig, PreTrainedTokenizerBase
+from transformers import PretrainedConfig
 
 from kdzoo.engine.prompts.batches import EncodedExample
-from kdzoo.engine.prompts.encoding import Text, count_prompt_tokens, encode_for_training
 from kdzoo.recipe import Recipe, Stage, TrainingStage
 from kdzoo.recipe.places import place_of
 from kdzoo.recipe.problems import Problems
 from kdzoo.runs.checks.data import Read, training_examples
 from kdzoo.runs.memory.room import Room
 from kdzoo.runs.memory.stages import StageMemory, in_gib
-from kdzoo.tasks.fitting import fit, without_longer
+from kdzoo.runs.prompts import Prompts
 
 
 def memory_of(
     recipe: Recipe,
     to_do: Sequence[Stage],
     read: Read,
-    tokenizer: PreTrainedTokenizerBase,
+    prompts: Prompts,
     configs: Mapping[str, PretrainedConfig],
     room: Room,
 ) -> dict[str, StageMemory]:
@@ -35,7 +34,7 @@ def memory_of(
         roles = {model.role for model in recipe.models_used(stage).values()}
         key = repr((recipe.training_data_of(stage), _limits(recipe, stage)))
         if key not in encoded:
-            encoded[key] = cache(partial(_encoded, recipe, stage, read, tokenizer))
+            encoded[key] = cache(partial(_encoded, recipe, stage, read, prompts))
         if roles <= configs.keys() and training_examples(recipe, stage, read):
             found[stage.name] = StageMemory(recipe, stage, configs, encoded[key], room)
     return found
@@ -67,21 +66,8 @@ def _limits(recipe: Recipe, stage: TrainingStage) -> tuple[object, ...]:
     return training.input_limit, training.output_limit, training.long_prompts
 
 
-def _encoded(
-    recipe: Recipe, stage: TrainingStage, read: Read, tokenizer: PreTrainedTokenizerBase
-) -> list[EncodedExample]:
+def _encoded(recipe: Recipe, stage: TrainingStage, read: Read, prompts: Prompts) -> list[EncodedExample]:
     """What a stage trains on, as it will be encoded."""
-    examples = training_examples(recipe, stage, read)
-    if not examples:
-        return []
     training = recipe.training_of(stage)
-
-    def count(text: str) -> int:
-        return count_prompt_tokens(tokenizer, text)
-
-    if training.long_prompts == "leave_out":
-        fitting = without_longer(examples, training.input_limit, count)
-    else:
-        fitting = fit(examples, training.input_limit, count, training=True)
-    texts = [Text(e.prompt, e.target, e.group) for e in fitting]
-    return encode_for_training(texts, tokenizer, training.input_limit, training.output_limit).examples
+    fitting = prompts.to_train_on(training_examples(recipe, stage, read) or [], training)
+    return prompts.encoded(fitting, training).examples

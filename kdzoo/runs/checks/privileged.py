@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from transformers import PretrainedConfig, PreTrainedTokenizerBase
+from transformers import PretrainedConfig
 
-from kdzoo.engine.prompts.encoding import count_prompt_tokens, encode_target
+from kdzoo.engine.prompts.encoding import encode_target
 from kdzoo.methods.model_names import OF_THE_STUDENT
 from kdzoo.methods.prompt_template import filled
 from kdzoo.recipe import Recipe, Stage, TrainingStage
 from kdzoo.recipe.names import called
 from kdzoo.recipe.places import place_in_options, place_of
 from kdzoo.recipe.problems import Problems
-from kdzoo.runs.chat import chat_of
 from kdzoo.runs.checks.data import Read, training_examples
+from kdzoo.runs.prompts import Prompts
 from kdzoo.tasks.example import Example
-from kdzoo.tasks.fitting import TOKENS_ADDED, surely_fits
+from kdzoo.tasks.fitting import surely_fits
 
 
 def check_privileged(
     recipe: Recipe,
     to_do: Sequence[Stage],
     read: Read,
-    tokenizer: PreTrainedTokenizerBase,
+    prompts: Prompts,
     configs: Mapping[str, PretrainedConfig],
     problems: Problems,
 ) -> None:
@@ -36,7 +36,7 @@ def check_privileged(
             continue
         reader, most = room
         trained = training_examples(recipe, stage, read) or []
-        longer = _longer(recipe, stage, trained, tokenizer, most)
+        longer = _longer(recipe, stage, trained, prompts, most)
         if longer:
             template = stage.method_options().privileged_prompt
             assert template is not None
@@ -66,24 +66,20 @@ def _longer(
     recipe: Recipe,
     stage: TrainingStage,
     trained: Sequence[Example],
-    tokenizer: PreTrainedTokenizerBase,
+    prompts: Prompts,
     most: int,
 ) -> list[int]:
     """The tokens of each privileged prompt that has more; prompts count as far as the input limit goes."""
     training, template = recipe.training_of(stage), stage.method_options().privileged_prompt
     assert template is not None
-    chat = chat_of(recipe, tokenizer)
-    added = TOKENS_ADDED if chat is None else chat.bytes_added
     found = []
     for example in trained:
         whole = filled(template, example.prompt, example.target)
-        target = encode_target(tokenizer, example.target, chat)
-        is_short = not example.earlier and surely_fits(whole, most, added)
+        target = encode_target(prompts.tokenizer, example.target, prompts.chat)
+        is_short = not example.earlier and surely_fits(whole, most, prompts.bytes_added)
         if is_short or len(target) > training.output_limit:
             continue
-        asked, with_target = (
-            count_prompt_tokens(tokenizer, text, chat, example.earlier) for text in (example.prompt, whole)
-        )
+        asked, with_target = (prompts.tokens(text, example.earlier) for text in (example.prompt, whole))
         over = max(0, asked - training.input_limit)
         tokens = with_target - over
         if tokens > most and not (over and training.long_prompts == "leave_out"):

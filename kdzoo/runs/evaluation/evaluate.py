@@ -22,7 +22,6 @@ from kdzoo.runs.threads import threads_for
 from kdzoo.tasks import registry
 from kdzoo.tasks.dataset import DataConfig
 from kdzoo.tasks.example import Example
-from kdzoo.tasks.fitting import fit
 
 _SAMPLING = 1 << 32
 
@@ -158,9 +157,7 @@ def encode_questions(
     context: RunContext, examples: list[Example], evaluation: Evaluation
 ) -> tuple[list[EncodedExample], list[str]]:
     """Shorten the prompts to the input limit and encode them, in the examples' order; give them as text too."""
-    fitting = fit(
-        examples, evaluation.input_limit, context.prompt_tokens, training=False, added=context.bytes_added
-    )
+    fitting = context.prompts.to_answer(examples, evaluation)
     texts = [Text(e.prompt, "", e.group, e.earlier) for e in fitting]
     return encode_prompts(texts, context.tokenizer, evaluation.input_limit, context.chat)
 

@@ -15,7 +15,7 @@ from kdzoo.engine.models.decoder_and_head import shared_vocabulary
 from kdzoo.engine.models.loading import count_parameters, save_trained
 from kdzoo.engine.models.sharding import whole_weights
 from kdzoo.engine.prompts.batches import EncodedExample
-from kdzoo.engine.prompts.encoding import Encoded, Text, encode_for_training, with_teacher_targets
+from kdzoo.engine.prompts.encoding import Encoded, with_teacher_targets
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.training.checkpoints import CHECKPOINTS, checkpoints_in, find_last
 from kdzoo.engine.training.chosen_method import chosen
@@ -39,7 +39,6 @@ from kdzoo.runs.training.prepared import with_prepared
 from kdzoo.runs.training.scoring import StageScorer, scorer_of
 from kdzoo.runs.training.teacher_targets import teacher_targets
 from kdzoo.runs.training.unused_options import UnusedOptions
-from kdzoo.tasks.fitting import fit, without_longer
 
 
 def run(
@@ -191,7 +190,7 @@ def _train(
         reporter.say(f"{name}: skipped, because it is not finite: {step}")
 
     total = training.steps(len(examples))
-    found = find_last(folder / CHECKPOINTS)
+    found = processes.of_main(lambda: find_last(folder / CHECKPOINTS))
     done = 0 if found.last is None else found.last.step
     for damaged in found.damaged:
         reporter.say(f"{name}: {damaged}; it is left out, and the training continues after step {done}")
@@ -207,6 +206,7 @@ def _train(
                 arguments,
                 watch,
                 lambda: processes.any(stops()),
+                found=found,
                 size=step_size(training),
                 group_size=group_size,
                 scorer=scorer,
@@ -239,24 +239,9 @@ def encode_training_examples(context: RunContext, stage: TrainingStage) -> Encod
     """Shorten the prompts that a stage trains on to the input limit and encode them with their targets."""
     training = context.recipe.training_of(stage)
     examples = context.splits(context.recipe.training_data_of(stage)).train
-    if training.long_prompts == "leave_out":
-        fitting = without_longer(
-            examples, training.input_limit, context.prompt_tokens, added=context.bytes_added
+    fitting = context.prompts.to_train_on(examples, training)
+    if len(fitting) < len(examples):
+        context.reporter.say(
+            f"{stage.name}: {len(examples) - len(fitting)} prompts longer than {training.input_limit} tokens left out"
         )
-        if len(fitting) < len(examples):
-            context.reporter.say(
-                f"{stage.name}: {len(examples) - len(fitting)} prompts longer than {training.input_limit} tokens left out"
-            )
-    else:
-        fitting = fit(
-            examples, training.input_limit, context.prompt_tokens, training=True, added=context.bytes_added
-        )
-    texts = [Text(e.prompt, e.target, e.group, e.earlier) for e in fitting]
-    return encode_for_training(
-        texts,
-        context.tokenizer,
-        training.input_limit,
-        training.output_limit,
-        stage.method_options().privileged_prompt,
-        context.chat,
-    )
+    return context.prompts.encoded(fitting, training, stage.method_options().privileged_prompt)

@@ -148,14 +148,14 @@ class TestReading:
 
     def test_there_may_be_none(self, tmp_path):
         assert find_last(tmp_path / "absent").last is None
-        remove_damaged(tmp_path / "absent")
+        remove_damaged(tmp_path / "absent", find_last(tmp_path / "absent"))
 
 
 def test_what_is_damaged_or_half_written_is_deleted_when_a_training_begins(tmp_path):
     write(tmp_path, 2, 4)
     flip(tmp_path / "checkpoint-4/model.safetensors")
     write_aside(tmp_path, 6)
-    remove_damaged(tmp_path)
+    remove_damaged(tmp_path, find_last(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-2"]
 
 

@@ -12,6 +12,7 @@ from kdzoo.engine.models.tokenizers import load_tokenizer
 from kdzoo.engine.prompts.chat import ChatTemplate
 from kdzoo.recipe.problems import Problems
 from kdzoo.runs.checks.lengths import check_lengths
+from kdzoo.runs.prompts import Prompts
 from kdzoo.tasks.example import Example, Splits
 
 Check = Any  # of conftest.py
@@ -115,7 +116,8 @@ class TestPrompts:
         splits = Splits([shortens, replace(shortens, prompt="from")], [], sql_rule="spider")
         problems, notices = Problems.of(recipe), Problems.of(recipe)
         tokenizer = load_tokenizer(str(check.folder / "student"))
-        check_lengths(recipe, recipe.stages, lambda data: splits, tokenizer, problems, notices)
+        prompts = Prompts(tokenizer, None)
+        check_lengths(recipe, recipe.stages, lambda data: splits, prompts, problems, notices)
         (line,) = notices.texts
         assert line.endswith("1 of 2 training prompts are longer than 8 tokens and are shortened")
         assert problems.texts == []
@@ -132,7 +134,9 @@ def test_a_chat_template_and_what_was_said_earlier_count(check: Check) -> None:
         Example("said", "0", "1", earlier=(("user", "0" * room), ("assistant", "1"))),
     ]
     problems, notices = Problems.of(recipe), Problems.of(recipe)
-    check_lengths(recipe, recipe.stages, lambda data: Splits(examples, []), tokenizer, problems, notices)
+    check_lengths(
+        recipe, recipe.stages, lambda data: Splits(examples, []), Prompts(tokenizer, chat), problems, notices
+    )
     assert problems.texts == []
     (line,) = notices.texts
     assert "2 of 3 training prompts are longer than 40 tokens" in line
@@ -149,4 +153,24 @@ def test_a_trained_tokenizer_is_asked_without_being_written(check: Check) -> Non
     message = check.refused("sft", more=limits(outputs=20))
     assert message.startswith(
         "./r.toml:11: training.output_limit: all 1 training targets are longer than 20 tokens"
+    )
+
+
+def test_a_chat_template_that_leaves_no_room_for_a_prompt_is_refused(check: Check) -> None:
+    tokenizer = chat_kinds.loaded("qwen25")
+    chat = ChatTemplate(tokenizer)
+    taken = len(chat.prompt_ids(""))
+
+    def told(limit: int) -> list[str]:
+        recipe = check.recipe("sft", more=limits(inputs=limit) + '[prompt]\ntemplate = "chat"\n')
+        problems, notices = Problems.of(recipe), Problems.of(recipe)
+        data = Splits([Example("1", "0", "1")], [])
+        check_lengths(recipe, recipe.stages, lambda _: data, Prompts(tokenizer, chat), problems, notices)
+        return problems.texts
+
+    assert told(taken + 1) == []
+    (line,) = told(taken)
+    assert (
+        f"training.input_limit: the chat template alone, its system message included, takes {taken} tokens"
+        in line
     )
