@@ -8,6 +8,7 @@ from io import StringIO
 from rich.console import Console
 
 from kdzoo.errors import UserError
+from kdzoo.recipe import Recipe
 from kdzoo.runs.dry_run import print_dry_run
 from kdzoo.runs.sweep import Plan
 from kdzoo.tasks.load import DataReader
@@ -15,6 +16,8 @@ from kdzoo.tasks.load import DataReader
 
 def print_sweep_dry_run(plan: Plan, console: Console, data: DataReader, *, fresh: bool = False) -> None:
     """Print the members' values and runs, what they share, and all of the first; check the others too. Writes nothing.
+
+    Of members that differ in nothing that the checks look at, the first stands for all.
 
     Raises:
         UserError: something is missing or does not fit.
@@ -36,7 +39,11 @@ def print_sweep_dry_run(plan: Plan, console: Console, data: DataReader, *, fresh
     first, *others = plan.runs
     say(f"\n{first.member.label}:\n")
     print_dry_run(first.member.recipe, plan.out, console, data, fresh=fresh)
+    checked = {_looked_at(first.member.recipe)}
     for planned in others:
+        if (looked_at := _looked_at(planned.member.recipe)) in checked:
+            continue
+        checked.add(looked_at)
         try:
             # what is printed of them nobody reads: memory, which takes a while to estimate, is left out
             print_dry_run(
@@ -44,6 +51,20 @@ def print_sweep_dry_run(plan: Plan, console: Console, data: DataReader, *, fresh
             )
         except UserError as error:
             raise type(error)(f"{planned.member.label}: {error}") from error
+
+
+def _looked_at(recipe: Recipe) -> str:
+    """What of a recipe its checks look at, once it is read: all but seeds, and of methods' options a privileged prompt's."""
+    described = recipe.model_dump(mode="json", exclude={"seed", "student_seed"})
+    for stage, of_stage in zip(described["stages"], recipe.stages, strict=True):
+        if of_stage.role is not None:
+            options = of_stage.method_options()
+            stage["options"] = [
+                options.privileged_prompt,
+                options.teacher_is_privileged,
+                options.teacher_model,
+            ]
+    return repr(described)
 
 
 def _sharing(plan: Plan) -> list[str]:

@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ import pytest
 from safetensors.torch import load_file
 
 from kdzoo.report.progress import Reporter
+from tests.forked import Forked
 
 Command = Callable[..., Any]
 
@@ -53,15 +53,9 @@ def stage_of(out: Path) -> Path:
 
 
 @contextmanager
-def started(recipe: Path, out: Path) -> Iterator[subprocess.Popen[str]]:
+def started(recipe: Path, out: Path) -> Iterator[Forked]:
     """A run in a process group of its own, as a terminal starts it, in the middle of its training."""
-    process = subprocess.Popen(
-        [*COMMAND, "run", str(recipe), "--out", str(out)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = Forked(["run", recipe, "--out", out])
     try:
         wait_for_checkpoint(out, lambda: process.poll() is None)
         yield process

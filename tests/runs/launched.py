@@ -1,30 +1,11 @@
 """Runs of a small recipe by one process or several, started as `torchrun` starts them."""
 
 import json
-import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
-# accelerate shards on accelerators only; for tests it is to take the processor for one
-SHARDED = """
-from accelerate import state
-from accelerate.utils import DistributedType
+from tests.forked import Forked
 
-begin = state.PartialState.__init__
-
-def begin_as_if_on_accelerators(self, *arguments, **named):
-    begin(self, *arguments, **named)
-    if self._shared_state.get("distributed_type") == DistributedType.MULTI_CPU:
-        self._shared_state["distributed_type"] = DistributedType.MULTI_XPU
-
-state.PartialState.__init__ = begin_as_if_on_accelerators
-
-from kdzoo.cli import main
-
-main()
-"""
 FSDP = {
     "ACCELERATE_USE_FSDP": "true",
     "FSDP_VERSION": "2",
@@ -100,24 +81,19 @@ class Launched:
     def __init__(
         self, recipe: Path, out: Path, count: int, *, sharded: bool = False, settings: tuple[str, ...] = ()
     ) -> None:
-        script = ["-c", SHARDED] if sharded else ["-m", "kdzoo"]
         given = [part for setting in settings for part in ("--set", setting)]
-        command = [sys.executable, *script, "run", str(recipe), "--out", str(out), *given]
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])
-        alone = {"OMP_NUM_THREADS": "1", **os.environ}
         self.processes = [
-            subprocess.Popen(
-                command,
-                env={
-                    **alone,
+            Forked(
+                ["run", str(recipe), "--out", str(out), *given],
+                environment={
                     **({} if count == 1 else _place(number, count, port)),
                     **(FSDP if sharded else {}),
                 },
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
+                before="tests.runs.sharded_on_processors" if sharded else None,
+                one_output=True,
             )
             for number in range(count)
         ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache, partial
 
 from transformers import PretrainedConfig
 
+from kdzoo.engine.memory.step import StepBytes
 from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.recipe import Recipe, Stage, TrainingStage
 from kdzoo.recipe.places import place_of
@@ -28,6 +29,7 @@ def memory_of(
     """The memory of the stages that train, by their names, as far as their models and data are there."""
     found: dict[str, StageMemory] = {}
     encoded: dict[str, Callable[[], list[EncodedExample]]] = {}
+    known: dict[Hashable, StepBytes] = {}
     for stage in to_do:
         if stage.role is None:
             continue
@@ -36,7 +38,7 @@ def memory_of(
         if key not in encoded:
             encoded[key] = cache(partial(_encoded, recipe, stage, read, prompts))
         if roles <= configs.keys() and training_examples(recipe, stage, read):
-            found[stage.name] = StageMemory(recipe, stage, configs, encoded[key], room)
+            found[stage.name] = StageMemory(recipe, stage, configs, encoded[key], room, known)
     return found
 
 

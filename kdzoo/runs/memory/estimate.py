@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, MutableMapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -65,10 +66,18 @@ class StageBytes:
 class StageEstimator:
     """Estimates one training stage under several settings.
 
-    ``configs`` are those of the models by role.
+    ``configs`` are those of the models by role. ``known`` keeps what steps take, for other stages whose steps are the same as
+    far as memory is concerned.
     """
 
-    def __init__(self, recipe: Recipe, stage: TrainingStage, configs: Mapping[str, PretrainedConfig]) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        stage: TrainingStage,
+        configs: Mapping[str, PretrainedConfig],
+        known: MutableMapping[Hashable, StepBytes] | None = None,
+    ) -> None:
+        self._known = {} if known is None else known
         self._method = chosen(stage.plugin(), stage.method_options())
         self._student = _Model(configs[stage.role], _table(recipe, stage.role), trains=True)
         roles = [model.role for name, model in recipe.models_used(stage).items() if name != stage.role]
@@ -91,13 +100,13 @@ class StageEstimator:
     @property
     def saved(self) -> tuple[int, int]:
         """Bytes of the weights that are saved, an adapter's alone if there is one, and of those that are trained."""
-        trained = sum(p.nbytes for p in self._student.whole().parameters() if p.requires_grad)
+        trained = sum(p.nbytes for p in self._student.whole.parameters() if p.requires_grad)
         return (trained if self.table.lora is not None else self._student.bytes), trained
 
     def at_the_very_most(self, training: Training) -> int:
         """A bound that needs no example and no trial: far above the estimate, and below what there is for small models."""
         tokens = training.part_size * (training.input_limit + 2 * training.output_limit)
-        trained = sum(p.nbytes for p in self._student.whole().parameters() if p.requires_grad)
+        trained = sum(p.nbytes for p in self._student.whole.parameters() if p.requires_grad)
         of_models = 4 * trained + sum(model.bytes for model in (self._student, *self._teachers))
         widths = (model.width(tokens // training.part_size) for model in (self._student, *self._teachers))
         return int(_LOGITS + of_models + tokens * sum(widths))
@@ -111,7 +120,7 @@ class StageEstimator:
         return other
 
     def _estimate(self, part: Sequence[EncodedExample], training: Training) -> StageBytes:
-        student = self._student.whole()
+        student = self._student.whole
         trained = [p for p in student.parameters() if p.requires_grad]
         of_trained = sum(p.nbytes for p in trained)
         keeps_average = self._method.options.average_decay is not None
@@ -121,9 +130,22 @@ class StageEstimator:
             optimizer=2 * of_trained,  # AdamW's two moments
             average=of_trained if keeps_average else 0,
             teacher=sum(teacher.bytes for teacher in self._teachers),
-            step=self._step(part, training),
+            step=self._known_step(part, training),
             in_parts=len(part) < training.batch_size,
         )
+
+    def _known_step(self, part: Sequence[EncodedExample], training: Training) -> StepBytes:
+        options = self._method.options
+        key = (
+            *(model.key for model in (self._student, *self._teachers)),
+            *(options.keeps_target_lengths, options.scores_target, self._method.makes_sequences),
+            *(tuple(options.hidden_layers), tuple(options.teacher_hidden_layers)),
+            *(training.sharing, training.output_limit, training.precision),
+            *((tuple(example.prompt), tuple(example.target), example.group) for example in part),
+        )
+        if key not in self._known:
+            self._known[key] = self._step(part, training)
+        return self._known[key]
 
     def _step(self, part: Sequence[EncodedExample], training: Training) -> StepBytes:
         one = self._traced(1, part, training, with_losses=True)
@@ -163,9 +185,14 @@ class _Model:
         self.layers = int(config.get_text_config().num_hidden_layers)
 
     @property
+    def key(self) -> Hashable:
+        """What models that take the same have in common."""
+        return self.config.to_json_string(), self.table.model_dump_json(), self._trains
+
+    @cached_property
     def bytes(self) -> int:
         """Those of the weights."""
-        model = self.whole()
+        model = self.whole
         if self.table.quantization is None:
             return int(sum(t.nbytes for t in (*model.parameters(), *model.buffers())))
         linear = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear)}
@@ -180,6 +207,7 @@ class _Model:
         numbers = 24 * config.hidden_size + 8 * max(inner, config.hidden_size) + 4 * heads * columns
         return int(4 * numbers * self.layers)
 
+    @cached_property
     def whole(self) -> Model:
         return self._built(self.config)
 

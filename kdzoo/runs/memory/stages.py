@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, NamedTuple
 
 from transformers import PretrainedConfig
 
+from kdzoo.engine.memory.step import StepBytes
 from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.recipe import Recipe, TrainingStage
 from kdzoo.recipe.model_tables import LoraConfig
@@ -30,7 +31,8 @@ class Saved(NamedTuple):
 class StageMemory:
     """Estimates what a stage takes on its own examples, and holds it against the ``room`` that there is.
 
-    ``configs`` are those of the models by role; ``examples`` are asked for when they are first needed.
+    ``configs`` are those of the models by role; ``examples`` are asked for when they are first needed. ``known`` keeps what
+    steps take, for other stages of the run.
     """
 
     def __init__(
@@ -40,10 +42,11 @@ class StageMemory:
         configs: Mapping[str, PretrainedConfig],
         examples: Callable[[], Sequence[EncodedExample]],
         room: Room,
+        known: MutableMapping[Hashable, StepBytes] | None = None,
     ) -> None:
         self.room = room
         self.training = recipe.training_of(stage)
-        self._estimator = StageEstimator(recipe, stage, configs)
+        self._estimator = StageEstimator(recipe, stage, configs, known)
         self._seed = recipe.seed_of(stage.role)
         self._examples = examples
         self._known: dict[str, StageBytes] = {}

@@ -36,11 +36,13 @@ def config(layers: int) -> Any:
     return AutoConfig.for_model("llama", vocab_size=90, num_hidden_layers=layers, **SIZES)
 
 
-def estimated(recipe: Recipe, student: int = 2, teacher: int = 2, **settings: Any) -> StageBytes:
+def estimated(
+    recipe: Recipe, student: int = 2, teacher: int = 2, known: dict[Any, Any] | None = None, **settings: Any
+) -> StageBytes:
     rows = [EncodedExample(i, [*range(3, 63), 70 + i], [5, 6, 2]) for i in range(4)]
     training = recipe.training.model_copy(update={"batch_size": 4, **settings})
     configs = {"student": config(student), "teacher": config(teacher)}
-    return StageEstimator(recipe, recipe.stages[0], configs).estimate(rows, training, {})
+    return StageEstimator(recipe, recipe.stages[0], configs, known).estimate(rows, training, {})
 
 
 def parameters(layers: int) -> int:
@@ -79,6 +81,15 @@ def test_sharing_and_checkpoints_keep_less(recipe: Any) -> None:
     shared, off = estimated(recipe()), estimated(recipe(), sharing="off")
     checkpointed = estimated(recipe(student="gradient_checkpointing = true"))
     assert kept(checkpointed) < kept(shared) < kept(off)
+
+
+def test_stages_that_take_the_same_are_tried_once_and_no_other_is_taken_for_them(recipe: Any) -> None:
+    stages = [(recipe(method), {}) for method in ("sft", "rkd", "fkd", "gkd")]
+    stages += [(recipe(student="lora = { rank = 2 }"), {}), (recipe(), {"sharing": "off"})]
+    known: dict[Any, Any] = {}
+    together = [estimated(stage, known=known, **settings) for stage, settings in stages]
+    assert together == [estimated(stage, **settings) for stage, settings in stages]
+    assert len(known) < len(stages)  # forward and reverse KL
 
 
 @pytest.mark.timeout(600)
