@@ -93,11 +93,11 @@ def test_stages_that_take_the_same_are_tried_once_and_no_other_is_taken_for_them
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("sharing", ["on", "off"])
-def test_a_training_takes_what_was_estimated(sharing: str) -> None:
+def test_a_training_takes_what_was_estimated() -> None:
+    """One shape, as the benchmark measures it; that has more, and with sharing off."""
     shape = "llama 4 x 256 rkd, 16 x 256"
     done = subprocess.run(
-        [sys.executable, str(BENCHMARK), "--measure", shape, "--sharing", sharing],
+        [sys.executable, str(BENCHMARK), "--measure", shape, "--sharing", "on"],
         capture_output=True,
         text=True,
         check=True,
