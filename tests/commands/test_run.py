@@ -126,6 +126,20 @@ class TestARun:
         assert sorted(calls) == ["load", "train_tokenizer"]
 
 
+def test_a_dry_run_estimates_the_memory_of_each_training(kdzoo: Command, write: Write) -> None:
+    text = kdzoo("run", write(), "--dry-run").out
+    stages = re.split(r"^\d+\. ", text, flags=re.M)[1:]
+    assert ["memory about" in stage for stage in stages] == ["(evaluate)" not in stage for stage in stages]
+    assert "memory about" in text
+
+
+@pytest.fixture
+def without_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage's memory is not estimated, which tries its steps for seconds and has tests of its own."""
+    monkeypatch.setattr("kdzoo.runs.memory.stages.in_words", lambda memory: iter(()))
+
+
+@pytest.mark.usefixtures("without_trials")
 class TestDryRun:
     @pytest.mark.parametrize("path", RECIPES, ids=[path.stem for path in RECIPES])
     def test_resolves_every_recipe_without_data_or_weights_and_writes_nothing(
