@@ -1,0 +1,124 @@
+"""Fills a folder with a model that a run has trained: weights, tokenizer, configurations, card."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import AutoTokenizer
+
+from kdzoo.engine.models.exported import save_adapter, save_tokenizer, save_whole, whole_model
+from kdzoo.engine.models.loading import count_parameters
+from kdzoo.errors import RunError, UserError
+from kdzoo.files import new_folder, read_json, why_not_written
+from kdzoo.recipe import ModelConfig
+from kdzoo.runs.export.base import OWN_BASE, AdapterBase, adapter_base, source_of
+from kdzoo.runs.export.card import Exported, card_of
+from kdzoo.runs.export.chosen import Chosen
+from kdzoo.runs.export.licence import licence_of, take_files_along
+from kdzoo.runs.export.place import check_room, new_place
+
+_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+DTYPES = tuple(_BYTES)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How a model is to be exported. ``dtype`` is one of `DTYPES`, or None: as it was trained; ``repo`` a hub name."""
+
+    merge: bool = False
+    dtype: str | None = None
+    gguf: bool = False
+    repo: str | None = None
+
+
+def export(chosen: Chosen, folder: Path, wanted: Wanted, say: Callable[[str], None]) -> None:
+    """Write a model's folder aside, and give it its place when it is whole. ``say`` is told what was decided.
+
+    Raises:
+        UserError: the folder holds something, or the model cannot be exported in that way.
+        RunError: it cannot be written.
+    """
+    place = new_place(folder)
+    base = adapter_base(chosen)
+    if wanted.merge and base is None:
+        say(f"{chosen.stage.name}: is a whole model already; there is nothing to merge")
+    if wanted.gguf and base is not None and not wanted.merge:
+        raise UserError(
+            "--gguf: a GGUF file holds a whole model, and this stage has an adapter; give --merge too"
+        )
+    check_room(place, _size(chosen, base, wanted))
+    try:
+        with new_folder(place) as aside:
+            _fill(chosen, aside, base, wanted, place.name)
+    except OSError as error:
+        reason = why_not_written(error, place.parent)
+        if reason is None:
+            raise
+        raise RunError(f"{folder}: cannot be written: {reason}") from error
+
+
+def _fill(chosen: Chosen, folder: Path, base: AdapterBase | None, wanted: Wanted, name: str) -> None:
+    config = _config(chosen)
+    trusts = config.trust_remote_code
+    save_tokenizer(chosen.model, folder, trust_remote_code=trusts)
+    source = source_of(config)
+    parameters = None
+    if base is not None and not wanted.merge:
+        save_adapter(chosen.model, folder, base.name, base.revision, wanted.dtype)
+        if base.is_made_by_run:
+            assert base.folder is not None
+            shutil.copytree(base.folder, folder / OWN_BASE)
+        dtype, adapter = wanted.dtype or "float32", base
+    else:
+        dtype, adapter = wanted.dtype or _own_dtype(chosen, base), None
+        model = whole_model(chosen.model, dtype, trust_remote_code=trusts)
+        save_whole(model, folder)
+        parameters = count_parameters(model)
+    exported = Exported(
+        adapter,
+        base is not None and adapter is None,
+        dtype,
+        parameters,
+        licence_of(source),
+        tuple(take_files_along(source, folder)),
+        None,
+        _chat_template(folder, trusts),
+        wanted.repo or name,
+    )
+    card_of(chosen, exported).save(folder / "README.md")
+
+
+def _config(chosen: Chosen) -> ModelConfig:
+    config = chosen.run.recipe.model(chosen.stage.role)
+    assert config is not None  # it was trained
+    return config
+
+
+def _own_dtype(chosen: Chosen, base: AdapterBase | None) -> str:
+    """The type that a model's weights have: as it was saved, or as an adapter's base was loaded."""
+    if base is not None:
+        return _config(chosen).dtype
+    saved = read_json(chosen.model / "config.json").get("dtype")
+    return saved if saved in DTYPES else "float32"
+
+
+def _chat_template(folder: Path, trusts: bool) -> str:
+    template = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trusts).chat_template
+    return template if isinstance(template, str) else ""
+
+
+def _size(chosen: Chosen, base: AdapterBase | None, wanted: Wanted) -> int:
+    """About the bytes of what will be written."""
+    weights = sum(file.stat().st_size for file in chosen.model.glob("*.safetensors"))
+    if base is None or wanted.merge:
+        whole = weights
+        if base is not None:
+            whole = (
+                0 if base.folder is None else sum(f.stat().st_size for f in base.folder.glob("*.safetensors"))
+            )
+        return whole * (2 if wanted.gguf else 1)
+    own = base.folder if base.is_made_by_run else None
+    return weights + (0 if own is None else sum(file.stat().st_size for file in own.rglob("*")))
