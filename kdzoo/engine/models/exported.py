@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from peft.utils import SAFETENSORS_WEIGHTS_NAME, load_peft_weights
 from safetensors.torch import save_file
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.tokenization_utils_base import TOKENIZER_CONFIG_FILE
 from transformers.utils import GENERATION_CONFIG_NAME
 
 from kdzoo.engine.models.adapter_folder import CONFIG, is_adapter
@@ -19,6 +20,8 @@ from kdzoo.files import read_json, write_json
 
 # What transformers writes of how a model is packed, not of what it is.
 _PACKING = "quantization_config"
+# What it writes of how a tokenizer was read here.
+_LOADING = {"is_local", "local_files_only", "name_or_path"}
 
 
 def whole_model(folder: Path, dtype: str, *, trust_remote_code: bool = False) -> PreTrainedModel:
@@ -64,15 +67,21 @@ def save_adapter(adapter: Path, folder: Path, base: str, revision: str | None, d
         write_json(folder / GENERATION_CONFIG_NAME, read_json(generation))
 
 
-def save_tokenizer(folder: Path, out: Path, *, trust_remote_code: bool = False) -> None:
-    """Write the tokenizer of a trained model's folder, with its chat template where it has one.
+def save_tokenizer(folder: Path, out: Path, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """Write the tokenizer of a trained model's folder, with its chat template where it has one, and give it.
 
     Raises:
         UserError: it cannot be loaded.
     """
     with told_as(f"the tokenizer of {folder} cannot be loaded"):
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trust_remote_code)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            str(folder), trust_remote_code=trust_remote_code
+        )
     tokenizer.save_pretrained(str(out))
+    file = out / TOKENIZER_CONFIG_FILE
+    config = read_json(file)
+    write_json(file, {key: value for key, value in config.items() if key not in _LOADING})
+    return tokenizer
 
 
 def _check_range(folder: Path, name: str, weight: torch.Tensor, dtype: str) -> None:

@@ -154,7 +154,9 @@ def _data_lines(chosen: Chosen, scores: Scores) -> list[str]:
     named = "" if stage.data is None else f", the recipe's `datasets.{stage.data}`"
     lines = [f"- Trained on {many}{in_words(recipe.training_data_of(stage))}{named}"]
     for name, answered in scores.questions().items():
-        lines.append(f"- Evaluated on {answered:,} questions of `{name}`: {in_words(recipe.set_data(name))}")
+        data = recipe.set_data(name)
+        of = in_words(data) if name == data.kind else f"`{name}`: {in_words(data)}"
+        lines.append(f"- Evaluated on {answered:,} questions of {of}")
     return lines
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
-from transformers import AutoTokenizer
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kdzoo.engine.models.exported import save_adapter, save_tokenizer, save_whole, whole_model
 from kdzoo.engine.models.loading import count_parameters
@@ -17,7 +18,7 @@ from kdzoo.recipe import ModelConfig
 from kdzoo.runs.export.base import OWN_BASE, AdapterBase, adapter_base, source_of
 from kdzoo.runs.export.card import Exported, card_of
 from kdzoo.runs.export.chosen import Chosen
-from kdzoo.runs.export.licence import licence_of, take_files_along
+from kdzoo.runs.export.licence import Licence, licence_of, take_files_along
 from kdzoo.runs.export.place import check_room, new_place
 
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -45,10 +46,8 @@ def export(chosen: Chosen, folder: Path, wanted: Wanted, say: Callable[[str], No
     base = adapter_base(chosen)
     if wanted.merge and base is None:
         say(f"{chosen.stage.name}: is a whole model already; there is nothing to merge")
-    if wanted.gguf and base is not None and not wanted.merge:
-        raise UserError(
-            "--gguf: a GGUF file holds a whole model, and this stage has an adapter; give --merge too"
-        )
+    if wanted.gguf:
+        _check_gguf(is_adapter=base is not None and not wanted.merge)
     check_room(place, _size(chosen, base, wanted))
     try:
         with new_folder(place) as aside:
@@ -63,9 +62,10 @@ def export(chosen: Chosen, folder: Path, wanted: Wanted, say: Callable[[str], No
 def _fill(chosen: Chosen, folder: Path, base: AdapterBase | None, wanted: Wanted, name: str) -> None:
     config = _config(chosen)
     trusts = config.trust_remote_code
-    save_tokenizer(chosen.model, folder, trust_remote_code=trusts)
+    tokenizer = save_tokenizer(chosen.model, folder, trust_remote_code=trusts)
     source = source_of(config)
-    parameters = None
+    licence = licence_of(source)
+    parameters, file = None, None
     if base is not None and not wanted.merge:
         save_adapter(chosen.model, folder, base.name, base.revision, wanted.dtype)
         if base.is_made_by_run:
@@ -75,6 +75,9 @@ def _fill(chosen: Chosen, folder: Path, base: AdapterBase | None, wanted: Wanted
     else:
         dtype, adapter = wanted.dtype or _own_dtype(chosen, base), None
         model = whole_model(chosen.model, dtype, trust_remote_code=trusts)
+        if wanted.gguf:  # first: what cannot be written so is told before there is much to wait for
+            file = f"{chosen.name}.gguf"
+            _write_gguf(folder / file, model, tokenizer, chosen.name, licence)
         save_whole(model, folder)
         parameters = count_parameters(model)
     exported = Exported(
@@ -82,13 +85,22 @@ def _fill(chosen: Chosen, folder: Path, base: AdapterBase | None, wanted: Wanted
         base is not None and adapter is None,
         dtype,
         parameters,
-        licence_of(source),
+        licence,
         tuple(take_files_along(source, folder)),
-        None,
-        _chat_template(folder, trusts),
+        file,
+        tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else "",
         wanted.repo or name,
     )
     card_of(chosen, exported).save(folder / "README.md")
+
+
+def _check_gguf(*, is_adapter: bool) -> None:
+    if is_adapter:
+        raise UserError(
+            "--gguf: a GGUF file holds a whole model, and this stage has an adapter; give --merge too"
+        )
+    if find_spec("gguf") is None:
+        raise UserError("--gguf: writing a GGUF file needs the package gguf: pip install 'kdzoo[gguf]'")
 
 
 def _config(chosen: Chosen) -> ModelConfig:
@@ -105,9 +117,16 @@ def _own_dtype(chosen: Chosen, base: AdapterBase | None) -> str:
     return saved if saved in DTYPES else "float32"
 
 
-def _chat_template(folder: Path, trusts: bool) -> str:
-    template = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=trusts).chat_template
-    return template if isinstance(template, str) else ""
+def _write_gguf(
+    file: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    name: str,
+    licence: Licence | None,
+) -> None:
+    from kdzoo.engine.models.gguf_export.write import About, write_gguf  # the package gguf is an extra
+
+    write_gguf(file, model, tokenizer, About(name, None if licence is None else licence.identifier))
 
 
 def _size(chosen: Chosen, base: AdapterBase | None, wanted: Wanted) -> int:

@@ -16,7 +16,16 @@ from kdzoo.runs.export.chosen import Chosen
 _ARXIV = re.compile(r"arXiv (\d{4}\.\d{4,5})")
 _NOTHING = "-"
 # Of the keys of [training], those that say how much was learnt of what, in this order.
-_SETTINGS = ("epochs", "batch_size", "learning_rate", "schedule", "precision", "input_limit", "output_limit")
+_SETTINGS = (
+    "epochs",
+    "max_steps",
+    "batch_size",
+    "learning_rate",
+    "schedule",
+    "precision",
+    "input_limit",
+    "output_limit",
+)
 
 
 def method_lines(chosen: Chosen) -> list[str]:
@@ -58,6 +67,8 @@ def training_lines(chosen: Chosen) -> list[str]:
     """A Markdown list: examples and steps, seed, settings, time, and what the model had learnt before."""
     recipe, stage = chosen.run.recipe, chosen.stage
     training = recipe.training_of(stage).model_dump(mode="json")
+    if training["max_steps"] is not None:
+        training["epochs"] = None  # it does not count then
     settings = ", ".join(f"{name} {training[name]}" for name in _SETTINGS if training[name] is not None)
     lines = [
         f"Stage: `{stage.name}` of the recipe `{recipe.name}`, {_extent(chosen.finished)}",

@@ -1,0 +1,89 @@
+"""Tiny models and tokenizers of the kinds that can be written as GGUF."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+import torch
+from tokenizer_kinds import CORPUS
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+
+from kdzoo.engine.models.gguf_export import pre_tokenizer
+
+VOCABULARY = 420
+_SIZES = {
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 128,
+    "vocab_size": VOCABULARY,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+    "pad_token_id": 0,
+}
+KINDS = {
+    "llama": {"model_type": "llama", "tie_word_embeddings": False},
+    "llama_tied": {"model_type": "llama", "tie_word_embeddings": True},
+    "llama_wide_heads": {"model_type": "llama", "head_dim": 32},
+    "llama31": {
+        "model_type": "llama",
+        "rope_parameters": {
+            "rope_type": "llama3",
+            "rope_theta": 500_000.0,
+            "factor": 8.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 64,
+        },
+    },
+    "mistral": {"model_type": "mistral", "sliding_window": None, "rope_parameters": {"rope_theta": 1e6}},
+    "qwen2": {"model_type": "qwen2", "tie_word_embeddings": True, "rope_parameters": {"rope_theta": 1e6}},
+    "qwen3": {"model_type": "qwen3", "head_dim": 128, "rope_parameters": {"rope_theta": 1e6}},
+}
+
+
+def make(kind: str, **settings: object) -> PreTrainedModel:
+    """A model of that kind whose logits differ enough for rounding not to change the most probable token."""
+    described = {**_SIZES, **KINDS[kind], **settings}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = AutoConfig.for_model(described.pop("model_type"), **described)
+        model = AutoModelForCausalLM.from_config(config).eval()
+        for weight in model.parameters():
+            torch.nn.init.normal_(weight, 1.0 if weight.dim() == 1 else 0.0, 0.3)
+    return model
+
+
+@cache
+def tokenizer_of(name: str, begins: bool = False) -> PreTrainedTokenizerFast:
+    """A byte-level tokenizer that splits as llama.cpp's ``name`` says."""
+    splits, ignores = next(key for key, called in pre_tokenizer._NAMES.items() if called == name)
+    parts = [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pre_tokenizer._GPT2 in splits)]
+    if pre_tokenizer._DIGITS in splits:
+        parts.insert(0, pre_tokenizers.Digits(individual_digits=True))
+    elif pre_tokenizer._GPT2 not in splits:
+        parts.insert(0, pre_tokenizers.Split(Regex(splits[0]), behavior="isolated"))
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(parts)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY - 20,
+        special_tokens=["<|begin|>", "<|end|>", "<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    content = json.loads(tokenizer.to_str())
+    content["model"]["ignore_merges"] = ignores
+    tokenizer = Tokenizer.from_str(json.dumps(content))
+    if begins:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="<|begin|> $A", special_tokens=[("<|begin|>", 0)]
+        )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<|begin|>", eos_token="<|end|>", pad_token="<|begin|>"
+    )
