@@ -7,14 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdzoo.engine.models.adapter_folder import base_of, is_adapter
+from kdzoo.engine.models.adapter_folder import BASE, base_of, is_adapter
 from kdzoo.errors import UserError
 from kdzoo.recipe import ModelConfig, TrainingStage
 from kdzoo.runs.export.chosen import Chosen
 from kdzoo.runs.export.shared_recipe import local_name
-
-# Where the base of an adapter lies that is in no other place: beside the model in a run, inside an exported folder.
-OWN_BASE = "base"
 
 
 @dataclass(frozen=True)
@@ -83,8 +80,8 @@ def adapter_base(chosen: Chosen) -> AdapterBase | None:
         )
     if not is_local:
         return AdapterBase(base.path, base.revision, None, False)
-    is_own = path.resolve() == (chosen.finished.folder / OWN_BASE).resolve()
-    return AdapterBase(OWN_BASE if is_own else local_name(str(path)), None, path, is_own)
+    is_own = path.resolve() == (chosen.finished.folder / BASE).resolve()
+    return AdapterBase(BASE if is_own else local_name(str(path)), None, path, is_own)
 
 
 def stages_before(chosen: Chosen) -> list[TrainingStage]:

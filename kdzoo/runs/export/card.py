@@ -26,7 +26,8 @@ class Exported:
     """What stands in an exported folder, for its card.
 
     ``adapter`` is the base of an adapter, None of a whole model; ``is_merged``: it was one. ``parameters`` are the whole
-    model's, if they were counted. ``licence_files`` and ``gguf_file`` are names in the folder.
+    model's, if they were counted. ``licence_files`` and ``gguf_file`` are names in the folder. ``place`` is the folder's name, or that of its
+    repository if it ``is_on_hub``.
     """
 
     adapter: AdapterBase | None
@@ -37,7 +38,8 @@ class Exported:
     licence_files: tuple[str, ...]
     gguf_file: str | None
     chat_template: str
-    called: str
+    place: str
+    is_on_hub: bool
 
 
 def card_of(chosen: Chosen, exported: Exported) -> ModelCard:
@@ -121,7 +123,8 @@ def _form(exported: Exported) -> str:
 def _loading(chosen: Chosen, exported: Exported) -> list[str]:
     recipe = chosen.run.recipe
     how = HowToLoad(
-        exported.called,
+        exported.place,
+        exported.is_on_hub,
         exported.adapter,
         recipe.prompt,
         exported.chat_template,

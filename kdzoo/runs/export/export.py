@@ -10,12 +10,13 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from kdzoo.engine.models.adapter_folder import BASE
 from kdzoo.engine.models.exported import save_adapter, save_tokenizer, save_whole, whole_model
 from kdzoo.engine.models.loading import count_parameters
 from kdzoo.errors import RunError, UserError
 from kdzoo.files import new_folder, read_json, why_not_written
 from kdzoo.recipe import ModelConfig
-from kdzoo.runs.export.base import OWN_BASE, AdapterBase, adapter_base, source_of
+from kdzoo.runs.export.base import AdapterBase, adapter_base, source_of
 from kdzoo.runs.export.card import Exported, card_of
 from kdzoo.runs.export.chosen import Chosen
 from kdzoo.runs.export.licence import Licence, licence_of, take_files_along
@@ -70,7 +71,7 @@ def _fill(chosen: Chosen, folder: Path, base: AdapterBase | None, wanted: Wanted
         save_adapter(chosen.model, folder, base.name, base.revision, wanted.dtype)
         if base.is_made_by_run:
             assert base.folder is not None
-            shutil.copytree(base.folder, folder / OWN_BASE)
+            shutil.copytree(base.folder, folder / BASE)
         dtype, adapter = wanted.dtype or "float32", base
     else:
         dtype, adapter = wanted.dtype or _own_dtype(chosen, base), None
@@ -90,6 +91,7 @@ def _fill(chosen: Chosen, folder: Path, base: AdapterBase | None, wanted: Wanted
         file,
         tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else "",
         wanted.repo or name,
+        wanted.repo is not None,
     )
     card_of(chosen, exported).save(folder / "README.md")
 

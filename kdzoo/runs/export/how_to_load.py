@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from kdzoo.engine.models.adapter_folder import BASE
 from kdzoo.engine.prompts.chat import TEMPLATE_SETTINGS
 from kdzoo.recipe.prompt_table import PromptConfig
-from kdzoo.runs.export.base import OWN_BASE, AdapterBase
+from kdzoo.runs.export.base import AdapterBase
 
 _PROMPT = "..."
 
 
 @dataclass(frozen=True)
 class HowToLoad:
-    """``folder`` is a folder or a hub name; ``base`` that of an adapter; ``tokens`` the most that an answer has."""
+    """``place`` is a folder, or a hub name if it ``is_on_hub``; ``base`` an adapter's; ``tokens`` the most of an answer."""
 
-    folder: str
+    place: str
+    is_on_hub: bool
     base: AdapterBase | None
     prompt: PromptConfig
     chat_template: str
@@ -30,12 +32,19 @@ class HowToLoad:
         if self.base is None:
             return ["from transformers import AutoModelForCausalLM, AutoTokenizer"]
         return [
+            *(["from huggingface_hub import snapshot_download"] if self._is_fetched else []),
             "from peft import PeftModel",
             "from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig",
         ]
 
+    @property
+    def _is_fetched(self) -> bool:
+        """Whether the base lies in a folder of the repository, which only a path names."""
+        return self.is_on_hub and self.base is not None and self.base.is_made_by_run
+
     def _loading(self) -> list[str]:
-        lines = [f"folder = {self.folder!r}", "tokenizer = AutoTokenizer.from_pretrained(folder)"]
+        folder = f"snapshot_download({self.place!r})" if self._is_fetched else repr(self.place)
+        lines = [f"folder = {folder}", "tokenizer = AutoTokenizer.from_pretrained(folder)"]
         if self.base is None:
             return [*lines, "model = AutoModelForCausalLM.from_pretrained(folder)"]
         return [
@@ -47,7 +56,7 @@ class HowToLoad:
 
     def _loading_base(self, base: AdapterBase) -> str:
         if base.is_made_by_run:
-            return f'base = AutoModelForCausalLM.from_pretrained(folder, subfolder="{OWN_BASE}")'
+            return f'base = AutoModelForCausalLM.from_pretrained(f"{{folder}}/{BASE}")'
         if base.folder is not None:
             return f"base = AutoModelForCausalLM.from_pretrained({base.name!r})  # where that folder is"
         revision = "" if base.revision is None else f", revision={base.revision!r}"
