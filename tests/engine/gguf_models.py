@@ -10,7 +10,7 @@ from tokenizer_kinds import CORPUS
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from kdzoo.engine.models.gguf_export import pre_tokenizer
+from kdzoo.engine.models.gguf_export.pre_tokenizer import DIGITS, GPT2, NAMES
 
 VOCABULARY = 420
 _SIZES = {
@@ -44,6 +44,26 @@ KINDS = {
     "qwen2": {"model_type": "qwen2", "tie_word_embeddings": True, "rope_parameters": {"rope_theta": 1e6}},
     "qwen3": {"model_type": "qwen3", "head_dim": 128, "rope_parameters": {"rope_theta": 1e6}},
 }
+TEXTS = [
+    "Hello world",
+    " leading",
+    "trailing  ",
+    "a\n\n b\t\tc",
+    "How many singers are 12 345 6789?",
+    "I'm they'RE we'll 'S it's don't STOP'LL",
+    "naïve café Ünïcode",
+    "日本語テキスト",
+    "🚀 emoji 🦙🦙",
+    "SELECT name FROM singer WHERE country LIKE '%</s>%' AND age > 12",
+    "<|im_end|> is text, or ends a turn",
+    "  multiple   spaces    here",
+    "x=1;y==2!=3",
+    "\r\n windows\r\n",
+    "²½ Ⅷ ٣٤",
+    "\n \n\n \n\n\n \t \t\t",
+    "a" * 50,
+    "e\u0301 combining \u00a0nbsp\u2003em",
+]
 
 
 def make(kind: str, **settings: object) -> PreTrainedModel:
@@ -61,11 +81,11 @@ def make(kind: str, **settings: object) -> PreTrainedModel:
 @cache
 def tokenizer_of(name: str, begins: bool = False) -> PreTrainedTokenizerFast:
     """A byte-level tokenizer that splits as llama.cpp's ``name`` says."""
-    splits, ignores = next(key for key, called in pre_tokenizer._NAMES.items() if called == name)
-    parts = [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pre_tokenizer._GPT2 in splits)]
-    if pre_tokenizer._DIGITS in splits:
+    splits, ignores = next(key for key, called in NAMES.items() if called == name)
+    parts = [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=GPT2 in splits)]
+    if DIGITS in splits:
         parts.insert(0, pre_tokenizers.Digits(individual_digits=True))
-    elif pre_tokenizer._GPT2 not in splits:
+    elif GPT2 not in splits:
         parts.insert(0, pre_tokenizers.Split(Regex(splits[0]), behavior="isolated"))
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(parts)

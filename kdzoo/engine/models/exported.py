@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from peft.utils import SAFETENSORS_WEIGHTS_NAME, load_peft_weights
 from safetensors.torch import save_file
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.tokenization_utils_base import TOKENIZER_CONFIG_FILE
-from transformers.utils import GENERATION_CONFIG_NAME
+from transformers.utils import CONFIG_NAME, GENERATION_CONFIG_NAME
 
-from kdzoo.engine.models.adapter_folder import CONFIG, is_adapter
+from kdzoo.engine.models.adapter_folder import CONFIG as ADAPTER_CONFIG
+from kdzoo.engine.models.adapter_folder import is_adapter
 from kdzoo.engine.models.load_errors import told_as
 from kdzoo.engine.models.loading import load_pretrained
 from kdzoo.errors import UserError
@@ -20,6 +22,8 @@ from kdzoo.files import read_json, write_json
 
 # What transformers writes of how a model is packed, not of what it is.
 _PACKING = "quantization_config"
+# What it writes of where a model was read here.
+_READ_FROM = {"_name_or_path", "_model_name_or_path"}
 # What it writes of how a tokenizer was read here.
 _LOADING = {"is_local", "local_files_only", "name_or_path"}
 
@@ -45,6 +49,14 @@ def whole_model(folder: Path, dtype: str, *, trust_remote_code: bool = False) ->
 def save_whole(model: PreTrainedModel, folder: Path) -> None:
     """Write weights as safetensors, configuration and generation configuration."""
     model.save_pretrained(str(folder))
+    _forget(folder / CONFIG_NAME, _READ_FROM)
+
+
+def copy_base(base: Path, folder: Path) -> None:
+    """Copy the base that a run made for an adapter."""
+    shutil.copytree(base, folder)
+    _forget(folder / CONFIG_NAME, _READ_FROM)
+    _forget(folder / TOKENIZER_CONFIG_FILE, _LOADING)
 
 
 def save_adapter(adapter: Path, folder: Path, base: str, revision: str | None, dtype: str | None) -> None:
@@ -60,8 +72,8 @@ def save_adapter(adapter: Path, folder: Path, base: str, revision: str | None, d
             _check_range(adapter, name, weight, dtype)
         weights = {name: weight.to(getattr(torch, dtype)) for name, weight in weights.items()}
     save_file(weights, folder / SAFETENSORS_WEIGHTS_NAME, metadata={"format": "pt"})
-    config: dict[str, Any] = read_json(adapter / CONFIG)
-    write_json(folder / CONFIG, {**config, "base_model_name_or_path": base, "revision": revision})
+    config: dict[str, Any] = read_json(adapter / ADAPTER_CONFIG)
+    write_json(folder / ADAPTER_CONFIG, {**config, "base_model_name_or_path": base, "revision": revision})
     generation = adapter / GENERATION_CONFIG_NAME
     if generation.is_file():
         write_json(folder / GENERATION_CONFIG_NAME, read_json(generation))
@@ -78,10 +90,13 @@ def save_tokenizer(folder: Path, out: Path, *, trust_remote_code: bool = False) 
             str(folder), trust_remote_code=trust_remote_code
         )
     tokenizer.save_pretrained(str(out))
-    file = out / TOKENIZER_CONFIG_FILE
-    config = read_json(file)
-    write_json(file, {key: value for key, value in config.items() if key not in _LOADING})
+    _forget(out / TOKENIZER_CONFIG_FILE, _LOADING)
     return tokenizer
+
+
+def _forget(file: Path, keys: set[str]) -> None:
+    if file.is_file():
+        write_json(file, {key: value for key, value in read_json(file).items() if key not in keys})
 
 
 def _check_range(folder: Path, name: str, weight: torch.Tensor, dtype: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
+from kdzoo.report.table import heading
 from kdzoo.runs.export.base import AdapterBase, Source, source_of
 from kdzoo.runs.export.chosen import Chosen
 from kdzoo.runs.export.data_described import hub_name, in_words
@@ -167,7 +168,7 @@ def _score_lines(scores: Scores) -> list[str]:
     if scores.is_empty:
         return ["Its run has not scored it."]
     metrics = dict.fromkeys(result.metric_type for result in scores.metadata())
-    meanings = [f"- {name.upper()}: {registry.metrics.find(name).summary}" for name in metrics]
+    meanings = [f"- {heading(name)}: {registry.metrics.find(name).summary}" for name in metrics]
     return [
         "With 95% intervals over the questions, where each question has a score of its own; the model is in bold, beside the "
         "others of its run.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -11,7 +10,7 @@ from pathlib import Path
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kdzoo.engine.models.adapter_folder import BASE
-from kdzoo.engine.models.exported import save_adapter, save_tokenizer, save_whole, whole_model
+from kdzoo.engine.models.exported import copy_base, save_adapter, save_tokenizer, save_whole, whole_model
 from kdzoo.engine.models.loading import count_parameters
 from kdzoo.errors import RunError, UserError
 from kdzoo.files import new_folder, read_json, why_not_written
@@ -71,7 +70,7 @@ def _fill(chosen: Chosen, folder: Path, base: AdapterBase | None, wanted: Wanted
         save_adapter(chosen.model, folder, base.name, base.revision, wanted.dtype)
         if base.is_made_by_run:
             assert base.folder is not None
-            shutil.copytree(base.folder, folder / BASE)
+            copy_base(base.folder, folder / BASE)
         dtype, adapter = wanted.dtype or "float32", base
     else:
         dtype, adapter = wanted.dtype or _own_dtype(chosen, base), None

@@ -6,8 +6,8 @@ from typing import Any
 
 from kdzoo.engine.models.gguf_export.refusal import refused
 
-_GPT2 = "GPT-2's words"
-_DIGITS = "single digits"
+GPT2 = "GPT-2's words"
+DIGITS = "single digits"
 _QWEN2 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|"
     r"\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -15,9 +15,9 @@ _QWEN2 = (
 _LLAMA3 = _QWEN2.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 
 # The splits in their order, whether whole words of the vocabulary are left unmerged, and llama.cpp's name of both.
-_NAMES = {
-    ((_GPT2,), False): "gpt-2",
-    ((_DIGITS, _GPT2), False): "smollm",
+NAMES = {
+    ((GPT2,), False): "gpt-2",
+    ((DIGITS, GPT2), False): "smollm",
     ((_QWEN2,), False): "qwen2",
     ((_LLAMA3,), True): "llama-bpe",
     ((_LLAMA3,), False): "smaug-bpe",
@@ -41,7 +41,7 @@ def name_of(tokenizer: dict[str, Any]) -> str:
             raise refused(f"its tokenizer has a {key}")
     parts = _flat(tokenizer.get("pre_tokenizer"), "pretokenizers")
     splits = tuple(split for part in parts for split in _splits(part))
-    name = _NAMES.get((splits, bool(model.get("ignore_merges"))))
+    name = NAMES.get((splits, bool(model.get("ignore_merges"))))
     if name is None or not any(part["type"] == "ByteLevel" for part in parts):
         raise refused("its tokenizer splits texts in a way that is not known here")
     return name
@@ -50,9 +50,9 @@ def name_of(tokenizer: dict[str, Any]) -> str:
 def _splits(part: dict[str, Any]) -> list[str]:
     """What one part of a pre-tokenizer splits by; words of its own for what llama.cpp has no name for."""
     if part["type"] == "ByteLevel" and not part.get("add_prefix_space"):
-        return [_GPT2] if part.get("use_regex", True) else []
+        return [GPT2] if part.get("use_regex", True) else []
     if part["type"] == "Digits" and part.get("individual_digits"):
-        return [_DIGITS]
+        return [DIGITS]
     if part["type"] == "Split" and part.get("behavior") == "Isolated" and not part.get("invert"):
         return [str(part["pattern"].get("Regex"))]
     return [str(part)]
