@@ -10,6 +10,7 @@ from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
+from kdzoo.report.paper.trained import REHEARSED_RECIPE
 from kdzoo.report.table import heading
 from kdzoo.runs.export.base import AdapterBase, Source, source_of
 from kdzoo.runs.export.chosen import Chosen
@@ -77,7 +78,7 @@ def _metadata(chosen: Chosen, exported: Exported, base: Source, scores: Scores) 
 
 def _body(chosen: Chosen, exported: Exported, base: Source, scores: Scores) -> Iterator[str]:
     yield from (f"# {chosen.name}", "", _summary(chosen, exported, base))
-    if chosen.run.recipe.is_rehearsal:
+    if (chosen.run.folder / REHEARSED_RECIPE).is_file():
         yield from (
             "",
             "It is from a rehearsal: a tiny random model after a few steps, whose scores say nothing.",

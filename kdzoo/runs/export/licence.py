@@ -67,7 +67,9 @@ def _of_card(file: Path) -> ModelCardData | None:
         return None
     try:
         data = ModelCard.load(file, ignore_metadata_errors=True).data
-    except (OSError, ValueError):  # a card of a form that nobody can read says nothing
+    except (
+        Exception
+    ):  # a card that cannot be read, which YAML and the hub's classes say in many ways, says nothing
         return None
     return data if isinstance(data, ModelCardData) else None
 

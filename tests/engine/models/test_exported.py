@@ -74,6 +74,7 @@ def test_those_of_an_adapter_too(make_model, tmp_path):
 
 def test_a_quantised_base_is_not_merged_into(make_model, tmp_path, monkeypatch):
     adapter = saved_adapter(make_model, tmp_path, ["q_proj"])
+
     def quantised(*arguments, **settings):
         model = make_model("llama")
         model.config.quantization_config = {"quant_method": "gptq"}
