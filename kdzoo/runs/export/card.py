@@ -135,13 +135,13 @@ def _loading(chosen: Chosen, exported: Exported) -> list[str]:
     lines = ["```python", how.code(), "```", ""]
     if recipe.prompt.template == "chat":
         lines.append(
-            "Prompts are what the user says in the tokenizer's chat template. Answers end as the generation configuration says, "
-            "greedily."
+            "Prompts are what the user says in the tokenizer's chat template. Answers are greedy, and end as the generation "
+            "configuration says."
         )
     else:
         lines.append(
-            "Prompts are plain text of the form that the data's section and the recipe name. Answers end as the generation "
-            "configuration says, greedily. The tokenizer takes what spells a special token for text."
+            "Prompts are plain text, in the form that the recipe's data have. Answers are greedy, and end as the generation "
+            "configuration says. The tokenizer takes what spells a special token for text."
         )
     base = exported.adapter
     if base is not None and base.folder is not None and not base.is_made_by_run:
@@ -193,7 +193,8 @@ def _licence_lines(exported: Exported, base: Source, chosen: Chosen) -> list[str
         lines.append("Its weights began as random numbers, so that no base's licence applies.")
     if exported.licence_files:
         lines.append(f"Its texts lie here: {', '.join(exported.licence_files)}.")
-    if chosen.stage.teachers:
+    models = (chosen.run.recipe.model(name) for name in chosen.stage.teachers)
+    if any(model is not None and model.path is not None for model in models):
         lines.append(
             "The licence of a teacher may bind what has learnt from it, and that of the data as well."
         )

@@ -68,6 +68,8 @@ class Scores:
                 task_type="text-generation",
                 dataset_type=hub_name(data) or data.kind,
                 dataset_name=column.set,
+                # results of one dataset stand together, whatever their names, unless this differs
+                dataset_config=None if column.set == data.kind else column.set,
                 metric_type=column.metric,
                 metric_name=heading(column.metric),
                 metric_value=round(cell.score, _DIGITS),

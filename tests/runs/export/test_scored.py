@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from huggingface_hub import ModelCard, ModelCardData
 from made_runs import EVALUATE, HEAD, KID, SFT
 from scipy import stats
 
@@ -49,6 +50,15 @@ def test_a_set_of_the_hub_is_called_by_its_name(made_run: Make) -> None:
         ("owner/data", "exact_match", 0.5),
         ("owner/data", "rouge_l", 0.375),
     }
+
+
+def test_sets_of_one_dataset_stay_apart(made_run: Make) -> None:
+    sets = "[evaluation_sets.near]\n[evaluation_sets.far]\nquestions = 50\n"
+    answers = {"kid": {"near": {"ex": [1.0, 0.0]}, "far": {"ex": [0.0, 0.0]}}}
+    found = Scores(choose(made_run(KID, EVALUATE, head=f"{HEAD}{sets}", answers=answers))).metadata()
+    data = ModelCardData(model_name="m", eval_results=list(found))
+    again = ModelCard(f"---\n{data.to_yaml()}\n---\n").data.eval_results
+    assert [(result.dataset_name, result.metric_value) for result in again] == [("near", 0.5), ("far", 0.0)]
 
 
 def test_a_model_may_not_have_been_scored(made_run: Make) -> None:
