@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 
+import tokenizer_kinds
 import torch
 from tokenizer_kinds import CORPUS
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -76,6 +77,23 @@ def make(kind: str, **settings: object) -> PreTrainedModel:
         for weight in model.parameters():
             torch.nn.init.normal_(weight, 1.0 if weight.dim() == 1 else 0.0, 0.3)
     return model
+
+
+@cache
+def sentencepiece(scheme: str = "first") -> PreTrainedTokenizerFast:
+    """LLaMA-2's kind as it is made from a SentencePiece model: all ways to merge each piece, the best piece first."""
+    content = json.loads(tokenizer_kinds.llama2().backend_tokenizer.to_str())
+    model = content["model"]
+    pieces = list(dict.fromkeys("".join(merge) for merge in model["merges"]))
+    ways = [(p[:i], p[i:]) for p in pieces for i in range(1, len(p))]
+    model["merges"] = [list(way) for way in ways if way[0] in model["vocab"] and way[1] in model["vocab"]]
+    content["pre_tokenizer"]["prepend_scheme"] = scheme
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(content)),
+        unk_token="<unk>",
+        bos_token="<s>",
+        eos_token="</s>",
+    )
 
 
 @cache

@@ -51,7 +51,7 @@ def export(chosen: Chosen, folder: Path, wanted: Wanted, say: Callable[[str], No
     check_room(place, _size(chosen, base, wanted))
     try:
         with new_folder(place) as aside:
-            _fill(chosen, aside, base, wanted, place.name)
+            _fill(chosen, aside, base, wanted, place.name, say)
     except OSError as error:
         reason = why_not_written(error, place.parent)
         if reason is None:
@@ -59,7 +59,14 @@ def export(chosen: Chosen, folder: Path, wanted: Wanted, say: Callable[[str], No
         raise RunError(f"{folder}: cannot be written: {reason}") from error
 
 
-def _fill(chosen: Chosen, folder: Path, base: AdapterBase | None, wanted: Wanted, name: str) -> None:
+def _fill(
+    chosen: Chosen,
+    folder: Path,
+    base: AdapterBase | None,
+    wanted: Wanted,
+    name: str,
+    say: Callable[[str], None],
+) -> None:
     config = _config(chosen)
     trusts = config.trust_remote_code
     tokenizer = save_tokenizer(chosen.model, folder, trust_remote_code=trusts)
@@ -77,7 +84,8 @@ def _fill(chosen: Chosen, folder: Path, base: AdapterBase | None, wanted: Wanted
         model = whole_model(chosen.model, dtype, trust_remote_code=trusts)
         if wanted.gguf:  # first: what cannot be written so is told before there is much to wait for
             file = f"{chosen.name}.gguf"
-            _write_gguf(folder / file, model, tokenizer, chosen.name, licence)
+            for note in _write_gguf(folder / file, model, tokenizer, chosen.name, licence):
+                say(f"{file}: {note}")
         save_whole(model, folder)
         parameters = count_parameters(model)
     exported = Exported(
@@ -124,10 +132,10 @@ def _write_gguf(
     tokenizer: PreTrainedTokenizerBase,
     name: str,
     licence: Licence | None,
-) -> None:
+) -> list[str]:
     from kdzoo.engine.models.gguf_export.write import About, write_gguf  # the package gguf is an extra
 
-    write_gguf(file, model, tokenizer, About(name, None if licence is None else licence.identifier))
+    return write_gguf(file, model, tokenizer, About(name, None if licence is None else licence.identifier))
 
 
 def _size(chosen: Chosen, base: AdapterBase | None, wanted: Wanted) -> int:

@@ -32,7 +32,9 @@ def name_of(tokenizer: dict[str, Any]) -> str:
     """
     model = tokenizer["model"]
     if model["type"] != "BPE" or model.get("byte_fallback"):
-        raise refused("its tokenizer is not one of byte-level BPE, as GPT-2's, Qwen's and Llama 3's are")
+        raise refused(
+            "its tokenizer is neither of byte-level BPE, as GPT-2's and Qwen's, nor of SentencePiece's"
+        )
     normalizers = [part["type"] for part in _flat(tokenizer.get("normalizer"), "normalizers")]
     if set(normalizers) - {"NFC"}:
         raise refused(f"its tokenizer changes texts first ({', '.join(normalizers)})")

@@ -30,8 +30,12 @@ class About:
     licence: str | None = None
 
 
-def write_gguf(file: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, about: About) -> None:
+def write_gguf(
+    file: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, about: About
+) -> list[str]:
     """Write a model of one type of weights; vectors, as norms are, become float32, which llama.cpp computes them in.
+
+    Gives what is to be known of the file.
 
     Raises:
         UserError: its architecture or its tokenizer cannot be written.
@@ -46,7 +50,7 @@ def write_gguf(file: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenize
         writer.add_license(about.licence)
     writer.add_file_type(_TYPES[model.dtype][1])
     add_numbers(writer, config)
-    add_tokenizer(writer, tokenizer, config.vocab_size, _ends(model))
+    notes = add_tokenizer(writer, tokenizer, config.vocab_size, _ends(model))
     weights = {
         name: weight if weight.dim() > 1 else weight.to(torch.float32)
         for name, weight in named_tensors(model.state_dict(), config, architecture).items()
@@ -61,6 +65,7 @@ def write_gguf(file: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenize
     for weight in weights.values():
         writer.write_tensor_data(_as_numpy(weight))
     writer.close()
+    return notes
 
 
 def _as_numpy(weight: Tensor) -> npt.NDArray[np.generic]:

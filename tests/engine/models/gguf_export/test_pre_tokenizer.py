@@ -32,9 +32,9 @@ def test_what_a_recipe_trains_splits_as_qwen2_s() -> None:
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        ("llama2", "not one of byte-level BPE"),
-        ("unigram", "not one of byte-level BPE"),
-        ("wordpiece", "not one of byte-level BPE"),
+        ("llama2", "neither of byte-level BPE"),
+        ("unigram", "neither of byte-level BPE"),
+        ("wordpiece", "neither of byte-level BPE"),
         ("llama3", "splits texts in a way that is not known here"),
     ],
 )

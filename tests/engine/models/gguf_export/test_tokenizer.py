@@ -13,7 +13,7 @@ from transformers import AddedToken, PreTrainedTokenizerBase
 pytest.importorskip("gguf", reason="GGUF files need the package gguf")
 
 import gguf
-from gguf_models import VOCABULARY, tokenizer_of
+from gguf_models import VOCABULARY, sentencepiece, tokenizer_of
 
 from kdzoo.engine.models.gguf_export.tokenizer import add_tokenizer
 from kdzoo.errors import UserError
@@ -97,3 +97,26 @@ def test_so_are_tokens_that_the_model_has_no_logits_for(tmp_path: Path) -> None:
 def test_so_is_a_tokenizer_in_python(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not a fast one"):
         written(tokenizer_kinds.slow(), tmp_path)
+
+
+def test_sentencepiece_s_kind_has_scores_and_bytes(tmp_path: Path) -> None:
+    tokenizer = sentencepiece()
+    found = written(tokenizer, tmp_path, ends=(2,), vocabulary=len(tokenizer))
+    assert (found["ggml.model"], found["ggml.add_space_prefix"]) == ("llama", True)
+    types = dict(zip(found["ggml.tokens"], found["ggml.token_type"], strict=True))
+    assert [types[token] for token in ("<unk>", "<s>", "<0x0A>", "a")] == [
+        gguf.TokenType.UNKNOWN,
+        gguf.TokenType.CONTROL,
+        gguf.TokenType.BYTE,
+        gguf.TokenType.NORMAL,
+    ]
+    assert len(found["ggml.scores"]) == len(tokenizer)
+    assert "ggml.merges" not in found
+
+
+@pytest.mark.parametrize(("scheme", "notes"), [("first", 1), ("always", 0)])
+def test_that_llama_cpp_adds_spaces_in_chats_is_told(scheme: str, notes: int, tmp_path: Path) -> None:
+    tokenizer = copy.deepcopy(sentencepiece(scheme))
+    tokenizer.chat_template = "{{ messages }}"
+    told = add_tokenizer(gguf.GGUFWriter(tmp_path / "t.gguf", "llama"), tokenizer, VOCABULARY, (2,))
+    assert len(told) == notes

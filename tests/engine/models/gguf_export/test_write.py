@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 pytest.importorskip("gguf", reason="GGUF files need the package gguf")
 
-from gguf_models import KINDS, TEXTS, make, tokenizer_of
+from gguf_models import KINDS, TEXTS, make, sentencepiece, tokenizer_of
 
 from kdzoo.engine.models.gguf_export.pre_tokenizer import NAMES
 from kdzoo.engine.models.gguf_export.write import About, write_gguf
@@ -87,6 +87,16 @@ class TestLlamaCpp:
             for text in TEXTS:
                 assert llama.tokenize(text.encode(), special=special) == tokenizer(text).input_ids, text
         tokenizer.split_special_tokens = False
+
+    @pytest.mark.parametrize("scheme", ["first", "always", "never"])
+    def test_so_it_does_of_sentencepiece_s_kind(self, scheme: str, tmp_path: Path) -> None:
+        tokenizer = sentencepiece(scheme)
+        write_gguf(tmp_path / "m.gguf", make("llama"), tokenizer, About("m"))
+        llama = self.load(tmp_path / "m.gguf", vocab_only=True)
+        tokenizer.split_special_tokens = True
+        # before a space, transformers puts no other one
+        for text in (text for text in TEXTS if scheme == "never" or not text.startswith(" ")):
+            assert llama.tokenize(text.encode(), special=False) == tokenizer(text).input_ids, text
 
     def test_it_ends_answers_where_the_model_does(self, tmp_path: Path) -> None:
         model, tokenizer = make("llama"), tokenizer_of("qwen2")
