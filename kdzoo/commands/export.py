@@ -32,9 +32,9 @@ def command(run: Path, folder: Path, merge: bool, dtype: str | None, gguf: bool,
     if not chosen.is_named:
         click.echo(f"the last stage that trains: {chosen.stage.name}")
     if repo is not None:
-        from kdzoo.runs.export.push import check_push
+        from kdzoo.runs.export.push import full_name
 
-        check_push(repo)
+        repo = full_name(repo)
     from kdzoo.commands.quiet_libraries import quiet_libraries
 
     quiet_libraries()

@@ -21,8 +21,8 @@ from kdzoo.runs.export.chosen import Chosen
 from kdzoo.runs.export.licence import Licence, licence_of, take_files_along
 from kdzoo.runs.export.place import check_room, new_place
 
-_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
-DTYPES = tuple(_BYTES)
+DTYPES = {"float32": 4, "float16": 2, "bfloat16": 2}
+"""The types that weights can be written in, with their bytes."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ def export(chosen: Chosen, folder: Path, wanted: Wanted, say: Callable[[str], No
     try:
         with new_folder(place) as aside:
             _fill(chosen, aside, base, wanted, place.name, say)
-    except OSError as error:
+    except UserError:
+        raise
+    except Exception as error:  # each library that writes has its own
         reason = why_not_written(error, place.parent)
         if reason is None:
             raise
@@ -122,7 +124,11 @@ def _own_dtype(chosen: Chosen, base: AdapterBase | None) -> str:
     """The type that a model's weights have: as it was saved, or as an adapter's base was loaded."""
     if base is not None:
         return _config(chosen).dtype
-    saved = read_json(chosen.model / "config.json").get("dtype")
+    return _saved_dtype(chosen.model)
+
+
+def _saved_dtype(folder: Path) -> str:
+    saved = read_json(folder / "config.json").get("dtype")
     return saved if saved in DTYPES else "float32"
 
 
@@ -139,14 +145,21 @@ def _write_gguf(
 
 
 def _size(chosen: Chosen, base: AdapterBase | None, wanted: Wanted) -> int:
-    """About the bytes of what will be written."""
-    weights = sum(file.stat().st_size for file in chosen.model.glob("*.safetensors"))
-    if base is None or wanted.merge:
-        whole = weights
-        if base is not None:
-            whole = (
-                0 if base.folder is None else sum(f.stat().st_size for f in base.folder.glob("*.safetensors"))
-            )
-        return whole * (2 if wanted.gguf else 1)
-    own = base.folder if base.is_made_by_run else None
-    return weights + (0 if own is None else sum(file.stat().st_size for file in own.rglob("*")))
+    """About the bytes of what will be written; of a base that is not on this machine none."""
+    own = _weights(chosen.model)
+    if base is None:
+        return _scaled(own, chosen.model, wanted)
+    folder = base.folder
+    if wanted.merge:
+        return 0 if folder is None else _scaled(_weights(folder), folder, wanted)
+    return own + (_weights(folder) if base.is_made_by_run and folder is not None else 0)
+
+
+def _weights(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+
+
+def _scaled(size: int, folder: Path, wanted: Wanted) -> int:
+    """The bytes of a whole model's weights in the type that is wanted, once or twice."""
+    saved = _saved_dtype(folder)
+    return size * DTYPES[wanted.dtype or saved] // DTYPES[saved] * (2 if wanted.gguf else 1)

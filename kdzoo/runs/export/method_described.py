@@ -79,6 +79,9 @@ def training_lines(chosen: Chosen) -> list[str]:
     seconds = chosen.finished.results.get("training_seconds")
     if isinstance(seconds, int | float):
         lines.append(f"Time: {_duration(seconds)} of training")
+    best = chosen.finished.results.get("best_step")
+    if isinstance(best, int):
+        lines.append(f"Weights: those after step {best:,}, which had the best score while training")
     for earlier in stages_before(chosen):
         lines.append(f"Before that, the stage `{earlier.name}`: {_of_stage(chosen, earlier.name)}")
     return [f"- {line}" for line in lines]

@@ -13,12 +13,12 @@ from kdzoo.errors import RunError, UserError
 _LOGIN = "`hf auth login`, or the environment variable HF_TOKEN, gives one"
 
 
-def check_push(repo: str) -> None:
-    """Make sure, before anything is done, that a repository can be pushed to as far as can be seen from here.
+def full_name(repo: str) -> str:
+    """A repository's name with its owner's, who is whoever is logged in unless it is given.
 
     Raises:
         UserError: it is no name of a repository.
-        RunError: nobody is logged in.
+        RunError: nobody is logged in, or the hub cannot say who.
     """
     try:
         validate_repo_id(repo)
@@ -26,6 +26,14 @@ def check_push(repo: str) -> None:
         raise UserError(f"--push {repo}: is no name of a repository: {_one_line(error)}") from None
     if huggingface_hub.get_token() is None:
         raise RunError(f"--push {repo}: there is no token for the hub; {_LOGIN}")
+    if "/" in repo:
+        return repo
+    try:
+        return f"{huggingface_hub.HfApi().whoami()['name']}/{repo}"
+    except HfHubHTTPError as error:
+        raise RunError(f"--push {repo}: {_refusal(error)}") from None
+    except Exception as error:  # as below
+        raise RunError(f"--push {repo}: the hub cannot be reached: {_one_line(error)}") from None
 
 
 def push(folder: Path, repo: str, message: str) -> str:

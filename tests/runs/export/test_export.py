@@ -16,6 +16,7 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 from peft import PeftModel
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from small_run import MODELS
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
@@ -230,11 +231,18 @@ class TestNothingIsLeftOfAFailure:
 
         return fail
 
+    @pytest.mark.parametrize(
+        "error",
+        [
+            OSError(28, "No space left on device"),
+            SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        ],
+    )
     def test_a_full_disk_is_one_message(
-        self, small_run: Path, tmp_path: Path, failing: Callable[[Exception], None]
+        self, small_run: Path, tmp_path: Path, failing: Callable[[Exception], None], error: Exception
     ) -> None:
-        failing(OSError(28, "No space left on device"))
-        with pytest.raises(RunError, match=r"out: cannot be written: No space left on device$"):
+        failing(error)
+        with pytest.raises(RunError, match=r"out: cannot be written: .*No space left on device"):
             exported(small_run, "whole", tmp_path / "out")
         assert list(tmp_path.iterdir()) == []
 
@@ -245,6 +253,32 @@ class TestNothingIsLeftOfAFailure:
         with pytest.raises(KeyboardInterrupt):
             exported(small_run, "whole", tmp_path / "out")
         assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        ("stage", "wanted", "times"),
+        [
+            ("whole", {}, 1),
+            ("whole", {"dtype": "bfloat16"}, 0.5),
+            ("fkd", {"merge": True, "gguf": True}, 2),
+            ("fkd", {}, 0),
+        ],
+    )
+    def test_a_disk_that_is_too_small_is_told_before(
+        self,
+        small_run: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        stage: str,
+        wanted: dict[str, Any],
+        times: float,
+    ) -> None:
+        pytest.importorskip("gguf")
+        needed: list[int] = []
+        monkeypatch.setattr(export_module, "check_room", lambda folder, size: needed.append(size))
+        exported(small_run, stage, tmp_path / "out", **wanted)
+        base = (small_run.parents[1] / "small-base" / "model.safetensors").stat().st_size
+        adapter = (tmp_path / "out" / "adapter_model.safetensors").stat().st_size if times == 0 else 0
+        assert needed == [int(times * base) + adapter]
 
     def test_a_folder_that_holds_something_is_not_touched(self, small_run: Path, tmp_path: Path) -> None:
         (tmp_path / "mine").write_text("x")

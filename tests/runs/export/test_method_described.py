@@ -85,6 +85,8 @@ def test_a_training_is_told_with_what_was_before_it(made_run: Make) -> None:
         "- Time: 10 min of training",
         "- Before that, the stage `start`: method `sft`, 3,000 examples and 1,500 steps",
     ]
-    whole = training_lines(choose(made_run(FINETUNE, results=RESULTS, name="whole")))
+    finetuned = {"finetune": {**RESULTS["finetune"], "best_step": 1200}}
+    whole = training_lines(choose(made_run(FINETUNE, results=finetuned, name="whole")))
+    assert "- Weights: those after step 1,200, which had the best score while training" in whole
     assert "- Adapter: none; all weights were trained" in whole
     assert "- Time: 2.5 h of training" in whole

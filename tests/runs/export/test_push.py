@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from kdzoo.errors import RunError, UserError
-from kdzoo.runs.export.push import check_push, push
+from kdzoo.runs.export.push import full_name, push
 
 
 class FakeHub:
@@ -28,6 +28,11 @@ class FakeHub:
         if self._error is not None:
             raise self._error
         return f"https://hub/{repo}"
+
+    def whoami(self) -> dict[str, str]:
+        if self._error is not None:
+            raise self._error
+        return {"name": "me"}
 
     def upload_folder(self, *, repo_id: str, folder_path: Path, commit_message: str) -> None:
         self.calls.append(("upload", (repo_id, folder_path, commit_message)))
@@ -77,13 +82,26 @@ def test_what_fails_is_one_line(
 
 def test_a_token_is_needed_before_anything_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: "secret")
-    check_push("me/student")
+    assert full_name("me/student") == "me/student"
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
     with pytest.raises(RunError, match=r"--push me/student: there is no token for the hub; `hf auth login`"):
-        check_push("me/student")
+        full_name("me/student")
 
 
 @pytest.mark.parametrize("repo", ["a/b/c", "me/", "-x", "a b"])
 def test_a_repository_has_a_name(repo: str) -> None:
     with pytest.raises(UserError, match=r"is no name of a repository: "):
-        check_push(repo)
+        full_name(repo)
+
+
+def test_a_repository_without_an_owner_is_one_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: "secret")
+    monkeypatch.setattr(huggingface_hub, "HfApi", FakeHub())
+    assert full_name("student") == "me/student"
+    for error, told in (
+        (HfHubHTTPError("no", response=Answer(401)), "does not know the token"),
+        (OfflineModeIsEnabled("offline"), "cannot be reached: offline"),
+    ):
+        monkeypatch.setattr(huggingface_hub, "HfApi", FakeHub(error))
+        with pytest.raises(RunError, match=told):
+            full_name("student")

@@ -20,14 +20,15 @@ from kdzoo.engine.models.gguf_export.sentencepiece import (
 )
 from kdzoo.engine.models.tokenizers import frame
 
-_SPACES = "the tokenizer puts a space before a text, and llama.cpp after special tokens too: it reads chats with a space more there"
+_SPACES = "the tokenizer puts a space before a text, and llama.cpp one after special tokens too, so that chats are read otherwise"
 
 
 def add_tokenizer(
     writer: GGUFWriter, tokenizer: PreTrainedTokenizerBase, vocabulary: int, ends: tuple[int, ...]
 ) -> list[str]:
-    """Write a tokenizer of byte-level BPE, or of SentencePiece's, for a model with logits for ``vocabulary`` tokens, whose answers end with ``ends``.
+    """Write a tokenizer, of byte-level BPE or of SentencePiece's kind.
 
+    Its model has logits for ``vocabulary`` tokens, and ends its answers with any of ``ends``.
     Gives what is to be known of how llama.cpp reads texts otherwise.
 
     Raises:
