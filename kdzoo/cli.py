@@ -16,6 +16,7 @@ _COMMANDS = {
     "run": "kdzoo.commands.run",
     "runs": "kdzoo.commands.runs",
     "compare": "kdzoo.commands.compare",
+    "export": "kdzoo.commands.export",
     "list": "kdzoo.commands.list_methods",
     "show": "kdzoo.commands.show_method",
     "new": "kdzoo.commands.new_method",

@@ -56,7 +56,12 @@ WITHIN_THE_ENGINE = {
 TESTED_ELSEWHERE = {
     "commands/data.py": ("commands/test_data_check.py", "it only groups two commands"),
     "commands/method_table.py": ("commands/test_list_methods.py", "what the command prints"),
+    "commands/quiet_libraries.py": ("commands/test_run.py", "what the screen shows of a run"),
     "commands/report.py": ("commands/test_report_paper.py", "it only groups commands"),
+    "engine/models/gguf_export/refusal.py": (
+        "engine/models/gguf_export/test_architecture.py",
+        "it words refusals, which are tested where they are made",
+    ),
     "engine/training/other_logits.py": (
         "engine/training/test_models_by_name.py",
         "models by name, in a divergence",

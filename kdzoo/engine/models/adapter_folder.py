@@ -10,6 +10,8 @@ from kdzoo.errors import UserError
 from kdzoo.files import read_json
 
 CONFIG = "adapter_config.json"
+# The folder of a base that is kept nowhere else, beside its adapter in a run and inside an exported one.
+BASE = "base"
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ def is_adapter(folder: Path) -> bool:
 
 
 def base_of(adapter: Path) -> Base:
-    """The base that an adapter's configuration names, or the folder ``base`` beside it where that is gone.
+    """The base that an adapter's configuration names, or the folder ``base`` beside it where that is gone. An exported adapter may have it inside.
 
     Raises:
         UserError: no base is named, or it leads back to the adapter.
@@ -49,7 +51,9 @@ def _named_base(adapter: Path) -> Base:
     named, revision = content.get("base_model_name_or_path"), content.get("revision")
     if not isinstance(named, str) or not named:
         raise UserError(f"{file}: names no base model (base_model_name_or_path is {json.dumps(named)})")
-    beside = adapter.parent / "base"
+    inside, beside = adapter / BASE, adapter.parent / BASE
+    if named == BASE and inside.is_dir():  # an exported adapter brings along the base that its run made
+        return Base(str(inside))
     # the name of a base built from scratch is where it was made; its folder may have been moved
     if not Path(named).is_dir() and beside.is_dir():
         return Base(str(beside))

@@ -26,6 +26,7 @@ from kdzoo.engine.models.gguf import forget_packing, in_gguf
 from kdzoo.engine.models.load_errors import told_as
 from kdzoo.engine.models.placement import Placement
 from kdzoo.engine.models.weights_format import check_model_format
+from kdzoo.engine.models.without_card import save_without_card
 from kdzoo.errors import UserError
 from kdzoo.files import is_out_of_memory
 from kdzoo.spelling import hint
@@ -250,7 +251,7 @@ def save_trained(
     """
     inner = model.get_base_model() if isinstance(model, PeftModel) else model
     inner.generation_config = ending_at(model, ends, tokenizer.pad_token_id)
-    model.save_pretrained(str(folder), state_dict=weights)
+    save_without_card(model, folder, weights)
     inner.generation_config.save_pretrained(str(folder))  # an adapter does not bring it by itself
     tokenizer.save_pretrained(str(folder))
 

@@ -18,7 +18,7 @@ Turns = Sequence[tuple[str, str]]
 # Stands for an answer where only what the template puts around one is of interest.
 _ANSWER = "answer0"
 # Templates that name the day would make other prompts tomorrow; this is what Llama 3's say where they know of none.
-_SETTINGS = {"enable_thinking": False, "date_string": "26 Jul 2024"}
+TEMPLATE_SETTINGS = {"enable_thinking": False, "date_string": "26 Jul 2024"}
 
 _Call = Literal["asks", "has answered"]
 
@@ -117,7 +117,7 @@ class ChatTemplate:
     def _applied(self, messages: list[dict[str, str]], call: _Call, **how: Any) -> Any:
         try:
             return self._tokenizer.apply_chat_template(
-                messages, add_generation_prompt=call == "asks", **how, **_SETTINGS
+                messages, add_generation_prompt=call == "asks", **how, **TEMPLATE_SETTINGS
             )
         except (TemplateError, ValueError, TypeError, NotImplementedError) as error:
             roles = ", ".join(message["role"] for message in messages)

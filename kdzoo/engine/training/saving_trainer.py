@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import Trainer
 
 from kdzoo.engine.models.sharding import is_sharded, of_this_process, whole_weights
+from kdzoo.engine.models.without_card import save_without_card
 from kdzoo.engine.training.checkpoints import ASIDE, publish, read_as_data
 from kdzoo.engine.training.distillation_module import DistillationModule
 from kdzoo.engine.training.method_state import load_state, save_state
@@ -68,7 +69,7 @@ class SavingTrainer(Trainer):  # type: ignore[misc]
             # a checkpoint of it would let every later start diverge at once; the last step is saved too
             raise DivergedError(f"weights are not finite after step {self.state.global_step}")
         folder = output_dir or self.args.output_dir
-        self._module.student.save_pretrained(folder, state_dict=state_dict)
+        save_without_card(self._module.student, Path(folder), state_dict)
         self._module.tokenizer.save_pretrained(folder)
         save_state(self._module.method_state, Path(folder))
         if self._module.average is not None:

@@ -112,3 +112,11 @@ def test_one_that_names_no_base_is_told_with_its_file(content, said, tmp_path):
     with pytest.raises(UserError) as caught:
         base_of(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path / 'adapter_config.json'}{said}")
+
+
+def test_an_exported_adapter_brings_its_base_along(adapter, tmp_path, monkeypatch):
+    exported = adapter("exported", base_model_name_or_path="base")
+    (exported / "base").mkdir()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "base").mkdir()  # another one, where the program runs
+    assert base_of(exported) == Base(str(exported / "base"))
