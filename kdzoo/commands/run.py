@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
+
+from kdzoo.commands.quiet_libraries import quiet_libraries
 
 if TYPE_CHECKING:
     from kdzoo.recipe import Member, Sweep
@@ -74,7 +73,7 @@ def command(
         raise click.UsageError(
             f"{launched()} processes were launched to do a run together; --dry-run, --print-jobs and --jobs are for one alone"
         )
-    _quiet_libraries()
+    quiet_libraries()
     with Processes.joined() as processes:
         with processes.main_first():
             sweep = _loaded(recipe, overrides, methods, seeds)
@@ -212,14 +211,3 @@ def _member_command(
     named = [] if methods is None else ["--methods", methods]
     flags = [flag for flag, is_set in (("--rehearse", rehearse), ("--quiet", quiet)) if is_set]
     return MemberCommand(recipe, (*given, *named, "--out", str(out), *flags))
-
-
-def _quiet_libraries() -> None:
-    """Keep other libraries' notices off the screen; their errors stay."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", category=UserWarning, module="torch|transformers|accelerate|peft")
