@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from kdzoo.tasks.sql.executor import SqlRowReader
 
 _PATH = click.Path(path_type=Path)
-_NO_TURNS = "each question stands alone: only chats about text have turns"
 
 
 @click.command("chat")
@@ -94,7 +93,7 @@ def command(
             if number > 0:
                 click.echo()
                 if number == 1 and not is_typed and not model.has_turns:
-                    click.echo(f"note: {_NO_TURNS}", err=True)
+                    click.echo(f"note: {_turns(asked, model)}", err=True)
             answered = show.answer(model, question, earlier)
             if model.has_turns:
                 earlier += [("user", question), ("assistant", answered.text)]
@@ -115,8 +114,14 @@ def _cache(found: TrainedStage, open_: ExitStack) -> Path:
 
 def _beginning(found: TrainedStage, asked: AskedData, model: AnsweringModel) -> str:
     on = "" if asked.database is None else f", on the database {asked.database}"
-    turns = "what was said before counts" if model.has_turns else _NO_TURNS
-    return f"{found.name} of {found.run.folder}{on}; {turns}; Ctrl-D ends"
+    return f"{found.name} of {found.run.folder}{on}; {_turns(asked, model)}; Ctrl-D ends"
+
+
+def _turns(asked: AskedData, model: AnsweringModel) -> str:
+    if model.has_turns:
+        return "what was said before counts"
+    why = 'the recipe\'s template is "plain", which has no turns: ' if asked.asking is None else ""
+    return f"{why}each question stands alone"
 
 
 def _typed() -> Iterator[str]:
@@ -166,12 +171,12 @@ class _Shown:
         else:
             answered = model.answer(question, earlier)
             click.echo(printable(answered.text))
-        for note in _notes(answered):
+        for note in _notes(answered, has_earlier=bool(earlier)):
             click.echo(f"note: {note}", err=True)
-        if isinstance(self._asked.database, str | Path) and self._asked.asking is not None:
+        if self._asked.asking is not None:
             if answered.judged != answered.text:
-                click.echo(f"\n{printable(answered.judged)}")
-            self._show_rows(answered.judged, self._asked.asking.example("", self._asked.database).database)
+                click.echo(f"\nSQL: {printable(answered.judged)}")
+            self._show_rows(answered.judged, answered.database)
         return answered
 
     def _show_rows(self, statement: str, database: Path | None) -> None:
@@ -203,8 +208,9 @@ def _open_reader(asked: AskedData, open_: ExitStack) -> SqlRowReader | None:
     return open_.enter_context(open_rows(metric, asked.evaluation.time_limit))
 
 
-def _notes(answered: Answered) -> Iterator[str]:
+def _notes(answered: Answered, *, has_earlier: bool) -> Iterator[str]:
     if answered.was_shortened:
-        yield "the prompt is longer than evaluation.input_limit, and was shortened"
+        what = "what was said first is left out" if has_earlier else "it was shortened"
+        yield f"the prompt is longer than the recipe's input_limit; {what}"
     if answered.was_cut:
         yield "the answer was cut off; --max-new-tokens allows more"

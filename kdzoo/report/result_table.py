@@ -11,7 +11,7 @@ from kdzoo.tasks.sql.request import Result, Shown
 
 def result_table(result: Result) -> Table:
     """Lay rows out; columns of numbers stand to the right, and NULL is told from the text NULL."""
-    table = Table(pad_edge=False)
+    table = Table()
     for number, name in enumerate(result.columns):
         values = [row[number] for row in result.rows]
         justify = "right" if values and all(_is_number(value) for value in values) else "left"

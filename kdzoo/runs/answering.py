@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,13 +33,14 @@ class Answered:
     """What a model has said, and what of it an evaluation judges (of text-to-SQL: the statement).
 
     ``was_shortened``: the prompt was longer than the evaluation's input limit. ``was_cut``: the answer had not ended when
-    it had as many tokens as it may have.
+    it had as many tokens as it may have. ``database`` is the file that a statement is to be run on.
     """
 
     text: str
     judged: str
-    was_shortened: bool
-    was_cut: bool
+    was_shortened: bool = False
+    was_cut: bool = False
+    database: Path | None = None
 
 
 class AnsweringModel:
@@ -107,6 +109,7 @@ class AnsweringModel:
             judged(self._asked.data, [text], evaluation)[0],
             context.prompt_tokens(example.prompt, example.earlier) > evaluation.input_limit,
             not said or said[-1] not in self._ends,
+            example.database,
         )
 
     def _example(self, question: str, earlier: Turns) -> Example:
