@@ -57,6 +57,7 @@ TESTED_ELSEWHERE = {
     "commands/data.py": ("commands/test_data_check.py", "it only groups two commands"),
     "commands/method_table.py": ("commands/test_list_methods.py", "what the command prints"),
     "commands/report.py": ("commands/test_report_paper.py", "it only groups commands"),
+    "commands/quiet_libraries.py": ("commands/test_run.py", "what a run prints is all that its user sees"),
     "engine/training/other_logits.py": (
         "engine/training/test_models_by_name.py",
         "models by name, in a divergence",
@@ -89,6 +90,7 @@ TESTED_ELSEWHERE = {
     ),
     "runs/evaluation/measuring.py": ("test_third_party_data.py", "what metrics are given, and when"),
     "runs/unfinished.py": ("commands/test_run_interrupted.py", "it tells what an interruption has left"),
+    "tasks/asking.py": ("tasks/text_to_sql/test_asking.py", "a protocol: what implements it is tested"),
     "tasks/example.py": ("tasks/text_to_sql/test_spider.py", "data that every dataset gives"),
     "tasks/metric.py": ("test_third_party_data.py", "what metrics are given and give"),
     "tasks/registry.py": ("test_third_party_data.py", "what packages bring is found"),

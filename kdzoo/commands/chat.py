@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -84,7 +84,7 @@ def command(
 
         notes = Console(stderr=True)
         model = AnsweringModel(found, asked, Reporter(notes), temperature=temperature, most=most, seed=seed)
-        is_typed = not questions and sys.stdin.isatty()
+        is_typed = not questions and _is_terminal(sys.stdin)
         if is_typed:
             click.echo(_beginning(found, asked, model), err=True)
         show = _Shown(asked, open_, rows)
@@ -122,6 +122,10 @@ def _turns(asked: AskedData, model: AnsweringModel) -> str:
         return "what was said before counts"
     why = 'the recipe\'s template is "plain", which has no turns: ' if asked.asking is None else ""
     return f"{why}each question stands alone"
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    return stream.isatty()
 
 
 def _typed() -> Iterator[str]:
@@ -165,7 +169,7 @@ class _Shown:
         """Let the model answer, and show what it says."""
         from kdzoo.report.printable import printable
 
-        if sys.stdout.isatty():
+        if _is_terminal(sys.stdout):
             answered = model.answer(question, earlier, lambda text: click.echo(printable(text), nl=False))
             click.echo()
         else:
@@ -180,8 +184,8 @@ class _Shown:
         return answered
 
     def _show_rows(self, statement: str, database: Path | None) -> None:
+        from kdzoo.commands.result_table import counted, result_table
         from kdzoo.report.printable import printable_line
-        from kdzoo.report.result_table import counted, result_table
         from kdzoo.report.table import print_table
 
         if self._reader is None or database is None:

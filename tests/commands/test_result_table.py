@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from kdzoo.report.result_table import counted, result_table
+from kdzoo.commands.result_table import counted, result_table
 from kdzoo.tasks.sql.request import Result
 
 
