@@ -15,6 +15,7 @@ from kdzoo.files import is_out_of_memory
 _COMMANDS = {
     "run": "kdzoo.commands.run",
     "runs": "kdzoo.commands.runs",
+    "chat": "kdzoo.commands.chat",
     "compare": "kdzoo.commands.compare",
     "export": "kdzoo.commands.export",
     "list": "kdzoo.commands.list_methods",

@@ -94,6 +94,7 @@ TESTED_ELSEWHERE = {
     ),
     "runs/evaluation/measuring.py": ("test_third_party_data.py", "what metrics are given, and when"),
     "runs/unfinished.py": ("commands/test_run_interrupted.py", "it tells what an interruption has left"),
+    "tasks/asking.py": ("tasks/text_to_sql/test_asking.py", "a protocol: what implements it is tested"),
     "tasks/example.py": ("tasks/text_to_sql/test_spider.py", "data that every dataset gives"),
     "tasks/metric.py": ("test_third_party_data.py", "what metrics are given and give"),
     "tasks/registry.py": ("test_third_party_data.py", "what packages bring is found"),

@@ -26,9 +26,9 @@ def command(run: Path, folder: Path, merge: bool, dtype: str | None, gguf: bool,
     Without /STAGE it is the model of the last stage that trains. transformers, vLLM and llama.cpp's converter load the
     folder. An adapter stays one, on its base by name, unless --merge is given.
     """
-    from kdzoo.runs.export.chosen import choose
+    from kdzoo.runs.trained_stage import find_trained_stage
 
-    chosen = choose(run)
+    chosen = find_trained_stage(run)
     if not chosen.is_named:
         click.echo(f"the last stage that trains: {chosen.stage.name}")
     if repo is not None:
@@ -45,4 +45,4 @@ def command(run: Path, folder: Path, merge: bool, dtype: str | None, gguf: bool,
     if repo is not None:
         from kdzoo.runs.export.push import push
 
-        click.echo(f"pushed: {push(folder, repo, f'{chosen.name}, exported by kdzoo')}")
+        click.echo(f"pushed: {push(folder, repo, f'{chosen.title}, exported by kdzoo')}")

@@ -103,7 +103,7 @@ class ModelConfig(Table):
     )
     quantization: Literal["4bit", "8bit"] | None = Field(
         None,
-        description="keep the linear layers in so many bits; for a teacher, needs a GPU and the package bitsandbytes",
+        description="keep the linear layers in so many bits; for a teacher, needs the package bitsandbytes (4bit) or torchao (8bit)",
     )
 
     @model_validator(mode="after")

@@ -123,7 +123,8 @@ class Training(Table):
         None, ge=1, description="steps from one checkpoint to the next; unless given, an epoch"
     )
     loggers: tuple[str, ...] = Field(
-        (), description='further loggers by transformers\' names, such as "tensorboard"'
+        (),
+        description="further loggers by transformers' names; tensorboard and wandb are shown samples of answers, too",
     )
     evaluate_every: Interval | None = Field(
         None,

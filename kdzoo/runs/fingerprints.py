@@ -16,6 +16,7 @@ from kdzoo.engine.models.adapter_folder import base_of, is_adapter
 from kdzoo.files import digest_of
 from kdzoo.methods import registry
 from kdzoo.recipe import EvaluateStage, Evaluation, Recipe, ScoredSet, StageModel, TrainingStage, scoring_of
+from kdzoo.recipe.model_tables import ModelConfig
 from kdzoo.recipe.prompt_table import PromptConfig
 from kdzoo.recipe.scoring import KEYS as SCORING_KEYS
 from kdzoo.recipe.tables import EvaluationTable
@@ -176,7 +177,17 @@ def _model(recipe: Recipe, model: StageModel, prints: dict[str, str]) -> Any:
         return None
     described = config.model_dump(mode="json", exclude=_COMPUTING)
     seed = None if config.from_scratch is None else recipe.seed_of(model.role)
-    return {**described, "seed": seed, "files": _files(config.path)}
+    return {**described, **_quantised(config), "seed": seed, "files": _files(config.path)}
+
+
+def _quantised(config: ModelConfig) -> dict[str, str]:
+    """What quantises the weights, where that is not the usual package."""
+    if config.quantization is None:
+        return {}
+    from kdzoo.engine.models.placement import quantiser_of  # needs torch
+
+    by = quantiser_of(config.quantization)
+    return {} if by in (None, "bitsandbytes") else {"quantised by": str(by)}
 
 
 def _files(path: str | None) -> Any:

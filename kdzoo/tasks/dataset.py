@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from kdzoo.tasks.asking import Asking
 from kdzoo.tasks.example import Splits
 
 OnError = Literal["raise", "skip"]
@@ -55,6 +56,8 @@ class Dataset(Generic[Config]):
     it names, and all settings.
     ``code`` are modules whose code shapes the examples, beside the package that the dataset stands in.
     ``extract`` gives what of an answer is judged, where that stands among other words, as in a chat.
+    ``asking`` takes what ``load`` takes, and makes prompts of questions on databases that a user chooses, for `kdzoo chat`;
+    without it a prompt is what the user says.
     ``little`` are the largest values that keys have in a rehearsal; of a list, so many of its entries are left.
     """
 
@@ -72,6 +75,7 @@ class Dataset(Generic[Config]):
     inputs: Callable[[Config], Inputs] | None = None
     code: tuple[str, ...] = ()
     extract: Callable[[str], str] | None = None
+    asking: Callable[[Config, Path], Asking] | None = None
     little: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from broken_inputs.rows import CHECK, DRY, DRY_SPIDER, cut, edit, remove, row, write
+from broken_inputs.rows import CHECK, DRY, DRY_SPIDER, all_of, cut, edit, remove, row, write
 from broken_inputs.world import QUESTION
 
 row(
@@ -31,6 +31,37 @@ for content, told in (
     (b"", "stage 'kid': the data hold no example to train on"),
 ):
     row(f"JSON lines {content[-20:]!r}", DRY, told, break_=write("train.jsonl", content))
+READ_BY_DATASETS = edit(
+    "r.toml", 'kind = "jsonl"\ntrain = "train.jsonl"\nevaluation = "evaluation.jsonl"', 'kind = "hf"\nHF'
+)
+for name, keys, *told in (
+    (
+        "a column that is not there",
+        'path = "train.jsonl"\nevaluation = "train"\ncolumns = { prompt = "question", target = "target" }',
+        "data.columns.prompt: the split train has no column 'question'; it has prompt, target",
+    ),
+    (
+        "columns of other names",
+        'path = "other.jsonl"\nevaluation = "train"',
+        "the split train has the columns question, answer, and none of the forms",
+        'columns = { prompt = "question", target = "answer" }',
+    ),
+    (
+        "a split that is not there",
+        'path = "train.jsonl"\nevaluation = "validation"',
+        "data.evaluation: there is no split 'validation'; it has train",
+    ),
+):
+    row(
+        f"hf: {name}",
+        DRY,
+        *told,
+        break_=all_of(
+            write("other.jsonl", '{"question": "select", "answer": "from"}\n' * 4),
+            READ_BY_DATASETS,
+            edit("r.toml", "HF", keys),
+        ),
+    )
 row(
     "data check of torn lines",
     "data check train.jsonl",

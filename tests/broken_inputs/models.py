@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from broken_inputs.rows import AT, DRY, DRY_SPIDER, all_of, as_pickle, cut, edit, remove, row, set_json, write
 
 for role, line in (("teacher", 7), ("student", 9)):
@@ -108,6 +110,28 @@ row(
     "cannot be loaded",
     break_=all_of(
         edit("r.toml", '"student"', '"student"\ngguf_file = "m.gguf"'), write("student/m.gguf", b"x" * 99)
+    ),
+)
+
+
+def gguf_of_an_unknown_architecture(world: Path) -> None:
+    from gguf import GGUFWriter
+
+    writer = GGUFWriter(world / "student/m.gguf", "nosuchmodel")
+    writer.add_block_count(1)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+row(
+    "GGUF of an architecture that transformers does not know",
+    DRY,
+    AT,
+    "architecture nosuchmodel is not supported",
+    break_=all_of(
+        edit("r.toml", '"student"', '"student"\ngguf_file = "m.gguf"'), gguf_of_an_unknown_architecture
     ),
 )
 row(

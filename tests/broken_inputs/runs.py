@@ -43,6 +43,26 @@ for call in (DRY, "run r.toml"):
             code=1,
             ran=True,
         )
+row("chat with nothing", "chat runs/absent --ask x", "runs/absent: there is no such run")
+row("chat with what is no run", "chat student --ask x", "student: is no run")
+for name, broken, *told in (
+    (
+        "an unfinished stage",
+        remove("runs/r/kid/stage.json"),
+        'stage "kid" has left no model: it is not finished',
+    ),
+    ("a torn record", cut("runs/r/kid/stage.json"), "its record is damaged: runs/r/kid/stage.json:"),
+    ("no model", remove("runs/r/kid/model"), "its model is gone"),
+):
+    row(f"chat: {name}", "chat runs/r --ask x", *told, break_=broken, code=1, ran=True)
+row(
+    "chat: torn weights",
+    "chat runs/r/kid --ask x",
+    "runs/r/kid/model",
+    "cannot be loaded",
+    break_=cut(MODEL),
+    ran=True,
+)
 row(
     "compare: run.json torn",
     "compare runs/r",

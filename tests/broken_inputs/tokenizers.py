@@ -24,6 +24,12 @@ row(
     break_=edit("student/tokenizer.json", '"select"', '"choose"'),
 )
 row(
+    "no chat template where one is asked for",
+    DRY,
+    "prompt.template: the tokenizer has no chat template",
+    break_=edit("r.toml", "[training]", '[prompt]\ntemplate = "chat"\n[training]'),
+)
+row(
     "no end of sequence",
     DRY,
     AT,

@@ -557,3 +557,21 @@ evaluation = "{folder}/b"
         text = self.text(tmp_path).replace(f'path = "{tmp_path}/tokenizer"', "train = { vocab_size = 500 }")
         before = fingerprints.of_stages(recipe(text=text))
         assert changed(before, fingerprints.of_stages(recipe("datasets.other.train=x", text=text))) == ALL
+
+
+def test_the_package_that_quantises_a_teacher_shapes_what_it_teaches(
+    recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = RECIPE.replace("train = { vocab_size = 500 }", 'path = "owner/t"').replace(
+        'from_scratch = { architecture = "llama", hidden_size = 64 }', 'path = "owner/t"\nlora = { rank = 2 }'
+    )
+    few = recipe("teacher.quantization=8bit", text=text)
+
+    def by(package: str | None) -> dict[str, str]:
+        monkeypatch.setattr("kdzoo.engine.models.placement.quantiser_of", lambda bits: package)
+        return fingerprints.of_stages(few)
+
+    usual, other = by("bitsandbytes"), by("torchao")
+    assert changed(usual, other) == ALL - {"sft"}
+    assert by(None) == usual  # what is not installed runs nothing
+    assert changed(usual, fingerprints.of_stages(recipe(text=text))) == ALL - {"sft"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -267,5 +268,6 @@ def _generation_config(folder: Path) -> GenerationConfig | None:
 
 
 def count_parameters(model: torch.nn.Module) -> int:
-    """The number of parameters, adapters included."""
-    return sum(p.numel() for p in model.parameters())
+    """The number of parameters, adapters included; of weights that are packed into few bits, those that they stand for."""
+    states = ((p, getattr(p, "quant_state", None)) for p in model.parameters())
+    return sum(p.numel() if state is None else math.prod(state.shape) for p, state in states)

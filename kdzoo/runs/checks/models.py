@@ -11,7 +11,6 @@ from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedToken
 
 from kdzoo.engine.models.kept_layers import cut_config
 from kdzoo.engine.models.loading import add_lora, count_parameters, load_config, make_config
-from kdzoo.engine.models.placement import why_not_quantised
 from kdzoo.engine.models.tokenizers import load_tokenizer, special_ids, train_tokenizer
 from kdzoo.errors import UserError
 from kdzoo.recipe import ModelConfig, Recipe
@@ -19,6 +18,7 @@ from kdzoo.recipe.lines import Key
 from kdzoo.recipe.names import called
 from kdzoo.recipe.places import place_of_model
 from kdzoo.recipe.problems import Problems
+from kdzoo.runs.checks.quantization import check_not_quantized_yet, check_quantization
 from kdzoo.runs.checks.weights import open_weights
 from kdzoo.runs.context import as_peft_s
 
@@ -38,14 +38,12 @@ def check_models(
     for role, model in recipe.models.items():
         if role in recipe.teachers and role not in used:
             notices.add(place_of_model(role), "no stage uses this teacher")
-        lacking = None if model.quantization is None else why_not_quantised()
-        if lacking is not None:
-            problems.add(
-                place_of_model(role, "quantization"), f"{lacking}; --rehearse runs the recipe without it"
-            )
+        check_quantization(role, model, problems)
         if role not in tables:
             continue
         config = _config(recipe, role, model, tables, problems)
+        if config is not None:
+            check_not_quantized_yet(role, model, config, problems)
         if config is not None and _can_be_built(role, model, config, problems):
             configs[role] = config
             if model.path is not None:

@@ -18,6 +18,7 @@ from kdzoo.methods.sequences import Source
 from kdzoo.recipe import EvaluateStage, Evaluation, ScoredSet
 from kdzoo.runs.context import ModelRef, RunContext
 from kdzoo.runs.evaluation.measuring import Measuring
+from kdzoo.runs.sample_trackers import SampleTrackers, samples_of
 from kdzoo.runs.threads import threads_for
 from kdzoo.tasks import registry
 from kdzoo.tasks.dataset import DataConfig
@@ -105,12 +106,16 @@ def _evaluate(
 ) -> None:
     """Load a model and write what it says and scores on each set."""
     model = context.model_to_use(ref)
+    trained = context.recipe.training_stage(name, before=stage)
+    training = context.recipe.training if trained is None else context.recipe.training_of(trained)
+    run = context.directory.path.name
+    trackers = SampleTrackers(training.loggers, run, stage.name, folder, context.reporter.say)
     parameters = count_parameters(model)
     for scored in sets:
         on_set = f" on {scored.name}" if context.recipe.evaluation_sets else ""
         title = f"{stage.name}: {name}{on_set}"
         with threads_for(model, context.recipe.threads):
-            judged = _evaluate_on(context, title, name, ref, model, scored, measuring)
+            judged = _evaluate_on(context, title, name, ref, model, scored, measuring, trackers)
         if judged is not None:
             content, results = judged
             predictions, scores = _parts(folder, name, scored.name)
@@ -126,6 +131,7 @@ def _evaluate_on(
     model: Any,
     scored_set: ScoredSet,
     measuring: Measuring,
+    trackers: SampleTrackers,
 ) -> tuple[str, dict[str, Any]] | None:
     """Give a model's lines and scores on one set: it answers once, and all metrics judge the same answers.
 
@@ -148,6 +154,8 @@ def _evaluate_on(
         "scores": scored.scores,
         "details": scored.details,
     }
+    what = f"{trackers.stage}/{name} on {scored_set.name}"
+    trackers.show(what, samples_of(examples, predictions, scored.lines))
     raw = said if evaluation.extract == "auto" else None
     lines = _lines({"model": name, "set": scored_set.name}, examples, texts, predictions, raw, scored.lines)
     return "".join(lines), scores

@@ -10,8 +10,8 @@ from pathlib import Path
 from kdzoo.engine.models.adapter_folder import BASE, base_of, is_adapter
 from kdzoo.errors import UserError
 from kdzoo.recipe import ModelConfig, TrainingStage
-from kdzoo.runs.export.chosen import Chosen
 from kdzoo.runs.export.shared_recipe import local_name
+from kdzoo.runs.trained_stage import TrainedStage
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _parts(config: ModelConfig) -> Iterator[str]:
         yield f"cut to its layers {', '.join(map(str, config.keep_layers))}"
 
 
-def adapter_base(chosen: Chosen) -> AdapterBase | None:
+def adapter_base(chosen: TrainedStage) -> AdapterBase | None:
     """The base of a stage's adapter; None for a whole model.
 
     Raises:
@@ -84,7 +84,7 @@ def adapter_base(chosen: Chosen) -> AdapterBase | None:
     return AdapterBase(BASE if is_own else local_name(str(path)), None, path, is_own)
 
 
-def stages_before(chosen: Chosen) -> list[TrainingStage]:
+def stages_before(chosen: TrainedStage) -> list[TrainingStage]:
     """The stages that trained the model before the chosen one did, the first first."""
     recipe, found = chosen.run.recipe, []
     stage: TrainingStage | None = chosen.stage

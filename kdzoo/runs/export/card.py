@@ -13,13 +13,13 @@ from huggingface_hub import ModelCard, ModelCardData
 from kdzoo.report.paper.trained import REHEARSED_RECIPE
 from kdzoo.report.table import heading
 from kdzoo.runs.export.base import AdapterBase, Source, source_of
-from kdzoo.runs.export.chosen import Chosen
 from kdzoo.runs.export.data_described import hub_name, in_words
 from kdzoo.runs.export.how_to_load import HowToLoad
 from kdzoo.runs.export.licence import Licence
 from kdzoo.runs.export.method_described import method_lines, teacher_lines, training_lines
 from kdzoo.runs.export.scored import Scores
 from kdzoo.runs.export.shared_recipe import without_places
+from kdzoo.runs.trained_stage import TrainedStage
 from kdzoo.tasks import registry
 
 
@@ -44,7 +44,7 @@ class Exported:
     is_on_hub: bool
 
 
-def card_of(chosen: Chosen, exported: Exported) -> ModelCard:
+def card_of(chosen: TrainedStage, exported: Exported) -> ModelCard:
     """The card of an exported model. Nothing in it is left open, and no path of this machine is named."""
     config = chosen.run.recipe.model(chosen.stage.role)
     assert config is not None  # it was trained
@@ -54,7 +54,7 @@ def card_of(chosen: Chosen, exported: Exported) -> ModelCard:
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}\n")
 
 
-def _metadata(chosen: Chosen, exported: Exported, base: Source, scores: Scores) -> ModelCardData:
+def _metadata(chosen: TrainedStage, exported: Exported, base: Source, scores: Scores) -> ModelCardData:
     stage, licence = chosen.stage, exported.licence
     on_hub = hub_name(chosen.run.recipe.training_data_of(stage))
     results = list(scores.metadata())
@@ -69,15 +69,15 @@ def _metadata(chosen: Chosen, exported: Exported, base: Source, scores: Scores) 
         license=None if licence is None else licence.identifier,
         license_name=None if licence is None else licence.name,
         license_link=None if licence is None else licence.link,
-        model_name=chosen.name,
+        model_name=chosen.title,
         pipeline_tag="text-generation",
         tags=["kdzoo", *(["knowledge-distillation"] if stage.teachers else []), stage.method],
         **further,
     )
 
 
-def _body(chosen: Chosen, exported: Exported, base: Source, scores: Scores) -> Iterator[str]:
-    yield from (f"# {chosen.name}", "", _summary(chosen, exported, base))
+def _body(chosen: TrainedStage, exported: Exported, base: Source, scores: Scores) -> Iterator[str]:
+    yield from (f"# {chosen.title}", "", _summary(chosen, exported, base))
     if (chosen.run.folder / REHEARSED_RECIPE).is_file():
         yield from (
             "",
@@ -96,7 +96,7 @@ def _section(title: str, lines: list[str]) -> list[str]:
     return ["", f"## {title}", "", *lines]
 
 
-def _summary(chosen: Chosen, exported: Exported, base: Source) -> str:
+def _summary(chosen: TrainedStage, exported: Exported, base: Source) -> str:
     what = "An adapter" if exported.adapter is not None else "A language model"
     by = f"the method `{chosen.stage.method}`"
     return f"{what} made from {base.words}, trained by {by} with kdzoo {version('kdzoo')}."
@@ -122,7 +122,7 @@ def _form(exported: Exported) -> str:
     )
 
 
-def _loading(chosen: Chosen, exported: Exported) -> list[str]:
+def _loading(chosen: TrainedStage, exported: Exported) -> list[str]:
     recipe = chosen.run.recipe
     how = HowToLoad(
         exported.place,
@@ -152,7 +152,7 @@ def _loading(chosen: Chosen, exported: Exported) -> list[str]:
     return lines
 
 
-def _data_lines(chosen: Chosen, scores: Scores) -> list[str]:
+def _data_lines(chosen: TrainedStage, scores: Scores) -> list[str]:
     recipe, stage = chosen.run.recipe, chosen.stage
     count = chosen.finished.results.get("examples")
     many = f"{count:,} examples of " if isinstance(count, int) else ""
@@ -180,7 +180,7 @@ def _score_lines(scores: Scores) -> list[str]:
     ]
 
 
-def _licence_lines(exported: Exported, base: Source, chosen: Chosen) -> list[str]:
+def _licence_lines(exported: Exported, base: Source, chosen: TrainedStage) -> list[str]:
     lines = []
     if exported.licence is not None:
         link = "" if exported.licence.link is None else f" ({exported.licence.link})"
@@ -203,7 +203,7 @@ def _licence_lines(exported: Exported, base: Source, chosen: Chosen) -> list[str
     return [" ".join(lines)]
 
 
-def _recipe_lines(chosen: Chosen) -> list[str]:
+def _recipe_lines(chosen: TrainedStage) -> list[str]:
     versions = ", ".join(f"{name} {of}" for name, of in chosen.run.versions.items())
     text = without_places(chosen.run.recipe)
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))

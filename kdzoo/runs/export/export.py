@@ -17,9 +17,9 @@ from kdzoo.files import new_folder, read_json, why_not_written
 from kdzoo.recipe import ModelConfig
 from kdzoo.runs.export.base import AdapterBase, adapter_base, source_of
 from kdzoo.runs.export.card import Exported, card_of
-from kdzoo.runs.export.chosen import Chosen
 from kdzoo.runs.export.licence import Licence, licence_of, take_files_along
 from kdzoo.runs.export.place import check_room, new_place
+from kdzoo.runs.trained_stage import TrainedStage
 
 DTYPES = {"float32": 4, "float16": 2, "bfloat16": 2}
 """The types that weights can be written in, with their bytes."""
@@ -35,7 +35,7 @@ class Wanted:
     repo: str | None = None
 
 
-def export(chosen: Chosen, folder: Path, wanted: Wanted, say: Callable[[str], None]) -> None:
+def export(chosen: TrainedStage, folder: Path, wanted: Wanted, say: Callable[[str], None]) -> None:
     """Write a model's folder aside, and give it its place when it is whole. ``say`` is told what was decided.
 
     Raises:
@@ -62,7 +62,7 @@ def export(chosen: Chosen, folder: Path, wanted: Wanted, say: Callable[[str], No
 
 
 def _fill(
-    chosen: Chosen,
+    chosen: TrainedStage,
     folder: Path,
     base: AdapterBase | None,
     wanted: Wanted,
@@ -85,8 +85,8 @@ def _fill(
         dtype, adapter = wanted.dtype or _own_dtype(chosen, base), None
         model = whole_model(chosen.model, dtype, trust_remote_code=trusts)
         if wanted.gguf:  # first: what cannot be written so is told before there is much to wait for
-            file = f"{chosen.name}.gguf"
-            for note in _write_gguf(folder / file, model, tokenizer, chosen.name, licence):
+            file = f"{chosen.title}.gguf"
+            for note in _write_gguf(folder / file, model, tokenizer, chosen.title, licence):
                 say(f"{file}: {note}")
         save_whole(model, folder)
         parameters = count_parameters(model)
@@ -114,13 +114,13 @@ def _check_gguf(*, is_adapter: bool) -> None:
         raise UserError("--gguf: writing a GGUF file needs the package gguf: pip install 'kdzoo[gguf]'")
 
 
-def _config(chosen: Chosen) -> ModelConfig:
+def _config(chosen: TrainedStage) -> ModelConfig:
     config = chosen.run.recipe.model(chosen.stage.role)
     assert config is not None  # it was trained
     return config
 
 
-def _own_dtype(chosen: Chosen, base: AdapterBase | None) -> str:
+def _own_dtype(chosen: TrainedStage, base: AdapterBase | None) -> str:
     """The type that a model's weights have: as it was saved, or as an adapter's base was loaded."""
     if base is not None:
         return _config(chosen).dtype
@@ -144,7 +144,7 @@ def _write_gguf(
     return write_gguf(file, model, tokenizer, About(name, None if licence is None else licence.identifier))
 
 
-def _size(chosen: Chosen, base: AdapterBase | None, wanted: Wanted) -> int:
+def _size(chosen: TrainedStage, base: AdapterBase | None, wanted: Wanted) -> int:
     """About the bytes of what will be written; of a base that is not on this machine none."""
     own = _weights(chosen.model)
     if base is None:

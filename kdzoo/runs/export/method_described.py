@@ -11,7 +11,7 @@ from kdzoo.recipe import Recipe, TrainingStage
 from kdzoo.recipe.toml_text import toml_value
 from kdzoo.report.runs_read import FinishedStage
 from kdzoo.runs.export.base import source_of, stages_before
-from kdzoo.runs.export.chosen import Chosen
+from kdzoo.runs.trained_stage import TrainedStage
 
 _ARXIV = re.compile(r"arXiv (\d{4}\.\d{4,5})")
 _NOTHING = "-"
@@ -28,7 +28,7 @@ _SETTINGS = (
 )
 
 
-def method_lines(chosen: Chosen) -> list[str]:
+def method_lines(chosen: TrainedStage) -> list[str]:
     """A Markdown list: the method, what it trains on and by, its options, its paper."""
     stage = chosen.stage
     method = stage.plugin().method
@@ -44,7 +44,7 @@ def method_lines(chosen: Chosen) -> list[str]:
     return [f"- {line}" for line in lines]
 
 
-def teacher_lines(chosen: Chosen) -> list[str]:
+def teacher_lines(chosen: TrainedStage) -> list[str]:
     """A Markdown list: each teacher with where it comes from, and what the run made of it first."""
     recipe, stage = chosen.run.recipe, chosen.stage
     lines = []
@@ -63,7 +63,7 @@ def teacher_lines(chosen: Chosen) -> list[str]:
     return [f"- Teacher: none; {learns}"]
 
 
-def training_lines(chosen: Chosen) -> list[str]:
+def training_lines(chosen: TrainedStage) -> list[str]:
     """A Markdown list: examples and steps, seed, settings, time, and what the model had learnt before."""
     recipe, stage = chosen.run.recipe, chosen.stage
     training = recipe.training_of(stage).model_dump(mode="json")
@@ -96,7 +96,7 @@ def _adapter(recipe: Recipe, stage: TrainingStage) -> str:
     return f"LoRA of rank {lora.rank}, alpha {lora.alpha:g}, dropout {lora.dropout:g}, on {targets}"
 
 
-def _of_stage(chosen: Chosen, name: str) -> str:
+def _of_stage(chosen: TrainedStage, name: str) -> str:
     """How another stage of the run trained, in a few words."""
     stage = next(one for one in chosen.run.recipe.stages if one.name == name)
     assert stage.role is not None

@@ -11,8 +11,8 @@ from kdzoo.report.comparison import Comparison, Row, compare
 from kdzoo.report.measured import Column
 from kdzoo.report.runs_read import Runs
 from kdzoo.report.table import cell_text, column_heading, heading
-from kdzoo.runs.export.chosen import Chosen
 from kdzoo.runs.export.data_described import hub_name
+from kdzoo.runs.trained_stage import TrainedStage
 
 _DIGITS = 6
 
@@ -20,7 +20,7 @@ _DIGITS = 6
 class Scores:
     """The scores of the models of a run, a chosen one among them."""
 
-    def __init__(self, chosen: Chosen) -> None:
+    def __init__(self, chosen: TrainedStage) -> None:
         """Read what the run's evaluations have left."""
         self._recipe: Recipe = chosen.run.recipe
         self._compared: Comparison = compare(Runs([chosen.run]))
@@ -76,7 +76,7 @@ class Scores:
             )
 
 
-def _is_of(row: Row, chosen: Chosen) -> bool:
+def _is_of(row: Row, chosen: TrainedStage) -> bool:
     return any(
         member.trained is not None and member.trained.name == chosen.stage.name
         for member in row.group.members

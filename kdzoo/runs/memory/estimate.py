@@ -28,7 +28,8 @@ from kdzoo.runs.context import as_peft_s
 # Of several chunks of logits, both models', with what losses make of them.
 _LOGITS = 16 * 4 * CHUNK_ELEMENTS
 
-_BITS = {"4bit": 4.5, "8bit": 8.0}  # with the scales of the blocks
+# With the scales: of 4 bits one of 8 bits for each 64 weights, which have scales of their own.
+_BITS = {"4bit": 4 + (8 + 32 / 256) / 64, "8bit": 8.0}
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,8 @@ class _Model:
         model = self.whole
         if self.table.quantization is None:
             return int(sum(t.nbytes for t in (*model.parameters(), *model.buffers())))
-        linear = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear)}
+        head = model.get_output_embeddings()  # which stays as it is
+        linear = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head}
         each = _BITS[self.table.quantization] / 8
         return int(sum(p.numel() * each if id(p) in linear else p.nbytes for p in model.parameters()))
 

@@ -29,6 +29,7 @@ from kdzoo.recipe import Scoring, TrainingStage, scoring_of
 from kdzoo.recipe.scoring import is_scored_after
 from kdzoo.runs.context import RunContext
 from kdzoo.runs.evaluation.evaluate import encode_questions, judged
+from kdzoo.runs.sample_trackers import SampleTrackers, samples_of, spread
 from kdzoo.runs.training.best import BestWeights, best_of
 from kdzoo.tasks import registry
 from kdzoo.tasks.metric import Answers, Measured
@@ -87,6 +88,13 @@ class StageScorer:
                 output=settings.output_limit,
                 sharing=context.recipe.training_of(stage).sharing,
             )
+        self._trackers = SampleTrackers(
+            context.recipe.training_of(stage).loggers,
+            context.directory.path.name,
+            stage.name,
+            folder,
+            self._say_once,
+        )
         self._scores: dict[int, float | None] = {}
         self._told: set[str] = set()
         self._whole: dict[str, Tensor] | None = None
@@ -188,6 +196,8 @@ class StageScorer:
             "scores": {name: score},
         }
         _append(self._folder / METRICS, [line])
+        title = f"{self._stage} on {self._scoring.set}"
+        self._trackers.show(title, samples_of(self._examples, predictions, measured.lines), step)
         if self._scoring.keep_best:
             # any of the checkpoints may be the one that a later start continues from
             saved = [checkpoint.step for checkpoint in checkpoints_in(self._folder / CHECKPOINTS)]
@@ -233,12 +243,6 @@ def scorer_of(
     if scoring is None:
         return None
     return StageScorer(context, stage, scoring, folder, student, end_ids, steps_per_epoch, scored)
-
-
-def spread(count: int, wanted: int) -> list[int]:
-    """At most ``wanted`` numbers below ``count``, from the first to the last and evenly between."""
-    steps = max(1, wanted - 1)
-    return sorted({round(i * (count - 1) / steps) for i in range(wanted)}) if count else []
 
 
 def _untold(what: str, items: Iterable[Item], count: int) -> Iterator[Item]:

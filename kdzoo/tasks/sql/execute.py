@@ -200,6 +200,11 @@ class Rows:
         self._watch.pause()
 
     @property
+    def columns(self) -> list[str]:
+        """The names of the columns; none of a statement that gives no rows."""
+        return [column[0] for column in self._cursor.description or ()]
+
+    @property
     def seconds(self) -> float:
         """The CPU time that SQLite has taken for the rows so far."""
         return self._watch.spent

@@ -18,8 +18,12 @@ def normalize(query: str) -> str:
     Raises:
         ValueError: there is no statement.
     """
-    query = query.replace("> =", ">=").replace("< =", "<=").replace("! =", "!=")
-    return _CURRENT_YEAR.sub("2020", _without_distinct(query))
+    return _CURRENT_YEAR.sub("2020", _without_distinct(with_joined_signs(query)))
+
+
+def with_joined_signs(query: str) -> str:
+    """A query whose comparison signs are not split, as Spider's own are."""
+    return query.replace("> =", ">=").replace("< =", "<=").replace("! =", "!=")
 
 
 def as_the_official_command(prediction: str) -> str:

@@ -66,8 +66,8 @@ class Worker:
                 if "died" in message:
                     return _answer_of_death(message["died"])
                 if message.pop("number", None) == self._number:
-                    return Answer(**message)
-        except (OSError, TimeoutError, EOFError):
+                    return Answer.from_json(message)
+        except (OSError, TimeoutError, EOFError, ValueError):  # half an answer is none
             self.stop()
             raise WorkerDiedError from None
 

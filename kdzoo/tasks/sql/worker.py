@@ -17,10 +17,9 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict
 from functools import partial
 
-from kdzoo.tasks.sql import bird, spider
+from kdzoo.tasks.sql import bird, shown, spider
 from kdzoo.tasks.sql.execute import OUT_OF_MEMORY
 from kdzoo.tasks.sql.normalize import normalize
 from kdzoo.tasks.sql.request import Answer, Request, Rule
@@ -79,6 +78,7 @@ def _answer_all() -> int:
     judges: dict[Rule, Callable[[Request], Answer]] = {
         "spider": partial(spider.judge, gold_results=spider.new_gold_results()),
         "bird": partial(bird.judge, gold_results=bird.new_gold_results()),
+        "show": shown.show,
     }
     confined_to = 0
     with open(0, "rb", buffering=0, closefd=False) as source:
@@ -96,7 +96,7 @@ def _answer_all() -> int:
                 answer = judges[request.rule](request)
             except MemoryError:
                 answer = Answer(False, reason=OUT_OF_MEMORY)
-            _write({"number": number, **asdict(answer)})
+            _write({"number": number, **answer.as_json()})
             if answer.reason == OUT_OF_MEMORY:
                 return _START_AFRESH
     return _END_OF_INPUT
@@ -110,8 +110,9 @@ def _lines(source: int) -> Iterator[bytes]:
 
 
 def _write(message: dict[str, object]) -> None:
-    # short enough for a pipe to take it as a whole
-    os.write(1, json.dumps(message).encode() + b"\n")
+    text = json.dumps(message).encode() + b"\n"
+    while text:  # a pipe takes what is short as a whole, and rows that are shown in parts
+        text = text[os.write(1, text) :]
 
 
 def _confine() -> None:

@@ -17,10 +17,12 @@ from kdzoo.tasks.dataset import Dataset, Inputs, Part
 from kdzoo.tasks.entries import WrongEntries
 from kdzoo.tasks.example import Example, Splits
 from kdzoo.tasks.sql.extract import statement_in
+from kdzoo.tasks.text_to_sql.asking import SqlAsking, asking_like
 from kdzoo.tasks.text_to_sql.bird_descriptions import read_descriptions
 from kdzoo.tasks.text_to_sql.database_files import DatabaseFiles, read_column_names
 from kdzoo.tasks.text_to_sql.questions import BIRD_KEYS, Question, read_questions
 from kdzoo.tasks.text_to_sql.sampling import sample
+from kdzoo.tasks.text_to_sql.schema import Comments
 from kdzoo.tasks.text_to_sql.sql_data import (
     LITTLE,
     SHARED_CODE,
@@ -75,8 +77,23 @@ def read_bird_questions(file: Path, problems: WrongEntries) -> list[Question]:
     Raises:
         UserError: the file cannot be read, or an entry is wrong and must not be skipped.
     """
-    folders = [folder for folder in sorted(file.parent.glob("*databases*")) if folder.is_dir()]
-    return read_questions(file, BIRD_KEYS, DatabaseFiles(folders).find, problems)
+    return read_questions(file, BIRD_KEYS, DatabaseFiles(_database_folders(file)).find, problems)
+
+
+def _database_folders(file: Path) -> list[Path]:
+    return [folder for folder in sorted(file.parent.glob("*databases*")) if folder.is_dir()]
+
+
+def asking_bird(config: BirdData, cache: Path) -> SqlAsking:
+    """Questions of a user's own, without external knowledge, on the databases beside the question files."""
+    files = [file for _, file in _files_inside(config)]
+    databases = DatabaseFiles([folder for file in files for folder in _database_folders(file)])
+
+    def comments(name: str) -> Comments | None:
+        file = databases.find(name)
+        return None if file is None else read_comments(files, [Question("", name, "", "", file)])[name]
+
+    return asking_like(databases, prompt_style(config), comments, cache, "bird")
 
 
 def read_comments(
@@ -126,5 +143,6 @@ BIRD = Dataset(
     inputs=_inputs,
     code=SHARED_CODE,
     extract=statement_in,
+    asking=asking_bird,
     little=LITTLE,
 )

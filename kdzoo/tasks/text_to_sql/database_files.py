@@ -12,10 +12,14 @@ from kdzoo.tasks.text_to_sql.questions import read_json_list
 
 
 class DatabaseFiles:
-    """The SQLite files of one dataset: FOLDER/NAME/NAME.sqlite in the first of its folders that has them."""
+    """The SQLite files of one dataset: FOLDER/NAME/NAME.sqlite in the first of its folders that has them.
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    ``only`` are the names that count, where that is not all.
+    """
+
+    def __init__(self, folders: Sequence[Path], only: Sequence[str] | None = None) -> None:
         self._folders = folders
+        self._only = only
         self._found: dict[str, Path | None] = {}
 
     def find(self, name: str) -> Path | None:
@@ -24,9 +28,19 @@ class DatabaseFiles:
             self._found[name] = self._look_for(name)
         return self._found[name]
 
+    def names(self) -> list[str]:
+        """The names of all databases, in order. A folder that cannot be read has none."""
+        found: set[str] = set()
+        for folder in self._folders:
+            with suppress(OSError):
+                found.update(entry.name for entry in folder.iterdir())
+        return sorted(name for name in found if self.find(name) is not None)
+
     def _look_for(self, name: str) -> Path | None:
         if Path(name).name != name or name == ".." or "\0" in name:
             return None  # a name that leads out of the folder
+        if self._only is not None and name not in self._only:
+            return None
         for folder in self._folders:
             file = folder / name / f"{name}.sqlite"
             with suppress(OSError):  # a name that is too long for the system names no file

@@ -18,12 +18,15 @@ from kdzoo.tasks.dataset import DataConfig, Dataset
 from kdzoo.tasks.example import Example, Splits
 from kdzoo.tasks.sql.extract import statement_in
 from kdzoo.tasks.sql.schema import open_read_only
+from kdzoo.tasks.text_to_sql.asking import SqlAsking
+from kdzoo.tasks.text_to_sql.database_files import DatabaseFiles
 from kdzoo.tasks.text_to_sql.embedded.databases import write_database
 from kdzoo.tasks.text_to_sql.embedded.domains import Domain, domains
 from kdzoo.tasks.text_to_sql.embedded.names import DATABASES, FAMILIES
 from kdzoo.tasks.text_to_sql.embedded.questions import Asked, ask
 from kdzoo.tasks.text_to_sql.prompt import question_text, schema_text
 from kdzoo.tasks.text_to_sql.prompt_style import PromptStyle
+from kdzoo.tasks.text_to_sql.questions import Question
 from kdzoo.tasks.text_to_sql.schema import read_schema
 from kdzoo.tasks.text_to_sql.sql_data import SHARED_CODE
 
@@ -89,11 +92,7 @@ def build(config: EmbeddedData, cache: Path) -> Splits:
     Raises:
         UserError: more questions are asked for than the families can give.
     """
-    chosen = tuple(domain for domain in domains() if domain.name in config.database_names)
-    folder = cache / f"embedded-{config.seed}-{_version()}"
-    files = {domain.name: folder / domain.name / f"{domain.name}.sqlite" for domain in chosen}
-    for domain in chosen:
-        _write_databases(domain, config.seed, files[domain.name])
+    chosen, files = _databases(config, cache)
     train, test = _questions(config, chosen, files)
     train = _with_wrong_sql(train, config)[: config.max_train]
     beginnings = {name: schema_text(read_schema(file), _COMPACT) for name, file in files.items()}
@@ -102,6 +101,35 @@ def build(config: EmbeddedData, cache: Path) -> Splits:
         evaluation=list(_examples("test", test, beginnings, files)),
         sql_rule="spider",
     )
+
+
+def asking_embedded(config: EmbeddedData, cache: Path) -> SqlAsking:
+    """Questions of a user's own, on the databases that are used."""
+    _, files = _databases(config, cache)
+
+    def make(question: Question, _: bool) -> Example:
+        beginning = schema_text(read_schema(question.database), _COMPACT)
+        return Example(
+            id=question.id,
+            prompt=beginning + question_text(question.text, _COMPACT),
+            target="",
+            question=question.text,
+            group=question.db_id,
+            database=question.database,
+        )
+
+    folders = {file.parents[1] for file in files.values()}
+    return SqlAsking(DatabaseFiles(list(folders), only=list(files)), make)
+
+
+def _databases(config: EmbeddedData, cache: Path) -> tuple[tuple[Domain, ...], dict[str, Path]]:
+    """The domains that are used, and the files of their databases, which are written unless they are there."""
+    chosen = tuple(domain for domain in domains() if domain.name in config.database_names)
+    folder = cache / f"embedded-{config.seed}-{_version()}"
+    files = {domain.name: folder / domain.name / f"{domain.name}.sqlite" for domain in chosen}
+    for domain in chosen:
+        _write_databases(domain, config.seed, files[domain.name])
+    return chosen, files
 
 
 def _write_databases(domain: Domain, seed: int, file: Path) -> None:
@@ -212,5 +240,6 @@ EMBEDDED = Dataset(
     metrics=("ex", "ts", "ex_vote", "exaccerr"),
     code=SHARED_CODE,
     extract=statement_in,
+    asking=asking_embedded,
     little={"questions": 64, "test_questions": 10, "databases": 2},
 )

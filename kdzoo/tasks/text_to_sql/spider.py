@@ -22,6 +22,7 @@ from kdzoo.tasks.example import Example, Splits
 from kdzoo.tasks.sql.extract import statement_in
 from kdzoo.tasks.sql.hardness import hardness
 from kdzoo.tasks.sql.suite import suite_folder
+from kdzoo.tasks.text_to_sql.asking import SqlAsking, asking_like
 from kdzoo.tasks.text_to_sql.database_files import DatabaseFiles, read_column_names
 from kdzoo.tasks.text_to_sql.questions import SPIDER_KEYS, Question, read_questions
 from kdzoo.tasks.text_to_sql.sampling import sample
@@ -116,6 +117,13 @@ def load_spider(config: SpiderData, cache: Path) -> Splits:
         sql_rule="spider",
         report=problems.report,
     )
+
+
+def asking_spider(config: SpiderData, cache: Path) -> SqlAsking:
+    """Questions of a user's own, on the databases of the folders."""
+    databases = DatabaseFiles(_database_folders(config))
+    comments = read_column_names(_tables_files(config))
+    return asking_like(databases, prompt_style(config), comments.get, cache, "spider")
 
 
 def _on_suites(examples: list[Example], config: SpiderData) -> list[Example]:
@@ -220,5 +228,6 @@ SPIDER = Dataset(
     inputs=_inputs,
     code=SHARED_CODE,
     extract=statement_in,
+    asking=asking_spider,
     little=LITTLE,
 )

@@ -1,7 +1,8 @@
-"""Models that are spread over devices or quantised while they are loaded; a GPU and bitsandbytes are stood in for."""
+"""Models that are spread over devices or quantised while they are loaded; what quantises is stood in for unless it is there."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,9 +13,9 @@ from accelerate import dispatch_model
 from peft import LoraConfig
 
 from kdzoo.engine.measure.generation import generate_all
-from kdzoo.engine.models import loading
-from kdzoo.engine.models.loading import add_lora, load_pretrained, load_trained
-from kdzoo.engine.models.placement import Placement, is_placed, why_not_quantised
+from kdzoo.engine.models import loading, placement
+from kdzoo.engine.models.loading import add_lora, count_parameters, load_pretrained, load_trained
+from kdzoo.engine.models.placement import Placement, is_placed, quantiser_of, why_not_quantised
 from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.training.chosen_method import choose_method
@@ -39,6 +40,11 @@ class TestWhatTransformersIsTold:
     def test_the_device_map(self) -> None:
         assert Placement(device_map="auto").arguments(torch.float32) == {"device_map": "auto"}
 
+    @pytest.fixture(autouse=True)
+    def _bitsandbytes_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(placement, "is_bitsandbytes_available", lambda: True)
+        monkeypatch.setattr(placement, "is_torchao_available", lambda: False)
+
     @pytest.mark.parametrize(("bits", "key"), [("4bit", "load_in_4bit"), ("8bit", "load_in_8bit")])
     def test_the_bits_of_the_weights(self, bits: str, key: str) -> None:
         config = Placement(quantization=bits).arguments(torch.bfloat16)["quantization_config"]
@@ -49,6 +55,28 @@ class TestWhatTransformersIsTold:
         config = Placement(quantization="4bit").arguments(torch.bfloat16)["quantization_config"]
         assert (config.bnb_4bit_quant_type, config.bnb_4bit_use_double_quant) == ("nf4", True)
         assert config.bnb_4bit_compute_dtype is torch.bfloat16
+
+    def test_8_bits_do_not_depend_on_other_rows(self) -> None:
+        config = Placement(quantization="8bit").arguments(torch.float32)["quantization_config"]
+        assert config.llm_int8_threshold == 0.0
+
+    @pytest.mark.parametrize("gpu", [False, True])
+    def test_torchao_s_weights_alone_are_in_8_bits(self, monkeypatch: pytest.MonkeyPatch, gpu: bool) -> None:
+        config, asked = object(), []
+        package = SimpleNamespace(Int8WeightOnlyConfig=lambda: config)
+        monkeypatch.setattr(placement, "is_torchao_available", lambda: True)
+        monkeypatch.setattr(placement, "import_module", lambda name: (asked.append(name), package)[1])
+        monkeypatch.setattr(placement, "TorchAoConfig", lambda given: ("torchao", given))
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+        monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
+        given = Placement(quantization="8bit").arguments(torch.float32)
+        assert asked == ["torchao.quantization"]
+        assert given == {
+            "quantization_config": ("torchao", config),
+            **({"device_map": {"": 3}} if gpu else {}),
+        }
+        assert Placement("auto", "8bit").arguments(torch.float32)["device_map"] == "auto"
+        assert Placement(quantization="4bit").arguments(torch.float32)["quantization_config"].load_in_4bit
 
     @pytest.mark.parametrize("through", ["a model", "an adapter on it"])
     def test_it_by_whoever_loads_a_model(
@@ -131,26 +159,65 @@ def test_a_quantised_model_is_not_to_be_moved() -> None:
     assert is_placed(model)
 
 
-class TestWhatAMachineLacks:
-    @pytest.fixture(autouse=True)
-    def there(self, monkeypatch: pytest.MonkeyPatch) -> Any:
-        """Decide what there is of both."""
+class TestWhatQuantises:
+    @pytest.fixture
+    def installed(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+        """Decide which packages there are."""
 
-        def there(*, package: bool, gpu: bool) -> None:
-            found = SimpleNamespace() if package else None
-            monkeypatch.setattr("kdzoo.engine.models.placement.find_spec", {"bitsandbytes": found}.get)
-            monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+        def installed(*packages: str) -> None:
+            for name in ("bitsandbytes", "torchao"):
+                monkeypatch.setattr(placement, f"is_{name}_available", lambda name=name: name in packages)
 
-        return there
+        return installed
 
-    def test_the_package(self, there: Any) -> None:
-        there(package=False, gpu=True)
-        assert why_not_quantised() == "needs the package bitsandbytes: pip install bitsandbytes"
+    @pytest.mark.parametrize(
+        ("packages", "of_4", "of_8"),
+        [
+            (("bitsandbytes",), "bitsandbytes", "bitsandbytes"),
+            (("torchao",), None, "torchao"),
+            (("bitsandbytes", "torchao"), "bitsandbytes", "torchao"),
+        ],
+    )
+    def test_it_is_what_is_installed(
+        self, installed: Callable[..., None], packages: tuple[str, ...], of_4: str | None, of_8: str
+    ) -> None:
+        installed(*packages)
+        assert (quantiser_of("4bit"), quantiser_of("8bit")) == (of_4, of_8)
+        assert (why_not_quantised("4bit") is None, why_not_quantised("8bit") is None) == (
+            of_4 is not None,
+            True,
+        )
 
-    def test_a_gpu(self, there: Any) -> None:
-        there(package=True, gpu=False)
-        assert why_not_quantised() == "needs a GPU, and this machine has none"
+    def test_without_any_it_is_told_what_to_install(self, installed: Callable[..., None]) -> None:
+        installed()
+        assert (
+            why_not_quantised("4bit")
+            == "needs the package bitsandbytes (0.46.1 or later): pip install bitsandbytes"
+        )
+        assert why_not_quantised("8bit") == (
+            "needs the package torchao (0.15.0 or later) or bitsandbytes (0.46.1 or later): pip install torchao"
+        )
 
-    def test_nothing(self, there: Any) -> None:
-        there(package=True, gpu=True)
-        assert why_not_quantised() is None
+
+class TestQuantised:
+    """What the packages make of a small model, where they are installed."""
+
+    @pytest.fixture(params=["8bit", "4bit"])
+    def bits(self, request: pytest.FixtureRequest) -> str:
+        lacking = why_not_quantised(request.param)
+        if lacking is not None:
+            pytest.skip(f"{request.param} {lacking}")
+        return request.param
+
+    def test_it_is_near_the_whole_one_and_no_token_depends_on_later_ones(
+        self, folder: Path, bits: str
+    ) -> None:
+        whole = load_pretrained(str(folder), None, "float32").eval()
+        few = load_pretrained(str(folder), None, "float32", placement=Placement(quantization=bits)).eval()
+        assert is_placed(few)
+        assert count_parameters(few) == count_parameters(whole)
+        with torch.no_grad():
+            expected, found, begun = whole(TOKENS).logits, few(TOKENS).logits, few(TOKENS[:, :3]).logits
+        distance = (found - expected).norm() / expected.norm()
+        assert 0 < distance < {"8bit": 0.1, "4bit": 0.5}[bits]
+        assert torch.allclose(found[:, :3], begun, atol=1e-4)

@@ -8,7 +8,7 @@ import pytest
 
 from kdzoo.engine.models import gguf
 from kdzoo.engine.models.tokenizers import load_tokenizer
-from kdzoo.runs.checks import count_from_scratch, models
+from kdzoo.runs.checks import count_from_scratch
 
 Check = Any  # of conftest.py
 
@@ -147,26 +147,6 @@ class TestPretrained:
         monkeypatch.setattr(LlamaForCausalLM, "supports_gradient_checkpointing", False)
         message = check.refused("kid", overrides=("teacher.gradient_checkpointing=true",))
         assert message == "--set teacher.gradient_checkpointing=true: llama does not support it"
-
-
-class TestQuantised:
-    LORA = "teacher.lora={rank=2}"
-    BITS = "teacher.quantization=4bit"
-
-    def test_what_the_machine_lacks_for_it_is_told(
-        self, check: Check, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(models, "why_not_quantised", lambda: "needs a GPU, and this machine has none")
-        # also where the weights are still on a hub
-        for tables in (["teacher", "student"], ["student"]):
-            message = check.refused("kid", overrides=(self.LORA, self.BITS), tables=tables)
-            assert message == (
-                f"--set {self.BITS}: needs a GPU, and this machine has none; --rehearse runs the recipe without it"
-            )
-
-    def test_a_machine_that_has_all_passes(self, check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(models, "why_not_quantised", lambda: None)
-        assert check("kid", overrides=(self.LORA, self.BITS)) == []
 
 
 class TestFromScratch:

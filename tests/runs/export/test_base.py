@@ -13,7 +13,7 @@ from made_runs import FINETUNE, KID
 from kdzoo.errors import UserError
 from kdzoo.recipe import ModelConfig
 from kdzoo.runs.export.base import AdapterBase, Source, adapter_base, source_of, stages_before
-from kdzoo.runs.export.chosen import choose
+from kdzoo.runs.trained_stage import find_trained_stage
 
 Make = Callable[..., Path]
 
@@ -66,16 +66,16 @@ class TestAdapter:
         return run
 
     def test_a_whole_model_has_no_base(self, made_run: Make) -> None:
-        assert adapter_base(choose(made_run(FINETUNE, KID))) is None
+        assert adapter_base(find_trained_stage(made_run(FINETUNE, KID))) is None
 
     def test_one_may_be_on_the_hub(self, made_run: Make) -> None:
         run = self.run(made_run, "some/base")
-        assert adapter_base(choose(run)) == AdapterBase("some/base", "v2", None, False)
+        assert adapter_base(find_trained_stage(run)) == AdapterBase("some/base", "v2", None, False)
 
     def test_or_a_folder_of_the_person_s_own(self, made_run: Make, tmp_path: Path) -> None:
         (tmp_path / "mine").mkdir()
         run = self.run(made_run, str(tmp_path / "mine"))
-        assert adapter_base(choose(run)) == AdapterBase("mine", None, tmp_path / "mine", False)
+        assert adapter_base(find_trained_stage(run)) == AdapterBase("mine", None, tmp_path / "mine", False)
 
     @pytest.mark.parametrize("is_moved", [False, True])
     def test_or_one_that_the_run_made(self, made_run: Make, tmp_path: Path, is_moved: bool) -> None:
@@ -83,18 +83,18 @@ class TestAdapter:
         (run / "kid" / "base").mkdir()
         if is_moved:
             run = run.rename(tmp_path / "elsewhere")
-        assert adapter_base(choose(run)) == AdapterBase("base", None, run / "kid" / "base", True)
+        assert adapter_base(find_trained_stage(run)) == AdapterBase("base", None, run / "kid" / "base", True)
 
     def test_one_that_is_gone_is_told(self, made_run: Make) -> None:
         run = self.run(made_run, "/nowhere/base")
         with pytest.raises(UserError, match="the base of this adapter is gone: /nowhere/base; put it back"):
-            adapter_base(choose(run))
+            adapter_base(find_trained_stage(run))
 
 
 def test_what_trained_a_model_before_is_known(made_run: Make) -> None:
     start = f'{FINETUNE}\nname = "start"\nmodel = "student"'
     more = f'{KID}\nname = "more"\nstudent_from = "start"'
     last = f'{KID}\nname = "last"\nstudent_from = "more"'
-    chosen = choose(made_run(FINETUNE, start, more, last))
+    chosen = find_trained_stage(made_run(FINETUNE, start, more, last))
     assert [stage.name for stage in stages_before(chosen)] == ["start", "more"]
-    assert stages_before(choose(chosen.run.folder / "start")) == []
+    assert stages_before(find_trained_stage(chosen.run.folder / "start")) == []

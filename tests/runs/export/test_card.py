@@ -14,8 +14,8 @@ from made_runs import EVALUATE, FINETUNE, HEAD, KID
 
 from kdzoo.runs.export.base import AdapterBase
 from kdzoo.runs.export.card import Exported, card_of
-from kdzoo.runs.export.chosen import choose
 from kdzoo.runs.export.licence import Licence
+from kdzoo.runs.trained_stage import find_trained_stage
 
 Make = Callable[..., Path]
 SECTIONS = ["Model", "Loading it", "Training", "Data", "Scores", "Licence", "Recipe"]
@@ -42,7 +42,7 @@ def exported(**changed: Any) -> Exported:
 
 def card(run: Path, folder: Path, **changed: Any) -> ModelCard:
     """The card as it is read from where it was written."""
-    card_of(choose(run), exported(**changed)).save(folder / "README.md")
+    card_of(find_trained_stage(run), exported(**changed)).save(folder / "README.md")
     return ModelCard.load(folder / "README.md")
 
 

@@ -24,8 +24,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from kdzoo.engine.models.loading import load_trained
 from kdzoo.errors import RunError, UserError
 from kdzoo.runs.export import export as export_module
-from kdzoo.runs.export.chosen import choose
 from kdzoo.runs.export.export import Wanted, export
+from kdzoo.runs.trained_stage import find_trained_stage
 
 IDS = torch.tensor([[0, 40, 7, 300, 12, 9, 250, 31, 8, 77]])
 
@@ -37,7 +37,7 @@ def logits(model: Any) -> torch.Tensor:
 
 def exported(run: Path, stage: str, folder: Path, **wanted: Any) -> list[str]:
     said: list[str] = []
-    export(choose(run / stage), folder, Wanted(**wanted), said.append)
+    export(find_trained_stage(run / stage), folder, Wanted(**wanted), said.append)
     return said
 
 

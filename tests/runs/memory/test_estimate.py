@@ -108,3 +108,16 @@ def test_a_training_takes_what_was_estimated() -> None:
     assert 0.75 <= found["estimated"] / found["measured"] <= 1.25
     # the program itself, which nobody estimates, is no large part of what was measured
     assert found["measured"] > 1.25 * found["program"]
+
+
+@pytest.mark.parametrize(("bits", "of_a_weight"), [("8bit", 1.0), ("4bit", 0.5160)])
+def test_a_teacher_in_few_bits_takes_less_but_for_its_head_and_embedding(
+    recipe: Any, bits: str, of_a_weight: float
+) -> None:
+    """QLoRA (section 3): double quantisation leaves 0.127 bits of scales for a weight of 4 bits."""
+    whole = recipe()
+    few = whole.model_copy(update={"teacher": whole.teacher.model_copy(update={"quantization": bits})})
+    found = estimated(few, teacher=5).teacher
+    in_linear_layers = 5 * (4 * 32 * 32 + 3 * 32 * 64)
+    expected = 4 * (parameters(5) - in_linear_layers) + of_a_weight * in_linear_layers
+    assert found == pytest.approx(expected, rel=0.001)

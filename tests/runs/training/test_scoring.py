@@ -20,7 +20,6 @@ from kdzoo.recipe import load_recipe
 from kdzoo.report.progress import Reporter
 from kdzoo.runs import pipeline
 from kdzoo.runs.training import scoring
-from kdzoo.runs.training.scoring import spread
 from kdzoo.tasks.metric import Measured
 
 RECIPE = """\
@@ -380,11 +379,3 @@ def test_what_a_metric_has_to_say_is_said_once(run: Run, monkeypatch: pytest.Mon
     run(*SCORED, printed=printed)
     assert printed.getvalue().count("the metric has something to say") == 1
     assert printed.getvalue().count("% on 7 questions of jsonl after step") == 3
-
-
-@pytest.mark.parametrize(
-    ("count", "numbers"),
-    [(0, []), (1, [0]), (2, [0, 1]), (3, [0, 1, 2]), (10, [0, 4, 9]), (101, [0, 50, 100])],
-)
-def test_a_few_are_spread_over_all(count: int, numbers: list[int]) -> None:
-    assert spread(count, 3) == numbers
