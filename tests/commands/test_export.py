@@ -39,8 +39,8 @@ def test_all_options_work_together(kdzoo: Call, run: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (("nothing", "out"), 2, "nothing: there is no such folder"),
-        (("RUN/evaluate", "out"), 2, "stage 'evaluate' evaluates, and leaves no model"),
+        (("nothing", "out"), 2, "nothing: there is no such run"),
+        (("RUN/evaluate", "out"), 2, 'stage "evaluate" trains no model'),
         (("RUN/fkd", "RUN"), 2, "is not empty; give a new folder"),
         (("RUN/fkd", "out", "--gguf"), 2, "--gguf: a GGUF file holds a whole model"),
         (("RUN/fkd", "out", "--dtype", "int8"), 2, "'int8' is not one of 'float32', 'float16', 'bfloat16'"),

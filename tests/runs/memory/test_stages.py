@@ -31,7 +31,7 @@ class Estimator:
 
     table: Any = None
 
-    def __init__(self, recipe: Any, stage: Any, configs: Any) -> None:
+    def __init__(self, recipe: Any, stage: Any, configs: Any, known: Any) -> None:
         from kdzoo.recipe import ModelConfig
 
         self.table = ModelConfig(path="x")
