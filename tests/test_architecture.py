@@ -56,8 +56,8 @@ WITHIN_THE_ENGINE = {
 TESTED_ELSEWHERE = {
     "commands/data.py": ("commands/test_data_check.py", "it only groups two commands"),
     "commands/method_table.py": ("commands/test_list_methods.py", "what the command prints"),
+    "commands/quiet_libraries.py": ("commands/test_run.py", "what the screen shows of a run"),
     "commands/report.py": ("commands/test_report_paper.py", "it only groups commands"),
-    "commands/quiet_libraries.py": ("commands/test_run.py", "what a run prints is all that its user sees"),
     "engine/training/other_logits.py": (
         "engine/training/test_models_by_name.py",
         "models by name, in a divergence",

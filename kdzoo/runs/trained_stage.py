@@ -10,11 +10,12 @@ from kdzoo.errors import RunError, UserError
 from kdzoo.recipe import Recipe
 from kdzoo.recipe.stages import TrainingStage
 from kdzoo.report.run_files import DamagedError, read_object
-from kdzoo.report.runs_read import ReadRun, read_run
+from kdzoo.report.runs_read import FinishedStage, ReadRun, read_run
 from kdzoo.runs.listing import runs_in
 from kdzoo.spelling import did_you_mean, hint
 
 _RUN = "run.json"
+_MODEL = "model"
 _USUAL = Path("runs")
 
 
@@ -22,12 +23,13 @@ _USUAL = Path("runs")
 class TrainedStage:
     """A finished stage that has left a model: the run that it is of, its recipe, and its own table there.
 
-    ``folder`` is the stage's in the run; it may be a link to another run's. ``record`` is its stage.json.
+    ``folder`` is the stage's in the run; it may be a link to another run's. ``is_named``: it was asked for by its name.
     """
 
     run: ReadRun
     stage: TrainingStage
     folder: Path
+    is_named: bool = True
 
     @property
     def recipe(self) -> Recipe:
@@ -36,23 +38,29 @@ class TrainedStage:
 
     @property
     def name(self) -> str:
-        """The stage's name."""
-        return self.stage.name
+        """What to call its model where it goes: after the recipe and the stage."""
+        return f"{self.recipe.name}-{self.stage.name}"
+
+    @property
+    def finished(self) -> FinishedStage:
+        """What the stage has recorded."""
+        return self.run.stages[self.stage.name]
 
     @property
     def model(self) -> Path:
         """The folder of the model in Hugging Face format: a whole one, or an adapter."""
-        return self.folder / "model"
+        return self.folder / _MODEL
 
 
 def find_trained_stage(named: Path) -> TrainedStage:
-    """Find what ``RUN/STAGE`` names, or for a ``RUN`` alone its last stage that trains a model.
+    """Find what ``RUN/STAGE`` or its folder ``model`` names, or for a ``RUN`` alone its last stage that trains a model.
 
     Raises:
         UserError: there is no such run or stage, the stage trains no model, or the run's recipe cannot be read.
         RunError: the stage is not finished, or its model is gone.
     """
     folder, wanted = _run_and_stage(named)
+    is_named = wanted is not None
     run = read_run(folder)
     stages = {stage.name: stage for stage in run.recipe.stages if stage.role is not None}
     names = [stage.name for stage in run.recipe.stages]
@@ -65,14 +73,15 @@ def find_trained_stage(named: Path) -> TrainedStage:
     elif wanted not in stages:
         raise UserError(f'{folder}: stage "{wanted}" trains no model{_listed("those that do are", stages)}')
     _check_finished(run, wanted, [name for name in stages if _has_model(run, name)])
-    return TrainedStage(run, stages[wanted], folder / wanted)
+    return TrainedStage(run, stages[wanted], folder / wanted, is_named)
 
 
 def _run_and_stage(named: Path) -> tuple[Path, str | None]:
     if (named / _RUN).is_file():
         return named, None
-    if (named.parent / _RUN).is_file():
-        return named.parent, named.name
+    for stage in (named, *([named.parent] if named.name == _MODEL else [])):
+        if (stage.parent / _RUN).is_file():
+            return stage.parent, stage.name
     if named.exists():
         return named, None  # who reads it says what it is instead
     beside = _USUAL if named.parent == Path() else named.parent
@@ -91,7 +100,7 @@ def _check_finished(run: ReadRun, name: str, others: list[str]) -> None:
     if name in run.stages:
         if _has_model(run, name):
             return
-        reason = f"its model is gone: there is no folder {folder / 'model'}"
+        reason = f"its model is gone: there is no folder {folder / _MODEL}"
     else:
         reason = "it is not finished"
         if folder.is_symlink() and not folder.exists():
@@ -109,7 +118,7 @@ def _check_finished(run: ReadRun, name: str, others: list[str]) -> None:
 
 
 def _has_model(run: ReadRun, name: str) -> bool:
-    return name in run.stages and (run.folder / name / "model").is_dir()
+    return name in run.stages and (run.folder / name / _MODEL).is_dir()
 
 
 def _listed(before: str, names: Iterable[str]) -> str:

@@ -29,15 +29,18 @@ def _with_models(folder: Path, *but: str) -> Path:
 
 def test_a_run_alone_is_its_last_stage_that_trains(run: Path) -> None:
     found = find_trained_stage(run)
-    assert (found.name, found.folder, found.model) == ("kid", run / "kid", run / "kid/model")
-    assert (found.stage.role, found.recipe.name) == ("student", found.run.recipe.name)
+    assert (found.stage.name, found.folder, found.model) == ("kid", run / "kid", run / "kid/model")
+    assert (found.stage.role, found.name, found.is_named) == ("student", "source-kid", False)
+    assert found.finished.folder == (run / "kid").resolve()
 
 
 @pytest.mark.parametrize(("stage", "role"), [("finetune", "teacher"), ("sft", "student")])
 def test_a_stage_may_be_named(run: Path, stage: str, role: str) -> None:
     found = find_trained_stage(run / stage)
-    assert (found.name, found.stage.role, found.folder) == (stage, role, run / stage)
-    assert find_trained_stage(run / stage / ".").folder == run / stage
+    assert (found.stage.name, found.stage.role, found.folder) == (stage, role, run / stage)
+    assert found.is_named
+    for same in (run / stage / ".", run / stage / "model"):
+        assert find_trained_stage(same).folder == run / stage
 
 
 def test_one_that_another_run_has_done_counts(run: Path) -> None:
@@ -76,7 +79,7 @@ def test_a_stage_that_is_not_finished_is_told_with_those_that_are(tmp_path: Path
             RunError, match=r'"kid" has left no model: it is not finished.*finished are: finetune, sft$'
         ):
             find_trained_stage(named)
-    assert find_trained_stage(run / "sft").name == "sft"
+    assert find_trained_stage(run / "sft").stage.name == "sft"
 
 
 def test_a_model_that_is_gone_and_a_damaged_record_are_told(tmp_path: Path) -> None:
