@@ -114,7 +114,7 @@ def _cache(found: TrainedStage, open_: ExitStack) -> Path:
 
 def _beginning(found: TrainedStage, asked: AskedData, model: AnsweringModel) -> str:
     on = "" if asked.database is None else f", on the database {asked.database}"
-    return f"{found.name} of {found.run.folder}{on}; {_turns(asked, model)}; Ctrl-D ends"
+    return f"{found.stage.name} of {found.run.folder}{on}; {_turns(asked, model)}; Ctrl-D ends"
 
 
 def _turns(asked: AskedData, model: AnsweringModel) -> str:

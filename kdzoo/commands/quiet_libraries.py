@@ -1,4 +1,4 @@
-"""Keeping other libraries' notices off the screen."""
+"""What other libraries say while a command of ours works: their errors alone."""
 
 from __future__ import annotations
 
