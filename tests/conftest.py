@@ -29,7 +29,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--all-recipes",
         action="store_true",
-        help="rehearse all recipes of the paper, not a table and a figure alone",
+        help="rehearse all recipes of the paper, not a table alone",
     )
     parser.addoption(
         "--kills",

@@ -183,11 +183,10 @@ def reported(kdzoo: Command, recipes: Sequence[Path], runs: Path) -> list[str]:
     return [line for line in done.out.splitlines() if line.startswith(("Table ", "Figure "))]
 
 
-def test_a_table_and_a_figure_rehearse_and_are_filled(kdzoo: Command, tmp_path: Path) -> None:
-    some = [path for path in PAPER if path.stem in ("table6", "figure5_tinyllama")]
-    headings = reported(kdzoo, some, tmp_path / "runs")
+def test_a_table_rehearses_and_is_filled(kdzoo: Command, tmp_path: Path) -> None:
+    (one,) = (path for path in PAPER if path.stem == "table6")
+    headings = reported(kdzoo, [one], tmp_path / "runs")
     assert any(re.match(r"Table 6.*\(\d+ filled of \d+ cells\)$", heading) for heading in headings)
-    assert any(re.match(r"Figure 5.*\(\d+ filled", heading) for heading in headings)
 
 
 @pytest.mark.all_recipes

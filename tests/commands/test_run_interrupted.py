@@ -30,7 +30,7 @@ _PATIENCE_SECONDS = 120.0
 @pytest.fixture(scope="module")
 def recipe(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recipe whose student has dropout, and whose training takes long enough to be stopped in its middle."""
-    text = tiny.replace("max_steps = 3", "max_steps = 50\nsave_steps = 10\nlogging_steps = 1")
+    text = tiny.replace("max_steps = 3", "max_steps = 30\nsave_steps = 6\nlogging_steps = 1")
     text = text.replace("hidden_size = 32,", "hidden_size = 32, attention_dropout = 0.1,")
     text = text.split('[[stage]]\nkind = "evaluate"')[0].replace('[[stage]]\nkind = "finetune"', "", 1)
     text += 'training = { batch_size = 8, micro_batch_size = 4, group_by = "database" }\n'
@@ -66,7 +66,7 @@ def started(recipe: Path, out: Path) -> Iterator[Forked]:
 
 def wait_for_checkpoint(out: Path, is_running: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not list(out.glob("tiny-*/kid/checkpoints/checkpoint-[2-4]0/trainer_state.json")):
+    while not list(out.glob("tiny-*/kid/checkpoints/checkpoint-1[28]/trainer_state.json")):
         assert is_running()
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -85,19 +85,19 @@ def test_ctrl_c_is_told_in_one_line_and_loses_no_step(
         f"kdzoo: interrupted; this continues it: kdzoo run {recipe} --out {out}",
     ]
     step = checkpoint_after(out)
-    assert printed.splitlines()[-1] == f"kid: ended after step {step} of 50, with a checkpoint of it"
+    assert printed.splitlines()[-1] == f"kid: ended after step {step} of 30, with a checkpoint of it"
     planned = kdzoo("run", recipe, "--out", out, "--dry-run").out
-    assert f"to do: continues after step {step} of 50" in planned
+    assert f"to do: continues after step {step} of 30" in planned
     continued = continues_and_ends_as(uninterrupted, recipe, out, kdzoo).splitlines()
-    assert f"kid: continues after step {step} of 50" in continued
-    assert f"kid: {step}/50" in continued
+    assert f"kid: continues after step {step} of 30" in continued
+    assert f"kid: {step}/30" in continued
 
 
 def checkpoint_after(out: Path) -> int:
     """The step of the latest checkpoint of an interrupted run, which is the last one that was taken."""
     latest, before = sorted(stage_of(out).glob("checkpoints/*"), key=step_of, reverse=True)
     checkpoint = latest
-    assert step_of(before) % 10 == 0
+    assert step_of(before) % 6 == 0
     lines = [json.loads(line) for line in (stage_of(out) / "metrics.jsonl").read_text().splitlines()]
     assert checkpoint.name == f"checkpoint-{lines[-1]['step']}"
     assert json.loads((stage_of(out).parent / "run.json").read_text())["status"] == "interrupted"
@@ -119,7 +119,7 @@ def test_a_lost_terminal_ends_it_in_the_same_way(recipe: Path, uninterrupted: Pa
         assert os.waitstatus_to_exitcode(status) == 129
     finally:
         os.close(terminal)
-    assert 20 <= checkpoint_after(out) < 50
+    assert 12 <= checkpoint_after(out) < 30
 
 
 def step_of(checkpoint: Path) -> int:
@@ -152,19 +152,19 @@ def test_a_process_that_is_killed_loses_nothing_before_its_last_checkpoint(
         f"kid: {latest.name} is damaged (model.safetensors is not what was written); it is left out, and the training "
         f"continues after step {step_of(before)}"
     ) in printed
-    assert f"kid: continues after step {step_of(before)} of 50" in printed
+    assert f"kid: continues after step {step_of(before)} of 30" in printed
 
 
 def continues_and_ends_as(uninterrupted: Path, recipe: Path, out: Path, kdzoo: Command) -> str:
     """Start a run again, compare what it gives with one that nothing stopped, and give what it prints."""
     before = [json.loads(line) for line in (stage_of(out) / "metrics.jsonl").read_text().splitlines()]
-    assert 0 < before[-1]["step"] < 50
+    assert 0 < before[-1]["step"] < 30
     done = kdzoo("run", recipe, "--out", out)
     assert done.code == 0
     after = [json.loads(line) for line in (stage_of(out) / "metrics.jsonl").read_text().splitlines()]
     # what was logged before the checkpoint stands as it was, with the first start's speed
     kept = [line for line in after if line in before]
-    assert kept[-1]["step"] >= 10
+    assert kept[-1]["step"] >= 6
     reference = [json.loads(line) for line in (uninterrupted / "metrics.jsonl").read_text().splitlines()]
     assert [(line["step"], line["loss"]) for line in after] == [
         (line["step"], line["loss"]) for line in reference

