@@ -97,20 +97,18 @@ def llama2_with_end() -> PreTrainedTokenizerBase:
 
 
 def unigram() -> PreTrainedTokenizerBase:
-    """Its special tokens are among its words, as SentencePiece has them."""
-    tokenizer = Tokenizer(models.Unigram())
+    """Its special tokens are among its words, as SentencePiece has them.
+
+    Written down, not trained: what a trainer of these finds is another vocabulary in each process.
+    """
+    words = ["\u2581", "\u2581SELECT", "\u2581table", "\u2581singer", "name", "\u2581a", "er", "s"]
+    letters = ["\n", *(chr(code) for code in range(33, 127))]
+    scored = [*((piece, 0.0) for piece in LLAMA)]
+    scored += [(piece, -2.0 - 0.01 * n) for n, piece in enumerate(dict.fromkeys([*words, *letters]))]
+    tokenizer = Tokenizer(models.Unigram(scored, unk_id=0))
+    tokenizer.add_special_tokens(LLAMA)
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    tokenizer.train_from_iterator(
-        CORPUS,
-        trainers.UnigramTrainer(
-            vocab_size=150,
-            special_tokens=LLAMA,
-            unk_token="<unk>",
-            initial_alphabet=["\n", *(chr(code) for code in range(33, 127))],
-            show_progress=False,
-        ),
-    )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>"
     )
