@@ -5,6 +5,7 @@ Each Python that imports torch and transformers anew takes seconds of a processo
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -101,6 +102,7 @@ def _run(
     arguments: list[str], environment: dict[str, str], before: str | None, folder: str, out: str, err: str
 ) -> None:
     code = 70
+    gc.freeze()  # what the server has imported is not to be looked through, or copied by that
     try:
         os.setsid()
         os.chdir(folder)
