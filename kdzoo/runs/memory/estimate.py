@@ -101,13 +101,13 @@ class StageEstimator:
     @property
     def saved(self) -> tuple[int, int]:
         """Bytes of the weights that are saved, an adapter's alone if there is one, and of those that are trained."""
-        trained = sum(p.nbytes for p in self._student.whole.parameters() if p.requires_grad)
+        trained = self._student.trained_bytes
         return (trained if self.table.lora is not None else self._student.bytes), trained
 
     def at_the_very_most(self, training: Training) -> int:
         """A bound that needs no example and no trial: far above the estimate, and below what there is for small models."""
         tokens = training.part_size * (training.input_limit + 2 * training.output_limit)
-        trained = sum(p.nbytes for p in self._student.whole.parameters() if p.requires_grad)
+        trained = self._student.trained_bytes
         of_models = 4 * trained + sum(model.bytes for model in (self._student, *self._teachers))
         widths = (model.width(tokens // training.part_size) for model in (self._student, *self._teachers))
         return int(_LOGITS + of_models + tokens * sum(widths))
@@ -121,9 +121,7 @@ class StageEstimator:
         return other
 
     def _estimate(self, part: Sequence[EncodedExample], training: Training) -> StageBytes:
-        student = self._student.whole
-        trained = [p for p in student.parameters() if p.requires_grad]
-        of_trained = sum(p.nbytes for p in trained)
+        of_trained = self._student.trained_bytes
         keeps_average = self._method.options.average_decay is not None
         return StageBytes(
             weights=self._student.bytes,
@@ -200,6 +198,11 @@ class _Model:
         linear = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head}
         each = _BITS[self.table.quantization] / 8
         return int(sum(p.numel() * each if id(p) in linear else p.nbytes for p in model.parameters()))
+
+    @cached_property
+    def trained_bytes(self) -> int:
+        """Those of the weights that are trained."""
+        return sum(p.nbytes for p in self.whole.parameters() if p.requires_grad)
 
     def width(self, columns: int) -> int:
         """Bytes of a token's activations in all layers, with the scores of its attention to so many columns."""
