@@ -71,7 +71,7 @@ class Fresh:
             stage = self.run / before.name.removeprefix(".").removesuffix(_BEFORE)
             if stage.name in self.stages:
                 continue
-            if (stage / "stage.json").is_file() and not stage.is_symlink():
+            if (stage / "stage.json").is_file():  # done anew, here or by the run that it is a link to
                 shutil.rmtree(before)
                 continue
             if stage.is_symlink():

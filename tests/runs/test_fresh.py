@@ -180,6 +180,36 @@ def test_wherever_it_is_killed_nothing_is_lost_and_the_next_start_ends_in_the_ne
     pytest.fail("it never ends")
 
 
+def test_another_run_s_new_one_replaces_what_is_aside_wherever_it_is_killed(tmp_path: Path) -> None:
+    for count in range(1, 100):
+        run, other = (RunDirectory(tmp_path / f"{count}/{name}") for name in ("a-1", "b-2"))
+        for one in (run, other):
+            one.path.mkdir(parents=True)
+        do(run, "teach", "old")
+        mark = new_mark()
+        for one in (run, other):
+            one.ask_anew(["teach"], mark)
+        run.begin_stage("teach", "teach")
+        new = do(other, "teach", "new")
+        is_killed = False
+        with pytest.MonkeyPatch.context() as patch:
+            killed_at(patch, count)
+            try:
+                run.reuse("teach", new)
+            except KilledError:
+                is_killed = True
+        run.begin("", {})
+        found = finds(run, "teach")
+        assert found is not None
+        assert (found / "model/weights").read_text() == "new", count
+        run.reuse("teach", found)
+        assert sorted(path.name for path in run.path.iterdir()) == ["recipe.toml", "run.json", "teach"]
+        if not is_killed:
+            assert count > 3
+            return
+    pytest.fail("it never ends")
+
+
 def test_who_gives_it_up_by_removing_its_file_has_the_old_one_back(run: RunDirectory) -> None:
     do(run, "teach", "old")
     run.ask_anew(["teach"], new_mark())

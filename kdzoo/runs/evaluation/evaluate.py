@@ -25,6 +25,7 @@ from kdzoo.tasks.dataset import DataConfig
 from kdzoo.tasks.example import Example
 
 _SAMPLING = 1 << 32
+_SCORES = "scores.json"
 
 
 def run(
@@ -58,20 +59,26 @@ def run(
             _evaluate(context, stage, folder, name, ref, left, measuring)
     if not processes.is_main:
         return {}
-    results, lines = _joined(folder, list(models), [scored.name for scored in sets])
-    write_text(folder / "predictions.jsonl", "".join(lines))
-    write_json(folder / "scores.json", results)
+    if not _is_joined(folder):
+        results, lines = _joined(folder, list(models), [scored.name for scored in sets])
+        write_text(folder / "predictions.jsonl", "".join(lines))
+        write_json(folder / _SCORES, results)
     for name in models:
         for scored in sets:
             for part in _parts(folder, name, scored.name):
-                part.unlink()
-    return {"models": results}
+                part.unlink(missing_ok=True)
+    return {"models": json.loads((folder / _SCORES).read_text(encoding="utf-8"))}
 
 
 def is_evaluated(folder: Path, model: str, scored: str) -> bool:
     """Whether an earlier start of the stage in ``folder`` has finished with a model on an evaluation set."""
     _, scores = _parts(folder, model, scored)
-    return scores.is_file()
+    return scores.is_file() or _is_joined(folder)
+
+
+def _is_joined(folder: Path) -> bool:
+    """Whether the stage's own files are there: they are written last, and their parts may be half removed then."""
+    return (folder / _SCORES).is_file()
 
 
 def _parts(folder: Path, model: str, scored: str) -> tuple[Path, Path]:

@@ -348,3 +348,35 @@ class TestOnTheEmbeddedBenchmark:
         assert {file.name for file in Path(path / "evaluate").iterdir()} == {
             file.name for file in Path(reference / "evaluate").iterdir()
         }
+
+    def test_a_stage_that_is_stopped_while_it_tidies_up_asks_no_model_again(
+        self, recipe, tmp_path, monkeypatch
+    ):
+        """It has 8 parts, of 2 models on 2 sets, to put together and remove: a stop before any of them."""
+        unlink = Path.unlink
+        out = tmp_path / "runs"
+        for number in range(1, 9):
+            left = number
+
+            def stop(file, missing_ok=False):
+                nonlocal left
+                left -= file.name.startswith(("predictions-", "scores-"))
+                if left == 0:
+                    raise KeyboardInterrupt
+                unlink(file, missing_ok)
+
+            monkeypatch.setattr(Path, "unlink", stop)
+            with pytest.raises(KeyboardInterrupt):
+                run(recipe, out)
+        monkeypatch.undo()
+        before = scores_of(next(out.glob("*-*")))
+        path, printed = run(recipe, out)
+        assert "evaluate: continues with its table" in printed.splitlines()
+        assert "evaluate: sft on" not in printed
+        assert scores_of(path) == before
+        assert sorted(file.name for file in (path / "evaluate").iterdir()) == [
+            "fingerprint",
+            "predictions.jsonl",
+            "scores.json",
+            "stage.json",
+        ]

@@ -264,7 +264,8 @@ class TestWhatARunLeaves:
 def test_an_interrupted_stage_keeps_the_models_that_are_done(finished, monkeypatch):
     recipe, path, _ = finished
     before = scores_of(path)
-    (path / "evaluate" / "stage.json").unlink()
+    for name in ("stage.json", "scores.json"):
+        (path / "evaluate" / name).unlink()
     start = Reporter.start
 
     def stop(self, name, total):
