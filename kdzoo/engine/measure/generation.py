@@ -11,9 +11,9 @@ from transformers import PreTrainedModel
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
 from kdzoo.engine.prompts.conditioned_model import condition
 from kdzoo.engine.prompts.prefix_groups import order_by_prefix
-from kdzoo.engine.prompts.probe.choice import Sharing, choose_way
+from kdzoo.engine.prompts.probe.choice import choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
-from kdzoo.engine.prompts.way import PrefixCached, Way
+from kdzoo.engine.prompts.way import PrefixCached, Sharing, Way
 from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Source
 

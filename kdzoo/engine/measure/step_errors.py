@@ -21,9 +21,9 @@ from kdzoo.engine.models.decoder_and_head import shared_vocabulary, vocabulary_o
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
 from kdzoo.engine.prompts.conditioned_model import ModelOnPrompts, condition
 from kdzoo.engine.prompts.prefix_groups import order_by_prefix
-from kdzoo.engine.prompts.probe.choice import Sharing, choose_way
+from kdzoo.engine.prompts.probe.choice import choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
-from kdzoo.engine.prompts.way import PrefixCached
+from kdzoo.engine.prompts.way import PrefixCached, Sharing
 from kdzoo.methods.divergences import forward_kl
 from kdzoo.methods.randomness import StepGenerator
 from kdzoo.methods.sequences import Sequences, Source

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from kdzoo.engine.prompts.prefix_groups import PrefixGroups
 
@@ -40,6 +41,9 @@ class Full:
 
 
 Way = PrefixCached | Full
+
+Sharing = Literal["on", "prompt", "off"]
+"""What a run asks for: beginnings and prompts are read once, prompts alone, or nothing is shared."""
 
 
 def in_step(way: Way) -> Way | None:

@@ -15,8 +15,8 @@ from kdzoo.engine.models.average import AveragedWeights
 from kdzoo.engine.models.decoder_and_head import shared_vocabulary
 from kdzoo.engine.models.sharding import is_sharded, shard_layers
 from kdzoo.engine.prompts.batches import Batch
-from kdzoo.engine.prompts.probe.choice import Sharing
 from kdzoo.engine.prompts.sampling import SamplingLimits
+from kdzoo.engine.prompts.way import Sharing
 from kdzoo.engine.training.agreement import Observation
 from kdzoo.engine.training.chosen_method import ChosenMethod
 from kdzoo.engine.training.method_state import make_state, shape_of

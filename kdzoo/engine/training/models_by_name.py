@@ -14,9 +14,9 @@ from kdzoo.engine.models.without_adapter import WithoutAdapter
 from kdzoo.engine.prompts.batches import Batch
 from kdzoo.engine.prompts.conditioned_model import ModelOnPrompts, condition
 from kdzoo.engine.prompts.forward_within import Block
-from kdzoo.engine.prompts.probe.choice import Sharing, choose_way
+from kdzoo.engine.prompts.probe.choice import choose_way
 from kdzoo.engine.prompts.sampling import SamplingLimits
-from kdzoo.engine.prompts.way import PrefixCached, Way, in_step
+from kdzoo.engine.prompts.way import PrefixCached, Sharing, Way, in_step
 from kdzoo.errors import RunError
 from kdzoo.methods.model_names import AVERAGE, BASE, OF_THE_STUDENT, STUDENT, no_such_model
 from kdzoo.methods.randomness import StepGenerator

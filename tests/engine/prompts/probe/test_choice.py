@@ -5,7 +5,9 @@ import torch
 
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
 from kdzoo.engine.prompts.conditioned_model import condition
+from kdzoo.engine.prompts.probe import choice
 from kdzoo.engine.prompts.probe.choice import choose_way
+from kdzoo.engine.prompts.probe.trial import Trial
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.prompts.way import Full, PrefixCached
 from kdzoo.errors import UserError
@@ -164,6 +166,34 @@ class TestChoice:
         quiet = {name: value for name, value in settings.items() if value != 0.1}
         off = {name: 0.0 for name in settings if name not in quiet}
         assert choose_way(make_model(architecture, **quiet, **off), "student", **longest).repeatable
+
+    def test_models_that_are_made_alike_are_tried_once_and_each_is_told_of(
+        self, make_model, caplog, monkeypatch
+    ):
+        sizes = {"d_model": 32, "n_layers": 2, "n_heads": 4}
+        longest = {"prompt": 61, "output": 7}
+        made = []
+        monkeypatch.setattr(choice, "Trial", lambda *given: made.append(given[1]) or Trial(*given))
+        for role, seed in (("student", 0), ("teacher", 1)):
+            model = make_model("mpt", seed=seed, **sizes)
+            assert choose_way(model, role, **longest) == Full()
+        assert made == ["student"]
+        first, second = caplog.messages
+        assert first.replace("student", "teacher") == second
+        choose_way(model, "student", **longest, trains=True)
+        choose_way(model, "student", **longest, sharing="off")
+        choose_way(model, "student", prompt=62, output=7)
+        choose_way(model, "student", prompt=61, output=8)
+        model.lm_head.register_forward_hook(lambda module, given, output: output)
+        choose_way(model, "hooked", **longest)
+        choose_way(model, "hooked", **longest)
+        assert made == ["student"] * 5 + ["hooked"] * 2
+
+    def test_a_model_that_is_refused_is_refused_again(self, make_model):
+        sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+        for role in ("student", "teacher"):
+            with pytest.raises(UserError, match=rf"the {role} \(BertLMHeadModel\) is no causal"):
+                choose_way(make_model("bert", **sizes), role, prompt=30, output=10)
 
     def test_trying_leaves_modes_and_random_numbers_as_they_were(self, make_model):
         model = make_model("gpt2", resid_pdrop=0.5).train()
