@@ -23,6 +23,7 @@ from kdzoo.tasks.text_to_sql.database_files import DatabaseFiles, read_column_na
 from kdzoo.tasks.text_to_sql.questions import BIRD_KEYS, Question, read_questions
 from kdzoo.tasks.text_to_sql.sampling import sample
 from kdzoo.tasks.text_to_sql.schema import Comments
+from kdzoo.tasks.text_to_sql.sql_case import SqlCase, in_case
 from kdzoo.tasks.text_to_sql.sql_data import (
     LITTLE,
     SHARED_CODE,
@@ -55,17 +56,18 @@ def load_bird(config: BirdData, cache: Path) -> Splits:
     problems = WrongEntries(config.on_error)
     style = prompt_style(config)
 
-    def examples(names: Sequence[str], most: int | None) -> list[Example]:
+    def examples(names: Sequence[str], most: int | None, case: SqlCase) -> list[Example]:
         files = [folder / name for name in names]
         questions = [question for file in files for question in read_bird_questions(file, problems)]
-        questions = sample(questions, most, config.seed)
+        questions = in_case(sample(questions, most, config.seed), case)
         if not config.evidence:
             questions = [replace(question, evidence="") for question in questions]
         return make_examples(questions, style, read_comments(files, questions), cache)
 
+    held_out = [] if config.evaluation is None else [config.evaluation]
     return Splits(
-        train=examples(config.train, config.max_train),
-        evaluation=examples([] if config.evaluation is None else [config.evaluation], config.max_evaluation),
+        train=examples(config.train, config.max_train, config.sql_case),
+        evaluation=examples(held_out, config.max_evaluation, "as_written"),
         sql_rule="bird",
         report=problems.report,
     )

@@ -27,6 +27,7 @@ from kdzoo.tasks.text_to_sql.database_files import DatabaseFiles, read_column_na
 from kdzoo.tasks.text_to_sql.questions import SPIDER_KEYS, Question, read_questions
 from kdzoo.tasks.text_to_sql.sampling import sample
 from kdzoo.tasks.text_to_sql.split import split_by_query
+from kdzoo.tasks.text_to_sql.sql_case import in_case
 from kdzoo.tasks.text_to_sql.sql_data import (
     LITTLE,
     SHARED_CODE,
@@ -103,7 +104,7 @@ def load_spider(config: SpiderData, cache: Path) -> Splits:
         train, evaluation = split_by_query(train, config.held_out, config.seed)
     else:
         evaluation = read([] if config.evaluation is None else [config.evaluation])
-    train = sample(train, config.max_train, config.seed)
+    train = in_case(sample(train, config.max_train, config.seed), config.sql_case)
     # only evaluation reports by difficulty, and rating a query means parsing it
     evaluation = [
         replace(question, difficulty=hardness(question.sql))

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from kdzoo.tasks.dataset import DataConfig, OnError
 from kdzoo.tasks.text_to_sql.prompt_style import Form, PromptStyle
+from kdzoo.tasks.text_to_sql.sql_case import SqlCase
 
 # The largest samples of a rehearsal.
 LITTLE = {"max_train": 64, "max_evaluation": 8}
@@ -37,6 +38,10 @@ class SqlData(DataConfig):
     )
     values: bool = Field(True, description="show the first values of each column in the prompt")
     matching: bool = Field(True, description="show the contents that the question mentions in the prompt")
+    sql_case: SqlCase = Field(
+        "as_written",
+        description="lower: the SQL of training questions is put in lower case outside quotes, as prompts in CodeS's form write names",
+    )
     max_train: int | None = Field(None, ge=1, description="a seeded sample of so many training questions")
     max_evaluation: int | None = Field(
         None, ge=1, description="a seeded sample of so many evaluation questions"
@@ -53,8 +58,9 @@ def prompt_style(config: SqlData) -> PromptStyle:
 
 
 def unread_keys(config: SqlData) -> frozenset[str]:
-    """Keys that shape no example, as they are given: the form that prompts had before there were others."""
-    return frozenset({"form"}) if config.form == "codes" else frozenset()
+    """Keys that shape no example, as they are given: those that ask for what was before there was a choice."""
+    before = {"form": "codes", "sql_case": "as_written"}
+    return frozenset(key for key, usual in before.items() if getattr(config, key) == usual)
 
 
 def shaping_files(folder: Path) -> list[Path]:
