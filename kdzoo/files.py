@@ -186,6 +186,12 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def free_bytes(folder: Path) -> int:
+    """The bytes that are free on the disk of a folder, which may still have to be made."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    return shutil.disk_usage(there).free
+
+
 def names_to_disk(folder: Path) -> None:
     """Let the names in a folder outlast a loss of power, where the file system can promise that."""
     try:

@@ -7,10 +7,12 @@ import json
 import os
 import re
 import resource
+import shutil
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,6 +24,7 @@ from kdzoo.errors import UserError
 from kdzoo.files import (
     NotJSONError,
     digest_of,
+    free_bytes,
     is_out_of_memory,
     new_folder,
     parse_json,
@@ -174,6 +177,18 @@ class TestFolder:
             fill_half()
         assert [path.name for path in tmp_path.iterdir()] == ["model"]
         assert [path.name for path in (tmp_path / "model").iterdir()] == ["old"]
+
+
+def test_free_bytes_are_those_of_the_disk_that_a_folder_will_be_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: asked.append(path) or SimpleNamespace(free=7))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    for folder in (tmp_path, tmp_path / "new/inner", tmp_path / "file", Path("new/inner")):
+        assert free_bytes(folder) == 7
+    assert [path.absolute() for path in asked] == [tmp_path] * 4
 
 
 class TestOutOfMemory:

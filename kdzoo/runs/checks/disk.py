@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kdzoo.errors import RunError
+from kdzoo.files import free_bytes
 from kdzoo.recipe import Recipe, Stage
 from kdzoo.runs.memory.stages import StageMemory, in_gib
 
@@ -28,15 +28,10 @@ def check_disk(
         saved = memory[stage.name].saved
         models += saved.model
         checkpoints.append(saved.checkpoint * (2 if saved.several else 1))
-    free = shutil.disk_usage(_existing(directory)).free
+    free = free_bytes(directory)
     needed = models + max(checkpoints)
     if needed > free:
         raise RunError(
             f"cannot write below {directory}: there are {in_gib(free)} free, and this run writes {in_gib(needed)}: models of "
             f"{in_gib(models)}, and checkpoints of {in_gib(max(checkpoints))} at a time; --out names another folder"
         )
-
-
-def _existing(folder: Path) -> Path:
-    """The folder, or the nearest above it that is there."""
-    return next(path for path in (folder, *folder.absolute().parents) if path.is_dir())

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from kdzoo.errors import RunError, UserError
-from kdzoo.files import why_not_writable
+from kdzoo.files import free_bytes, why_not_writable
 from kdzoo.runs.memory.stages import in_gib
 
 
@@ -35,7 +34,6 @@ def check_room(folder: Path, needed: int) -> None:
     Raises:
         RunError: they do not.
     """
-    there = next(path for path in (folder, *folder.parents) if path.is_dir())
-    free = shutil.disk_usage(there).free
+    free = free_bytes(folder)
     if needed > free:
         raise RunError(f"{folder}: an export needs {in_gib(needed)}, and {in_gib(free)} are free there")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-from collections import namedtuple
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-Usage = namedtuple("Usage", "total used free")
+from kdzoo.runs.checks import disk
 
 
 def test_a_run_that_would_fill_the_disk_is_refused_before_it_writes(
     check: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1 << 30, 1 << 30, 1000))
+    monkeypatch.setattr(disk, "free_bytes", lambda folder: 1000)
     message = check.refused("teacher", "kid", exit_code=1)
     assert "there are 0 MiB free, and this run writes 0 MiB" in message
     assert "--out names another folder" in message
