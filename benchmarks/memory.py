@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,37 +86,55 @@ SHAPES = {
     show_default=True,
 )
 @click.option("--checkpointing", is_flag=True, help="Gradient checkpointing, too.")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16"]),
+    help="Another than the shapes' own: processors without bfloat16 of their own are slow at it.",
+)
 @click.option("--measure", hidden=True, help="Train this shape here.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("memory"), show_default=True)
 def main(
-    only: tuple[str, ...], sharing: tuple[str, ...], checkpointing: bool, measure: str | None, out: Path
+    only: tuple[str, ...],
+    sharing: tuple[str, ...],
+    checkpointing: bool,
+    precision: str | None,
+    measure: str | None,
+    out: Path,
 ) -> None:
     """Estimate and measure all shapes."""
     if measure is not None:
-        print(json.dumps(_measured(SHAPES[measure], sharing[0], checkpointing)))
+        shape = SHAPES[measure] if precision is None else replace(SHAPES[measure], precision=precision)
+        print(json.dumps(_measured(shape, sharing[0], checkpointing)))
         return
     rows = []
     for name in only or SHAPES:
         for way in sharing:
             click.echo(f"{name}, sharing {way}", err=True)
             options = ["--checkpointing"] if checkpointing else []
+            options += [] if precision is None else ["--precision", precision]
             done = subprocess.run(
                 [sys.executable, __file__, "--measure", name, "--sharing", way, *options],
                 stdout=subprocess.PIPE,
                 text=True,
                 check=True,
             )
-            rows.append({"shape": name, "sharing": way, **json.loads(done.stdout.splitlines()[-1])})
+            used = precision or SHAPES[name].precision
+            rows.append(
+                {"shape": name, "sharing": way, "precision": used, **json.loads(done.stdout.splitlines()[-1])}
+            )
             click.echo(rows[-1], err=True)
     out.with_suffix(".json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     table = Table(box=None, title="MiB of memory")
-    for heading in ("shape", "sharing", "estimated", "measured", "estimated / measured", "seconds a step"):
-        table.add_column(heading, justify="left" if heading in ("shape", "sharing") else "right")
+    for heading in ("shape", "sharing", "precision"):
+        table.add_column(heading)
+    for heading in ("estimated", "measured", "estimated / measured", "seconds a step"):
+        table.add_column(heading, justify="right")
     for row in rows:
         estimated, measured = row["estimated"] / 2**20, row["measured"] / 2**20
         table.add_row(
             row["shape"],
             row["sharing"],
+            row["precision"],
             f"{estimated:.0f}",
             f"{measured:.0f}",
             f"{estimated / measured:.2f}",
