@@ -58,6 +58,10 @@ TESTED_ELSEWHERE = {
     "commands/method_table.py": ("commands/test_list_methods.py", "what the command prints"),
     "commands/quiet_libraries.py": ("commands/test_run.py", "what the screen shows of a run"),
     "commands/report.py": ("commands/test_report_paper.py", "it only groups commands"),
+    "engine/prompts/probe/trial.py": (
+        "engine/prompts/probe/test_choice.py",
+        "each model that is tried is chosen for",
+    ),
     "engine/models/gguf_export/refusal.py": (
         "engine/models/gguf_export/test_architecture.py",
         "it words refusals, which are tested where they are made",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from kdzoo.commands.imported_for_good import imported_for_good
 from kdzoo.commands.quiet_libraries import quiet_libraries
 
 if TYPE_CHECKING:
@@ -79,8 +80,9 @@ def command(
     with ExitStack() as open_:
         asked = choose_data(found, _cache(found, open_), name, file)
 
-        from kdzoo.report.progress import Reporter
-        from kdzoo.runs.answering import AnsweringModel
+        with imported_for_good():
+            from kdzoo.report.progress import Reporter
+            from kdzoo.runs.answering import AnsweringModel
 
         notes = Console(stderr=True)
         model = AnsweringModel(found, asked, Reporter(notes), temperature=temperature, most=most, seed=seed)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from pydantic import BaseModel
 
+from kdzoo.commands.imported_for_good import imported_for_good
 from kdzoo.commands.many_values import WithManyValues
 from kdzoo.errors import UserError
 
@@ -76,7 +77,8 @@ def _check_method(name: str, values: dict[str, Any]) -> list[CheckResult]:
     if name in zoo.plugins:
         unknown = f"unknown option of method {name}"
         values = _checked(zoo.plugins[name].method.options, values, unknown).model_dump(by_alias=True)
-    from kdzoo.testing import method_report
+    with imported_for_good():
+        from kdzoo.testing import method_report
 
     return method_report(name, values)
 

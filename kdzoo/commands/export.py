@@ -35,10 +35,12 @@ def command(run: Path, folder: Path, merge: bool, dtype: str | None, gguf: bool,
         from kdzoo.runs.export.push import full_name
 
         repo = full_name(repo)
+    from kdzoo.commands.imported_for_good import imported_for_good
     from kdzoo.commands.quiet_libraries import quiet_libraries
 
     quiet_libraries()
-    from kdzoo.runs.export.export import Wanted, export
+    with imported_for_good():
+        from kdzoo.runs.export.export import Wanted, export
 
     export(chosen, folder, Wanted(merge, dtype, gguf, repo), click.echo)
     click.echo(f"exported: {folder}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
+from kdzoo.commands.imported_for_good import imported_for_good
 from kdzoo.commands.quiet_libraries import quiet_libraries
 
 if TYPE_CHECKING:
@@ -127,12 +128,12 @@ def _checked(sweep: Sweep, dry_run: bool, rehearse: bool, *, tells: bool) -> Swe
 def _dry_run(sweep: Sweep, out: Path, fresh: bool) -> None:
     import tempfile
 
-    from kdzoo.tasks.load import DataReader
+    with imported_for_good():
+        from kdzoo.runs.dry_run import print_dry_run
+        from kdzoo.tasks.load import DataReader
 
     with tempfile.TemporaryDirectory() as cache:
         if not sweep.keys:
-            from kdzoo.runs.dry_run import print_dry_run
-
             print_dry_run(sweep.members[0].recipe, out, Console(), DataReader(Path(cache)), fresh=fresh)
             return
         from kdzoo.runs.sweep import Plan
@@ -160,13 +161,14 @@ def _run(
             from kdzoo.runs.fresh import new_mark
             from kdzoo.tasks.load import DataReader
 
+            if jobs == 1 or not sweep.keys:
+                with imported_for_good():
+                    from kdzoo.runs import pipeline
             reporter = Reporter(Console(quiet=not processes.is_main), quiet=quiet)
             data = DataReader.below(out)
             mark = processes.of_main(new_mark) if fresh else None
 
             def run(member: Member) -> None:
-                from kdzoo.runs import pipeline
-
                 # a sweep's members have been marked, all of them
                 marked = None if sweep.keys else mark
                 pipeline.run(member.recipe, out, reporter, interruption, data, marked, processes)
