@@ -35,7 +35,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--kills",
         type=int,
-        default=6,
+        default=20,
         metavar="N",
         help="trials of a run that is killed at random moments; each takes some seconds",
     )
