@@ -12,7 +12,7 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "results.md").read_text(encoding="utf-8")
 ZOO: dict[str, Any] = json.loads((DOCS / "results/zoo.json").read_text(encoding="utf-8"))
-_, _, SECTION = PAGE.partition("## All methods, two seeds")
+_, _, SECTION = PAGE.partition("## All methods, three seeds")
 UNLEARN = {"opsd", "opd"}
 
 
@@ -56,3 +56,12 @@ def test_losses_fall_and_students_learn_but_for_those_that_are_named() -> None:
         if name in ZOO["trainings"] and scores.get("difference", 0) > 0 and scores["p"] < 0.05
     ]
     assert f"{len(ahead)} of the {len(ZOO['trainings'])} are ahead of SFT" in SECTION
+
+
+def test_opd_learns_at_a_lower_rate_and_opsd_does_not() -> None:
+    slower = ZOO["at_learning_rate_3e-4"]
+    by_seed = sorted(slower["opd"], key=lambda one: int(one["seed"]))
+    assert [one["ex_before"] for one in by_seed] == [0.14, 0.14, 0.16]
+    assert [one["ex_282"] for one in by_seed] == [0.18, 0.14, 0.17]
+    assert all(one["loss_253_to_282"] < one["loss_first_30"] for one in by_seed)
+    assert all(one["ex_282"] < one["ex_before"] for one in slower["opsd"])
