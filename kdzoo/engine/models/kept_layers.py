@@ -65,7 +65,7 @@ def cut(
         UserError: the layers are not there, or cannot be told apart.
     """
     smaller = cut_config(model.config, wanted)
-    stack, layers = _stack_of_layers(model)
+    stack, layers = stack_of_layers(model)
     kept = layers_to_keep(wanted, layers)
     place = {f"{stack}.{old}.": f"{stack}.{new}." for new, old in enumerate(kept)}
     weights = {}
@@ -90,7 +90,7 @@ def cut(
     return built
 
 
-def _stack_of_layers(model: PreTrainedModel) -> tuple[str, int]:
+def stack_of_layers(model: PreTrainedModel) -> tuple[str, int]:
     """The name of the list of decoder layers, and its length."""
     layers = model.config.get_text_config().num_hidden_layers
     found = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from kdzoo.engine.models.eval_mode import mentions_dropout
+from kdzoo.engine.models.first_layers import first_layers
 from kdzoo.engine.prompts.layer_passes import Checkpoints
 from kdzoo.engine.prompts.probe.batch import Probe, Rows
 from kdzoo.engine.prompts.probe.generation import generated_logits
@@ -52,6 +54,7 @@ class Trial:
         self._dtype = next(p.dtype for p in model.parameters() if p.is_floating_point())
         self._is_precise = torch.finfo(self._dtype).eps <= torch.finfo(torch.float32).eps
         self._config = model.config.get_text_config()
+        self._drops_out = mentions_dropout(model)
         self._probe = Probe.of_run(model, prompt, output)
         self._longest = prompt + output
         lengths = sorted(n for n in lengths_named_in(self._config) if _SHORT <= n < self._longest)
@@ -60,10 +63,21 @@ class Trial:
     def found(self, sharing: Sharing) -> Found:
         """Run the rows in one way after the other until one gives each what it has alone.
 
+        A deep model shows what it does in its first layers already: the whole of it is only run where these find a fault.
+
         Raises:
             UserError: the model cannot be run by itself, or what it gives depends on what it has been run on before,
                 or on tokens that come later.
         """
+        with first_layers(self._model) as is_short:
+            if is_short:
+                with suppress(UserError):
+                    found = self._found(sharing)
+                    if not found.faults:
+                        return found
+        return self._found(sharing)
+
+    def _found(self, sharing: Sharing) -> Found:
         self._run_alone()
         reason = None
         if sharing != "off":
@@ -203,7 +217,7 @@ class Trial:
 
         A LoRA that is still zero hides its dropout from the numbers, so its modules are asked too.
         """
-        if mentions_dropout(self._model):
+        if self._drops_out:
             return False
         return all(
             torch.equal(one, other)
