@@ -18,9 +18,9 @@ def likeness(model: PreTrainedModel | PeftModel) -> Hashable | None:
 
     None for a model that somebody has hung something on: nothing is known of what it computes.
     """
-    modules = list(model.modules())
-    if any(_is_changed(module) for module in modules):
+    if not is_as_made(model):
         return None
+    modules = list(model.modules())
     tensors = [*model.parameters(), *model.buffers()]
     device = tensors[0].device.type
     config = model.config
@@ -37,6 +37,11 @@ def likeness(model: PreTrainedModel | PeftModel) -> Hashable | None:
     # a class is asked for its method each time: it may have been given another one since
     code = frozenset((type(module), type(module).forward) for module in modules)
     return hashlib.sha256(text.encode()).hexdigest(), code
+
+
+def is_as_made(model: PreTrainedModel | PeftModel) -> bool:
+    """Whether a model computes what its classes say: nobody has hung anything on a module."""
+    return not any(_is_changed(module) for module in model.modules())
 
 
 def _is_changed(module: nn.Module) -> bool:

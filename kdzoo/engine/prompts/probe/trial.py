@@ -14,6 +14,7 @@ from kdzoo.engine.models.first_layers import first_layers
 from kdzoo.engine.prompts.layer_passes import Checkpoints
 from kdzoo.engine.prompts.probe.batch import Probe, Rows
 from kdzoo.engine.prompts.probe.generation import generated_logits
+from kdzoo.engine.prompts.probe.likeness import is_as_made
 from kdzoo.engine.prompts.probe.rounding import distance
 from kdzoo.engine.prompts.probe.switches import lengths_named_in, numbers_in
 from kdzoo.engine.prompts.way import Full, PrefixCached, Sharing, Way
@@ -63,18 +64,18 @@ class Trial:
     def found(self, sharing: Sharing) -> Found:
         """Run the rows in one way after the other until one gives each what it has alone.
 
-        A deep model shows what it does in its first layers already: the whole of it is only run where these find a fault.
+        A deep model shows what it does in its first layers already: the whole of it is only run where these show a fault, or
+        where something was hung on it.
 
         Raises:
             UserError: the model cannot be run by itself, or what it gives depends on what it has been run on before,
                 or on tokens that come later.
         """
-        with first_layers(self._model) as is_short:
-            if is_short:
-                with suppress(UserError):
-                    found = self._found(sharing)
-                    if not found.faults:
-                        return found
+        if is_as_made(self._model):
+            with first_layers(self._model) as is_short, suppress(UserError):
+                found = self._found(sharing) if is_short else None
+                if found is not None and not found.faults:
+                    return found
         return self._found(sharing)
 
     def _found(self, sharing: Sharing) -> Found:

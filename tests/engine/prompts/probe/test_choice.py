@@ -1,11 +1,14 @@
 """Which way is chosen for a model, and what the log says of it."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
 from kdzoo.engine.prompts.batches import EncodedExample, make_batch
 from kdzoo.engine.prompts.conditioned_model import condition
-from kdzoo.engine.prompts.probe import choice
+from kdzoo.engine.prompts.probe import choice, trial
+from kdzoo.engine.prompts.probe.batch import Probe
 from kdzoo.engine.prompts.probe.choice import choose_way
 from kdzoo.engine.prompts.probe.trial import Trial
 from kdzoo.engine.prompts.sampling import SamplingLimits
@@ -188,6 +191,58 @@ class TestChoice:
         choose_way(model, "hooked", **longest)
         choose_way(model, "hooked", **longest)
         assert made == ["student"] * 5 + ["hooked"] * 2
+
+    @pytest.mark.parametrize("sharing", ["on", "off"])
+    @pytest.mark.parametrize(
+        ("architecture", "settings"),
+        [
+            ("llama", {}),
+            ("llama", {"attention_dropout": 0.1}),
+            ("llama", {"lora": True}),
+            ("mistral", {"sliding_window": 64}),
+            ("mistral", {"sliding_window": 100}),
+            ("gemma2", {}),
+            ("gpt_neox", {}),
+            ("gpt2", {"n_layer": 5}),
+            ("codegen", {"n_layer": 5}),
+            ("mpt", {"d_model": 32, "n_layers": 5, "n_heads": 4}),
+            ("mamba", {"hidden_size": 32, "state_size": 8}),
+        ],
+        ids=str,
+    )
+    def test_what_the_first_layers_of_a_deep_model_show_is_what_the_whole_shows(
+        self, make_model, monkeypatch, architecture, settings, sharing
+    ):
+        count = {} if {"n_layer", "n_layers"} & settings.keys() else {"num_hidden_layers": 5}
+        model = make_model(architecture, **{**settings, **count})
+        found = Trial(model, "student", 90, 10, True).found(sharing)
+        monkeypatch.setattr(trial, "first_layers", lambda model: nullcontext(False))
+        assert Trial(model, "student", 90, 10, True).found(sharing) == found
+
+    def test_the_whole_is_run_where_its_first_layers_show_a_fault_or_something_hangs_on_it(
+        self, make_model, monkeypatch
+    ):
+        run = []
+        alone = Probe.alone
+
+        def counted(probe):
+            run.append(len(probe.model.model.layers))
+            return alone(probe)
+
+        monkeypatch.setattr(Probe, "alone", counted)
+        model = make_model("llama", num_hidden_layers=5)
+        assert not Trial(model, "student", 40, 6, False).found("on").faults
+        assert set(run) == {2}
+        run.clear()
+        model.model.layers[4].register_forward_hook(
+            lambda module, given, output: output - 0.5 * output.mean(dim=0, keepdim=True)
+        )
+        assert Trial(model, "student", 40, 6, False).found("on").faults
+        assert set(run) == {5}
+        run.clear()
+        narrow = make_model("mistral", num_hidden_layers=5, sliding_window=16)
+        assert Trial(narrow, "student", 40, 6, False).found("on").faults
+        assert set(run) == {2, 5}
 
     def test_a_model_that_is_refused_is_refused_again(self, make_model):
         sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
