@@ -74,5 +74,6 @@ def _kind(layer: nn.Module, settings: list[Any]) -> tuple[Any, ...]:
         for key, value in sorted(vars(module).items())
         if isinstance(value, bool | int | float | str | None) and key not in _NUMBERS
     ]
-    tensors = [(key, value.shape, value.dtype) for key, value in layer.state_dict(keep_vars=True).items()]
+    named = (*layer.named_parameters(), *layer.named_buffers())
+    tensors = [(name, tensor.shape, tensor.dtype) for name, tensor in named]
     return repr(layer), plain, tensors, repr(settings)
