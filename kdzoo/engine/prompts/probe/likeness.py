@@ -12,6 +12,8 @@ from peft import PeftModel
 from torch import nn
 from transformers import PreTrainedModel
 
+_NO_SETTINGS = frozenset({"_name_or_path", "architectures", "transformers_version"})
+
 
 def likeness(model: PreTrainedModel | PeftModel) -> Hashable | None:
     """Equal for models of the same code, modules, configuration, dtypes and devices, under the same settings of torch.
@@ -26,7 +28,7 @@ def likeness(model: PreTrainedModel | PeftModel) -> Hashable | None:
     config = model.config
     described = {
         "modules": repr(model),
-        "config": config.to_dict(),
+        "config": _settings(config.to_dict()),
         "attention": [config._attn_implementation, config.get_text_config()._attn_implementation],
         "checkpointing": [bool(getattr(module, "gradient_checkpointing", False)) for module in modules],
         "tensors": [(str(tensor.dtype), tensor.device.type, list(tensor.shape)) for tensor in tensors],
@@ -37,6 +39,13 @@ def likeness(model: PreTrainedModel | PeftModel) -> Hashable | None:
     # a class is asked for its method each time: it may have been given another one since
     code = frozenset((type(module), type(module).forward) for module in modules)
     return hashlib.sha256(text.encode()).hexdigest(), code
+
+
+def _settings(config: Any) -> Any:
+    """A configuration without where it was read from, and by what."""
+    if not isinstance(config, dict):
+        return config
+    return {name: _settings(value) for name, value in config.items() if name not in _NO_SETTINGS}
 
 
 def is_as_made(model: PreTrainedModel | PeftModel) -> bool:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from kdzoo.engine.prompts.probe.likeness import likeness
 
@@ -11,6 +12,16 @@ def test_weights_and_modes_make_no_difference(make_model):
     assert likeness(model) == likeness(other) is not None
     with torch.no_grad():
         assert likeness(model.train()) == likeness(other.eval())
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gemma2"])
+def test_where_they_were_saved_makes_none(make_model, tmp_path, architecture):
+    model = make_model(architecture)
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        model.save_pretrained(folder)
+    loaded = [AutoModelForCausalLM.from_pretrained(folder) for folder in folders]
+    assert likeness(loaded[0]) == likeness(loaded[1]) == likeness(model)
 
 
 @pytest.mark.parametrize(
