@@ -47,7 +47,7 @@ CASES = {
         "evidence = false",
         "questions = 100",
         'r.toml:7: evaluation_sets.dk.questions: data of kind "bird" have no such key; there are: kind, path, form, '
-        "details, values, matching, max_train, max_evaluation, on_error, seed, train, evaluation, evidence",
+        "details, values, matching, sql_case, max_train, max_evaluation, on_error, seed, train, evaluation, evidence",
     ),
     "value of the dataset": (
         "evidence = false",

@@ -12,7 +12,7 @@ from transformers import TrainingArguments
 from kdzoo import Options, Source, divergences
 from kdzoo.engine.losses import scored_hidden_states as scored_module
 from kdzoo.engine.prompts.batches import make_batch
-from kdzoo.engine.prompts.probe import choice
+from kdzoo.engine.training import models_by_name
 from kdzoo.engine.training.checkpoints import CHECKPOINTS
 from kdzoo.engine.training.train import train
 from kdzoo.errors import RunError
@@ -293,13 +293,13 @@ def test_setup_is_told_the_shapes_of_the_models_that_teach(make_module, make_mod
 
 def test_how_a_model_is_run_is_found_out_on_prompts_as_long_as_it_is_given(make_module, monkeypatch):
     asked = []
-    found = choice._Trial.way
+    choose_way = models_by_name.choose_way
 
-    def way(trial, sharing):
-        asked.append((trial._role, trial._prompt, trial._trains))
-        return found(trial, sharing)
+    def choose(model, role, **settings):
+        asked.append((role, settings["prompt"], settings["trains"]))
+        return choose_way(model, role, **settings)
 
-    monkeypatch.setattr(choice._Trial, "way", way)
+    monkeypatch.setattr(models_by_name, "choose_way", choose)
     options = Named(teacher="average", privileged=True, template="{prompt}", decay=0.9)
     module = make_module(method(options, divergence=forward_kl), limits=(30, 41))
     assert asked == [("student", 30, True), ("student", 41, False), ("teacher", 30, False)]
