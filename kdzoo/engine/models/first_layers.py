@@ -8,9 +8,9 @@ from typing import Any
 
 from peft import PeftModel
 from torch import nn
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
-from kdzoo.engine.models.kept_layers import stack_of_layers
+from kdzoo.engine.models.kept_layers import has_one_for_each, name_of_count, stack_of_layers
 from kdzoo.errors import UserError
 
 # What a layer feeds shows in the next one.
@@ -35,7 +35,7 @@ def first_layers(model: PreTrainedModel | PeftModel) -> Iterator[bool]:
         return
     stack = inner.get_submodule(name)
     layers, settings = list(stack.children()), dict(vars(config))
-    of_each = {key: value for key, value in settings.items() if _has_one_for_each(value, len(layers))}
+    of_each = {key: value for key, value in settings.items() if has_one_for_each(value, len(layers))}
     kinds = [_kind(layer, [value[n] for value in of_each.values()]) for n, layer in enumerate(layers)]
     needed = max(_FEWEST, 1 + max(kinds.index(kind) for kind in kinds))
     if needed >= len(layers):
@@ -47,23 +47,13 @@ def first_layers(model: PreTrainedModel | PeftModel) -> Iterator[bool]:
             del stack._modules[place]
         # not by attributes: a configuration may refuse what does not fit for the moment
         vars(config).update({key: value[:needed] for key, value in of_each.items()})
-        vars(config)[_name_of_count(config)] = needed
+        vars(config)[name_of_count(config)] = needed
         yield True
     finally:
         stack._modules.clear()
         stack._modules.update(modules)
         vars(config).clear()
         vars(config).update(settings)
-
-
-def _name_of_count(config: PretrainedConfig) -> str:
-    """How a configuration itself calls its number of layers."""
-    name: str = config.attribute_map.get("num_hidden_layers", "num_hidden_layers")
-    return name
-
-
-def _has_one_for_each(value: Any, layers: int) -> bool:
-    return isinstance(value, list | tuple) and len(value) == layers
 
 
 def _kind(layer: nn.Module, settings: list[Any]) -> tuple[Any, ...]:

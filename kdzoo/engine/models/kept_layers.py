@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any, TypeGuard
 
 import torch
 from torch import nn
@@ -39,7 +40,7 @@ def cut_config(config: PretrainedConfig, wanted: int | Sequence[int]) -> Pretrai
         UserError: the layers are not there, or the architecture has no plain number of layers.
     """
     text = config.get_text_config()
-    name = text.attribute_map.get("num_hidden_layers", "num_hidden_layers")
+    name = name_of_count(text)
     layers = getattr(text, name, None)
     if text is not config or not isinstance(layers, int):
         raise UserError(
@@ -48,10 +49,20 @@ def cut_config(config: PretrainedConfig, wanted: int | Sequence[int]) -> Pretrai
     kept = layers_to_keep(wanted, layers)
     cut = copy.deepcopy(config)
     for key, value in vars(config).items():
-        if isinstance(value, list | tuple) and len(value) == layers:
+        if has_one_for_each(value, layers):
             setattr(cut, key, type(value)(value[number] for number in kept))
     setattr(cut, name, len(kept))
     return cut
+
+
+def name_of_count(config: PretrainedConfig) -> str:
+    """How a configuration itself calls its number of layers."""
+    return str(config.attribute_map.get("num_hidden_layers", "num_hidden_layers"))
+
+
+def has_one_for_each(value: Any, layers: int) -> TypeGuard[list[Any] | tuple[Any, ...]]:
+    """Whether a setting is a list with an entry for each layer."""
+    return isinstance(value, list | tuple) and len(value) == layers
 
 
 def cut(
