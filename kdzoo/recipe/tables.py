@@ -154,6 +154,11 @@ class Training(Table):
         """The rows computed at a time: all of a batch where that is not given, or still to be found out."""
         return self.batch_size if self.micro_batch_size in (None, AUTO) else int(self.micro_batch_size)
 
+    @property
+    def size_of_groups(self) -> int | None:
+        """The rows of a group; None where rows are drawn one by one."""
+        return None if self.group_by == "none" else self.group_size
+
     def steps(self, examples: int) -> int:
         """The optimizer steps on so many examples: an epoch's last one may have fewer rows, and epochs be a fraction."""
         return self.max_steps or math.ceil(self.epochs * self.steps_per_epoch(examples))

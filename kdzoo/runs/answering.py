@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 from transformers import PreTrainedTokenizerBase, TextStreamer
 
+from kdzoo.engine.models.adapters import base_model
 from kdzoo.engine.models.end_tokens import ending_at
 from kdzoo.engine.models.tokenizers import load_tokenizer, reads_special_tokens
 from kdzoo.engine.prompts.chat import Turns
@@ -71,7 +71,7 @@ class AnsweringModel:
         self._ends = self._context.end_ids(self._model)
         self._most = most or asked.evaluation.output_limit
         self._check_positions()
-        inner = self._model.get_base_model() if isinstance(self._model, PeftModel) else self._model
+        inner = base_model(self._model)
         settings = ending_at(self._model, self._ends, self._context.tokenizer.pad_token_id)
         settings.max_new_tokens = self._most
         if temperature > 0:

@@ -9,6 +9,7 @@ import torch
 from peft import PeftModel
 from transformers import GenerationConfig, PreTrainedModel
 
+from kdzoo.engine.models.adapters import base_model
 from kdzoo.engine.models.decoder_and_head import vocabulary_of
 from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.engine.prompts.full_forward import side_by_side
@@ -85,7 +86,7 @@ def _nothing_preset(model: PreTrainedModel | PeftModel) -> Iterator[PreTrainedMo
     A checkpoint may name a repetition penalty, forced or suppressed tokens or a least length there: none of them is
     part of the distribution that a method samples from.
     """
-    inner = model.get_base_model() if isinstance(model, PeftModel) else model
+    inner = base_model(model)
     preset, inner.generation_config = inner.generation_config, GenerationConfig()
     try:
         yield inner

@@ -19,6 +19,11 @@ from kdzoo.engine.models.weights_format import check_adapter_format
 from kdzoo.errors import UserError
 
 
+def base_model(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
+    """The model of transformers itself, where adapters may have been put into it."""
+    return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
 def check_adapter(folder: Path) -> None:
     """Make sure that a folder's adapter is of a kind that can be used, before its base is loaded.
 

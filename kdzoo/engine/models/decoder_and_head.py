@@ -9,6 +9,8 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from kdzoo.engine.models.adapters import base_model
+
 
 @dataclass(frozen=True, eq=False)
 class DecoderAndHead:
@@ -26,7 +28,7 @@ class DecoderAndHead:
         Raises:
             ValueError: the model has no decoder or no output projection that could be told apart.
         """
-        inner = model.get_base_model() if isinstance(model, PeftModel) else model
+        inner = base_model(model)
         decoder = getattr(inner, inner.base_model_prefix, None)
         head = inner.get_output_embeddings()
         if decoder is None or decoder is inner or head is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from peft import PeftModel
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from kdzoo.engine.models.adapters import base_model
 from kdzoo.engine.models.plain_text import special_tokens
 
 
@@ -50,5 +51,5 @@ def _named(model: PreTrainedModel | PeftModel) -> list[int]:
 
 
 def _generation(model: PreTrainedModel | PeftModel) -> GenerationConfig:
-    inner = model.get_base_model() if isinstance(model, PeftModel) else model
+    inner = base_model(model)
     return inner.generation_config or GenerationConfig.from_model_config(inner.config)

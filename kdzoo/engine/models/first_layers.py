@@ -10,6 +10,7 @@ from peft import PeftModel
 from torch import nn
 from transformers import PreTrainedModel
 
+from kdzoo.engine.models.adapters import base_model
 from kdzoo.engine.models.kept_layers import has_one_for_each, name_of_count, stack_of_layers
 from kdzoo.errors import UserError
 
@@ -26,7 +27,7 @@ def first_layers(model: PreTrainedModel | PeftModel) -> Iterator[bool]:
     Gives whether it has: a model whose layers cannot be told apart, or are all needed, stays whole. Afterwards all is as
     it was.
     """
-    inner = model.get_base_model() if isinstance(model, PeftModel) else model
+    inner = base_model(model)
     config = inner.config.get_text_config()
     try:
         name, _ = stack_of_layers(inner)

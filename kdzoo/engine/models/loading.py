@@ -21,7 +21,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import GENERATION_CONFIG_NAME
 
 from kdzoo.engine.models.adapter_folder import base_of, is_adapter
-from kdzoo.engine.models.adapters import check_adapter, load_adapter, merge
+from kdzoo.engine.models.adapters import base_model, check_adapter, load_adapter, merge
 from kdzoo.engine.models.end_tokens import ending_at
 from kdzoo.engine.models.gguf import forget_packing, in_gguf
 from kdzoo.engine.models.load_errors import told_as
@@ -250,7 +250,7 @@ def save_trained(
     ``ends`` are the ids that end a generated sequence; they are saved as its generation configuration. ``weights`` are the
     model's state dict, unless it is the model's own.
     """
-    inner = model.get_base_model() if isinstance(model, PeftModel) else model
+    inner = base_model(model)
     inner.generation_config = ending_at(model, ends, tokenizer.pad_token_id)
     save_without_card(model, folder, weights)
     inner.generation_config.save_pretrained(str(folder))  # an adapter does not bring it by itself

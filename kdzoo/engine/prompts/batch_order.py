@@ -11,6 +11,8 @@ from typing import TypeVar
 
 from torch.utils.data import Sampler
 
+from kdzoo.engine.prompts.batches import EncodedExample
+
 _Item = TypeVar("_Item")
 
 
@@ -88,6 +90,16 @@ class GroupedSampler(SeededSampler):
 
     def _length(self, index: int) -> int:
         return self._lengths[index]
+
+
+def order_of(
+    examples: Sequence[EncodedExample], batch_size: int, group_size: int | None, seed: int
+) -> SeededSampler:
+    """The order in which a training draws its examples: in groups of that size, unless it is None."""
+    if group_size is None:
+        return SeededSampler(len(examples), seed)
+    groups, lengths = [example.group for example in examples], [len(example.target) for example in examples]
+    return GroupedSampler(groups, lengths, batch_size, group_size, seed)
 
 
 def _sorted_in_windows(items: list[_Item], window: int, key: Callable[[_Item], int]) -> list[_Item]:

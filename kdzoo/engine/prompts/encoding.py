@@ -162,8 +162,8 @@ def encode_target(
 def with_teacher_targets(
     examples: Iterable[EncodedExample], generated: dict[int, list[int]]
 ) -> list[EncodedExample]:
-    """Attach what the teacher generated, by the examples' indices."""
-    return [replace(example, teacher_target=generated[example.index]) for example in examples]
+    """Attach what the teacher generated, by the examples' indices; those that it has not answered stay as they are."""
+    return [replace(example, teacher_target=generated.get(example.index)) for example in examples]
 
 
 def decode(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:

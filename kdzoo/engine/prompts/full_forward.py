@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache
 
 from kdzoo.engine.losses.scored_hidden_states import ScoredHiddenStates
+from kdzoo.engine.models.adapters import base_model
 from kdzoo.engine.models.decoder_and_head import vocabulary_of
 from kdzoo.engine.models.hidden_states import asked_for, hidden_states_of
 from kdzoo.engine.prompts.generation import Stepper
@@ -149,7 +150,7 @@ class _CachedSteps:
     """
 
     def __init__(self, model: PreTrainedModel | PeftModel, so_far: Sequence[Tensor]) -> None:
-        self._model = model.get_base_model() if isinstance(model, PeftModel) else model
+        self._model = base_model(model)
         self._tokens, mask = side_by_side(so_far, padding_side="left")
         self._rows: Tensor | None = None  # all
         self._has_read = False

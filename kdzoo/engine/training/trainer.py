@@ -20,7 +20,7 @@ from kdzoo.engine.models.sharding import (
     keep_whole_in_step,
     whole,
 )
-from kdzoo.engine.prompts.batch_order import GroupedSampler, SeededSampler
+from kdzoo.engine.prompts.batch_order import SeededSampler, order_of
 from kdzoo.engine.prompts.batches import Batch, EncodedExample, EncodedExamples, make_batch
 from kdzoo.engine.prompts.step_shares import StepShares, StepSize
 from kdzoo.engine.training.agreement import means_of
@@ -111,14 +111,8 @@ class KDTrainer(SavingTrainer):
         return prepared
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SeededSampler:
-        examples = self.train_dataset.examples
-        if self._group_size is None:
-            return SeededSampler(len(examples), self.args.seed)
-        lengths = [len(e.target) for e in examples]
         # whole steps are drawn, whatever parts they are computed in
-        return GroupedSampler(
-            [e.group for e in examples], lengths, self._size.prompts, self._group_size, self.args.seed
-        )
+        return order_of(self.train_dataset.examples, self._size.prompts, self._group_size, self.args.seed)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kdzoo.engine.prompts.batch_order import GroupedSampler, SeededSampler
+from kdzoo.engine.prompts.batch_order import order_of
 from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.engine.prompts.prefix_groups import group_prefixes, order_by_prefix
 from kdzoo.recipe import Training
@@ -41,11 +41,7 @@ def _parts(
     examples: Sequence[EncodedExample], training: Training, rows: int, seed: int
 ) -> Iterator[list[EncodedExample]]:
     """The parts in the order of the training's first steps."""
-    if training.group_by == "none":
-        sampler = SeededSampler(len(examples), seed)
-    else:
-        groups, lengths = [e.group for e in examples], [len(e.target) for e in examples]
-        sampler = GroupedSampler(groups, lengths, training.batch_size, training.group_size, seed)
+    sampler = order_of(examples, training.batch_size, training.size_of_groups, seed)
     left = min(_BATCHES, training.steps(len(examples)) * max(1, training.batch_size // rows))
     epoch = 0
     while left > 0:

@@ -8,6 +8,7 @@ from pathlib import Path
 from peft import PeftModel
 from transformers import PretrainedConfig, PreTrainedModel
 
+from kdzoo.engine.models.adapters import base_model
 from kdzoo.engine.prompts.batches import EncodedExample
 from kdzoo.files import write_text
 from kdzoo.recipe import Training, TrainingStage
@@ -78,7 +79,7 @@ def _chosen(
 
 
 def _config(model: PreTrainedModel | PeftModel) -> PretrainedConfig:
-    inner = model.get_base_model() if isinstance(model, PeftModel) else model
+    inner = base_model(model)
     config = inner.config
     assert isinstance(config, PretrainedConfig)
     return config

@@ -17,6 +17,7 @@ from kdzoo.files import remove_leftovers, temporary_name
 from kdzoo.recipe import Training
 from kdzoo.runs.context import RunContext
 from kdzoo.runs.training.clock import Clock
+from kdzoo.runs.training.drawn import drawn
 
 _FOLDER = "prepared"
 _SEPARATOR = "/"
@@ -30,13 +31,15 @@ def with_prepared(
     examples: list[EncodedExample],
     training: Training,
 ) -> tuple[list[EncodedExample], float]:
-    """Let the module's method prepare all examples, or continue where an interrupted start stopped.
+    """Let the module's method prepare the examples that are drawn, or continue where an interrupted start stopped.
 
-    Each process has its share of the examples, and all get all. Gives the examples with what was prepared of them, and the seconds that it has taken over all starts.
+    Each process has its share of them, and all get all. Gives the examples with what was prepared of them, and the seconds
+    that it has taken over all starts.
     """
     kept = kept_tensors(folder / _FOLDER)
     processes = context.processes
-    missing = processes.share(_in_order([example for example in examples if example.index not in kept]))
+    needed = drawn(examples, training, module.seed)
+    missing = processes.share(_in_order([example for example in needed if example.index not in kept]))
     context.reporter.start(f"{name}: the method prepares", len(kept) + len(missing), len(kept))
     (folder / _FOLDER).mkdir(exist_ok=True)
     if processes.is_main:
@@ -63,7 +66,7 @@ def with_prepared(
     context.reporter.stop()
     if processes.count > 1:
         kept = kept_tensors(folder / _FOLDER)
-    return [replace(example, prepared=kept[example.index]) for example in examples], seconds
+    return [replace(example, prepared=kept.get(example.index)) for example in examples], seconds
 
 
 def kept_tensors(folder: Path) -> dict[int, dict[str, Tensor]]:

@@ -32,6 +32,7 @@ from kdzoo.runs.interruption import Interrupted
 from kdzoo.runs.threads import threads_for
 from kdzoo.runs.training.arguments import step_size, trainer_arguments
 from kdzoo.runs.training.clock import Clock
+from kdzoo.runs.training.drawn import drawn
 from kdzoo.runs.training.micro_batch import with_micro_batch
 from kdzoo.runs.training.pace import Pace
 from kdzoo.runs.training.peak_memory import PeakMemory
@@ -98,7 +99,14 @@ def run(
             readable = replace(limits, vocabulary=shared_vocabulary(student, teacher_model))
             decoding = noted.teacher_target_decoding
             generated, preparing_seconds = teacher_targets(
-                context, name, folder, teacher_model, examples, readable, training, decoding
+                context,
+                name,
+                folder,
+                teacher_model,
+                drawn(examples, training, context.recipe.seed_of(stage.role)),
+                readable,
+                training,
+                decoding,
             )
             examples = with_teacher_targets(examples, generated)
         module = DistillationModule(
@@ -196,7 +204,6 @@ def _train(
         reporter.say(f"{name}: {damaged}; it is left out, and the training continues after step {done}")
     reporter.start(name, total, done)
     arguments = trainer_arguments(training, module.seed, total, folder / CHECKPOINTS, processes.count)
-    group_size = None if training.group_by == "none" else training.group_size
     try:
         with context.interruption.deferred() as stops:
             result = train(
@@ -208,7 +215,7 @@ def _train(
                 lambda: processes.any(stops()),
                 found=found,
                 size=step_size(training),
-                group_size=group_size,
+                group_size=training.size_of_groups,
                 scorer=scorer,
                 nonfinite_steps=training.nonfinite_steps,
                 skipped=skipped,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kdzoo.engine.prompts.batches import Batch, EncodedExample
+from kdzoo.recipe import Training
 from kdzoo.runs.processes import Processes
 from kdzoo.runs.training.prepared import kept_tensors, with_prepared
 
@@ -19,6 +20,7 @@ class Module:
     """Prepares each prompt's tokens, and as many numbers as it has; ends with an error after ``batches`` batches."""
 
     shares_beginnings = True
+    seed = 0
 
     def __init__(self, batches: int = 99) -> None:
         self.student = torch.nn.Linear(1, 1)
@@ -40,10 +42,10 @@ EXAMPLES = [
 ]
 
 
-def prepare(module: Module, folder: Path) -> list[EncodedExample]:
+def prepare(module: Module, folder: Path, steps: int = 3) -> list[EncodedExample]:
     reporter = SimpleNamespace(start=lambda *_: None, advance=lambda *_: None, stop=lambda: None)
     context: Any = SimpleNamespace(reporter=reporter, processes=Processes())
-    training: Any = SimpleNamespace(part_size=4, precision="fp32")
+    training = Training(max_steps=steps, batch_size=4)
     made: Any = module
     examples, seconds = with_prepared(context, "distill", folder, made, EXAMPLES, training)
     assert seconds >= 0
@@ -65,6 +67,14 @@ def test_every_example_gets_its_own(tmp_path: Path) -> None:
     assert_complete(prepare(module, tmp_path))
     assert sorted(module.seen) == list(range(11))
     assert_complete(prepare(Module(batches=0), tmp_path))  # everything is on disk
+
+
+def test_those_that_no_step_draws_are_not_prepared(tmp_path: Path) -> None:
+    module = Module()
+    examples = prepare(module, tmp_path, steps=2)
+    assert [example.index for example in examples] == list(range(11))
+    assert {example.index for example in examples if example.prepared is not None} == set(module.seen)
+    assert len(module.seen) in (8, 9)  # the first, too
 
 
 @pytest.mark.parametrize("batches", [1, 2])

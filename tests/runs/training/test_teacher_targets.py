@@ -120,6 +120,15 @@ def test_every_method_that_needs_them_may_choose(run: Run) -> None:
     assert targets(folder) == by_generate(folder, 5)
 
 
+def test_answers_only_what_the_steps_draw_and_says_the_same_there(run: Run) -> None:
+    answers = targets(run(text=with_options("")))
+    short = run(text=RECIPE.replace('"fdistill"', '"fdistill"\ntraining = { max_steps = 2 }'))
+    lines = (short / "fdistill" / "teacher_targets.jsonl").read_text().splitlines()
+    kept = dict(json.loads(line) for line in lines if line)
+    assert len(kept) in (8, 9)  # the first, too
+    assert all(ids == answers[index] for index, ids in kept.items())
+
+
 def test_options_that_do_not_count_are_told_of(run: Run) -> None:
     printed = StringIO()
     run(text=with_options("teacher_beams = 7"), printed=printed)

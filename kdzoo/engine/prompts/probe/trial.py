@@ -9,6 +9,7 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
+from kdzoo.engine.models.adapters import base_model
 from kdzoo.engine.models.eval_mode import mentions_dropout
 from kdzoo.engine.models.first_layers import first_layers
 from kdzoo.engine.prompts.layer_passes import Checkpoints
@@ -228,7 +229,7 @@ class Trial:
 
 def class_name(model: PreTrainedModel | PeftModel) -> str:
     """The name of a model's class, without its adapter's."""
-    inner = model.get_base_model() if isinstance(model, PeftModel) else model
+    inner = base_model(model)
     return type(inner).__name__
 
 
