@@ -48,8 +48,17 @@ def test_the_scores_are_those_of_the_predictions() -> None:
 
 def test_the_losses_are_those_that_were_logged() -> None:
     lines = (DOCS / "replication/short_teacher.metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    loss = {line["step"]: line["loss"] for line in map(json.loads, lines)}
-    (said,) = re.findall(r"per token after ([\d, and\n]+) steps: ([\d., ]+\d)\.", PAGE)
+    logged = [json.loads(line) for line in lines]
+    loss = {line["step"]: line["loss"] for line in logged if "loss" in line}
+    (said,) = re.findall(r"per token after ([\d, and\n]+) steps: ([\d., \n]+\d)\.", PAGE)
     steps, losses = (re.findall(r"[\d.]+", part) for part in said)
     assert len(steps) == len(losses) > 3
     assert [f"{loss[int(step)]:.2f}" for step in steps] == losses
+    scores = {line["step"]: line["scores"]["ex"] for line in logged if "scores" in line}
+    (growth,) = re.findall(
+        r"Of 100 of the questions it answers ([\d, and\n]+) after ([\d, and\n]+)\s+steps:", PAGE
+    )
+    answered, after = ([int(number) for number in re.findall(r"\d+", part)] for part in growth)
+    assert {step: round(100 * score) for step, score in scores.items()} == dict(
+        zip(after, answered, strict=True)
+    )
