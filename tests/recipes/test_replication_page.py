@@ -62,3 +62,18 @@ def test_the_losses_are_those_that_were_logged() -> None:
     assert {step: round(100 * score) for step, score in scores.items()} == dict(
         zip(after, answered, strict=True)
     )
+
+
+def test_the_students_rows_are_those_of_their_scores_and_predictions() -> None:
+    scores = json.loads((DOCS / "replication/short_students.json").read_text(encoding="utf-8"))
+    lines = (DOCS / "replication/short_students.predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    answers = [json.loads(line) for line in lines]
+    assert set(scores) == {"base", "sft", "rkd", "kid"}
+    for name, found in scores.items():
+        ex = found["sets"]["dev"]["details"]["ex"]
+        own = [answer["ex"] for answer in answers if answer["model"] == name]
+        assert (sum(own), len(own)) == (ex["right"], ex["count"])
+        low, high = (f"{100 * bound:.1f}" for bound in ex["interval"])
+        ((parameters, said),) = re.findall(rf"^\| {name} \| ([\d,]+) \| ([^|]+) \|", PAGE, re.MULTILINE)
+        assert parameters == f"{found['parameters']:,}"
+        assert said == f"{100 * ex['score'] + 1e-9:.1f}% [{low}, {high}]"
