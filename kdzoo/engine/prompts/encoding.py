@@ -162,7 +162,7 @@ def encode_target(
 def with_teacher_targets(
     examples: Iterable[EncodedExample], generated: dict[int, list[int]]
 ) -> list[EncodedExample]:
-    """Attach what the teacher generated, by the examples' indices; those that it has not answered stay as they are."""
+    """Attach what the teacher generated, by the examples' indices; the rest have none."""
     return [replace(example, teacher_target=generated.get(example.index)) for example in examples]
 
 

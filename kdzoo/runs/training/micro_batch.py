@@ -79,7 +79,6 @@ def _chosen(
 
 
 def _config(model: PreTrainedModel | PeftModel) -> PretrainedConfig:
-    inner = base_model(model)
-    config = inner.config
+    config = base_model(model).config
     assert isinstance(config, PretrainedConfig)
     return config

@@ -16,6 +16,7 @@ from kdzoo.methods.sequences import Source
 from kdzoo.recipe import Training
 from kdzoo.runs.context import RunContext
 from kdzoo.runs.training.clock import Clock
+from kdzoo.runs.training.drawn import drawn
 
 _NAME = "teacher_targets"
 
@@ -48,15 +49,17 @@ def teacher_targets(
     training: Training,
     decoding: Decoding,
 ) -> tuple[dict[int, list[int]], float]:
-    """Let the teacher generate one target per prompt, or continue where an interrupted start stopped.
+    """Let the teacher generate one target per prompt that is drawn, or continue where an interrupted start stopped.
 
-    Each process has its share of the prompts, and all get all targets. Gives the targets' token ids by the examples' numbers, and the seconds that they have taken over all starts.
+    Each process has its share of the prompts, and all get all targets. Gives the targets' token ids by the examples' numbers,
+    and the seconds that they have taken over all starts.
     """
     done = kept_targets(folder)
     processes = context.processes
-    missing = processes.share(by_prefix([example for example in examples if example.index not in done]))
-    context.reporter.start(f"{name}: teacher generates", len(done) + len(missing), len(done))
     seed = context.recipe.seed_of("student")
+    needed = drawn(examples, training, seed)
+    missing = processes.share(by_prefix([example for example in needed if example.index not in done]))
+    context.reporter.start(f"{name}: teacher generates", len(done) + len(missing), len(done))
     processes.wait()  # until all know what was there before
     clock = Clock(processes.own_folder(folder) / "preparing_seconds")
     try:

@@ -32,7 +32,6 @@ from kdzoo.runs.interruption import Interrupted
 from kdzoo.runs.threads import threads_for
 from kdzoo.runs.training.arguments import step_size, trainer_arguments
 from kdzoo.runs.training.clock import Clock
-from kdzoo.runs.training.drawn import drawn
 from kdzoo.runs.training.micro_batch import with_micro_batch
 from kdzoo.runs.training.pace import Pace
 from kdzoo.runs.training.peak_memory import PeakMemory
@@ -99,14 +98,7 @@ def run(
             readable = replace(limits, vocabulary=shared_vocabulary(student, teacher_model))
             decoding = noted.teacher_target_decoding
             generated, preparing_seconds = teacher_targets(
-                context,
-                name,
-                folder,
-                teacher_model,
-                drawn(examples, training, context.recipe.seed_of(stage.role)),
-                readable,
-                training,
-                decoding,
+                context, name, folder, teacher_model, examples, readable, training, decoding
             )
             examples = with_teacher_targets(examples, generated)
         module = DistillationModule(

@@ -29,22 +29,22 @@ def test_are_those_that_the_steps_take_on_any_number_of_processes(
     group_by: str, processes: int, names: list[str], steps: int, seed: int
 ) -> None:
     training = Training(max_steps=steps, batch_size=6, micro_batch_size=2, group_by=group_by, group_size=2)
-    given = examples(names)
+    rows = examples(names)
     taken = set()
     for process in range(processes):
-        order = order_of(given, training.batch_size, training.size_of_groups, seed)
+        order = order_of(rows, training.batch_size, training.size_of_groups, seed)
         shares = StepShares(order, step_size(training), process=process, processes=processes)
-        in_steps = min(steps, training.steps_per_epoch(len(given))) * step_size(training).parts(processes)
+        in_steps = min(steps, training.steps_per_epoch(len(rows))) * step_size(training).parts(processes)
         for part in islice(shares, in_steps):
             # a process that has no row in a step runs the first one
-            taken |= {given[number].index for number in part or [0]}
-    found = [example.index for example in drawn(given, training, seed)]
+            taken |= {rows[number].index for number in part or [0]}
+    found = [example.index for example in drawn(rows, training, seed)]
     assert found == sorted(found)
     assert taken <= set(found) <= taken | {0}
 
 
 def test_all_are_drawn_where_the_steps_are_an_epoch_or_more() -> None:
-    given = examples(["a"] * 10)
-    assert drawn(given, Training(epochs=1, batch_size=4), 0) == given
-    assert drawn(given, Training(max_steps=3, batch_size=4), 0) == given
-    assert len(drawn(given, Training(epochs=0.3, batch_size=4), 0)) in (4, 5)
+    rows = examples(["a"] * 10)
+    assert drawn(rows, Training(epochs=1, batch_size=4), 0) == rows
+    assert drawn(rows, Training(max_steps=3, batch_size=4), 0) == rows
+    assert len(drawn(rows, Training(epochs=0.3, batch_size=4), 0)) in (4, 5)

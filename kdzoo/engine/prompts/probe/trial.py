@@ -229,8 +229,7 @@ class Trial:
 
 def class_name(model: PreTrainedModel | PeftModel) -> str:
     """The name of a model's class, without its adapter's."""
-    inner = base_model(model)
-    return type(inner).__name__
+    return type(base_model(model)).__name__
 
 
 def _said(error: Exception) -> str:
