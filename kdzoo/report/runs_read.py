@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kdzoo.errors import UserError
-from kdzoo.files import read_json, read_text
-from kdzoo.recipe import Recipe, load_recipe
+from kdzoo.files import read_json
+from kdzoo.recipe import Recipe, load_recipe, resolved_toml
 from kdzoo.report.run_files import DamagedError, as_table, read_object
 
 _RECIPE = "recipe.toml"
@@ -30,7 +30,7 @@ class FinishedStage:
 
 @dataclass(frozen=True)
 class ReadRun:
-    """One run. ``content`` is its recipe as TOML has it; ``stages`` are those that are finished, by name.
+    """One run. ``content`` is its recipe with all defaults, as TOML has it; ``stages`` are those that are finished, by name.
 
     ``status`` is run.json's: "finished", "running", "failed" or "interrupted", ``versions`` those of the packages that it ran
     with. ``notes`` say what could not be read.
@@ -87,7 +87,7 @@ def read_run(folder: Path) -> ReadRun:
     if not (folder / _RUN).is_file():
         raise UserError(_why_no_run(folder))
     recipe = load_recipe(folder / _RECIPE)
-    content = tomllib.loads(read_text(folder / _RECIPE))
+    content = tomllib.loads(resolved_toml(recipe))
     described = as_table(read_json(folder / _RUN))
     stages: dict[str, FinishedStage] = {}
     notes: list[str] = []

@@ -1,4 +1,4 @@
-"""docs/replication.md says what the committed scores and predictions say."""
+"""docs/replication.md says what the committed runs say."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
+from kdzoo.commands.compare import command
+
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "replication.md").read_text(encoding="utf-8")
+SEEDS = sorted((DOCS / "replication").glob("seed_*"))
+
+
+def lines_of(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def teacher() -> dict[str, Any]:
-    scores = json.loads((DOCS / "replication/short_teacher.json").read_text(encoding="utf-8"))
+    scores = json.loads((SEEDS[0] / "evaluate_teacher/scores.json").read_text(encoding="utf-8"))
     found: dict[str, Any] = scores["teacher"]["sets"]["dev"]["details"]["ex"]
     return found
-
-
-def predictions() -> list[dict[str, Any]]:
-    file = DOCS / "replication/short_teacher.predictions.jsonl"
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def test_the_teacher_s_table_is_that_of_its_scores() -> None:
@@ -34,10 +38,8 @@ def test_the_teacher_s_table_is_that_of_its_scores() -> None:
     assert f"[{100 * low:.1f}, {100 * high:.1f}]" in PAGE
 
 
-def test_the_scores_are_those_of_the_predictions() -> None:
-    found = predictions()
-    assert (sum(p["ex"] for p in found), len(found)) == (teacher()["right"], teacher()["count"])
-    wrong = [p for p in found if not p["ex"]]
+def test_the_teacher_s_errors_are_those_of_its_predictions() -> None:
+    wrong = [p for p in lines_of(SEEDS[0] / "evaluate_teacher/predictions.jsonl") if not p["ex"]]
     errors = Counter((p["error"] or "").partition(":")[0] for p in wrong)
     assert f"of {len(wrong)} wrong" in PAGE
     assert (
@@ -47,8 +49,7 @@ def test_the_scores_are_those_of_the_predictions() -> None:
 
 
 def test_the_losses_are_those_that_were_logged() -> None:
-    lines = (DOCS / "replication/short_teacher.metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    logged = [json.loads(line) for line in lines]
+    logged = lines_of(SEEDS[0] / "finetune/metrics.jsonl")
     loss = {line["step"]: line["loss"] for line in logged if "loss" in line}
     (said,) = re.findall(r"per token after ([\d, and\n]+) steps: ([\d., \n]+\d)\.", PAGE)
     steps, losses = (re.findall(r"[\d.]+", part) for part in said)
@@ -64,16 +65,22 @@ def test_the_losses_are_those_that_were_logged() -> None:
     )
 
 
-def test_the_students_rows_are_those_of_their_scores_and_predictions() -> None:
-    scores = json.loads((DOCS / "replication/short_students.json").read_text(encoding="utf-8"))
-    lines = (DOCS / "replication/short_students.predictions.jsonl").read_text(encoding="utf-8").splitlines()
-    answers = [json.loads(line) for line in lines]
-    assert set(scores) == {"base", "sft", "rkd", "kid"}
-    for name, found in scores.items():
-        ex = found["sets"]["dev"]["details"]["ex"]
-        own = [answer["ex"] for answer in answers if answer["model"] == name]
-        assert (sum(own), len(own)) == (ex["right"], ex["count"])
-        low, high = (f"{100 * bound:.1f}" for bound in ex["interval"])
-        ((parameters, said),) = re.findall(rf"^\| {name} \| ([\d,]+) \| ([^|]+) \|", PAGE, re.MULTILINE)
-        assert parameters == f"{found['parameters']:,}"
-        assert said == f"{100 * ex['score'] + 1e-9:.1f}% [{low}, {high}]"
+def test_the_students_comparison_is_what_compare_prints() -> None:
+    result = CliRunner().invoke(command, [str(seed) for seed in SEEDS], env={"COLUMNS": "200"})
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.replace("\N{NO-BREAK SPACE}", " ").splitlines()
+    printed = [line.rstrip() for line in lines if line.strip()]
+    assert len(printed) > 2 * len(SEEDS)
+    said = PAGE.splitlines()
+    for line in printed:
+        assert f"    {line}" in said
+
+
+def test_scores_are_those_of_the_predictions() -> None:
+    for stage in [stage for seed in SEEDS for stage in seed.glob("evaluate*")]:
+        scores = json.loads((stage / "scores.json").read_text(encoding="utf-8"))
+        answers = lines_of(stage / "predictions.jsonl")
+        for name, found in scores.items():
+            ex = found["sets"]["dev"]["details"]["ex"]
+            own = [answer["ex"] for answer in answers if answer["model"] == name]
+            assert (sum(own), len(own)) == (ex["right"], ex["count"])
