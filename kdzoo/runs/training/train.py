@@ -5,25 +5,27 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
+from peft import PeftModel
+from transformers import PreTrainedModel
 
 from kdzoo.engine.models.decoder_and_head import shared_vocabulary
 from kdzoo.engine.models.loading import count_parameters, save_trained
 from kdzoo.engine.models.sharding import whole_weights
 from kdzoo.engine.prompts.batches import EncodedExample
-from kdzoo.engine.prompts.encoding import Encoded, with_teacher_targets
+from kdzoo.engine.prompts.encoding import with_teacher_targets
 from kdzoo.engine.prompts.sampling import SamplingLimits
 from kdzoo.engine.training.checkpoints import CHECKPOINTS, checkpoints_in, find_last
-from kdzoo.engine.training.chosen_method import chosen
+from kdzoo.engine.training.chosen_method import ChosenMethod, chosen
 from kdzoo.engine.training.distillation_module import DistillationModule
-from kdzoo.engine.training.nonfinite import DivergedError, SkippedStep
+from kdzoo.engine.training.nonfinite import DivergedError
 from kdzoo.engine.training.train import Trained, train
 from kdzoo.errors import RunError, UserError
 from kdzoo.files import new_folder
+from kdzoo.methods.method import Options
 from kdzoo.methods.model_names import TEACHER
 from kdzoo.methods.used_options import watched
 from kdzoo.recipe import Training, TrainingStage
@@ -31,14 +33,23 @@ from kdzoo.runs.context import ModelRef, RunContext
 from kdzoo.runs.interruption import Interrupted
 from kdzoo.runs.threads import threads_for
 from kdzoo.runs.training.arguments import step_size, trainer_arguments
-from kdzoo.runs.training.clock import Clock
+from kdzoo.runs.training.examples import training_examples
 from kdzoo.runs.training.micro_batch import with_micro_batch
-from kdzoo.runs.training.pace import Pace
 from kdzoo.runs.training.peak_memory import PeakMemory
 from kdzoo.runs.training.prepared import with_prepared
-from kdzoo.runs.training.scoring import StageScorer, scorer_of
+from kdzoo.runs.training.progress import TrainingProgress
+from kdzoo.runs.training.scoring import Best, StageScorer, scorer_of
 from kdzoo.runs.training.teacher_targets import teacher_targets
 from kdzoo.runs.training.unused_options import UnusedOptions
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """The stage's models: the one that learns, and those that it learns from by their names."""
+
+    student: PreTrainedModel | PeftModel
+    teachers: dict[str, PreTrainedModel | PeftModel]
+    limits: SamplingLimits
 
 
 def run(
@@ -56,92 +67,37 @@ def run(
         UserError: the method needs a teacher, and there is none.
         RunError: no example is left to train on, or the training diverged.
     """
-    name, options, training = stage.name, stage.method_options(), context.recipe.training_of(stage)
-    processes = context.processes
     # what each process keeps for itself; the checkpoints and the model are the main one's
-    own = processes.own_folder(folder)
+    own = context.processes.own_folder(folder)
+    options = stage.method_options()
     noted, read = watched(options)
     method = chosen(stage.plugin(), noted)
-    tokenizer = context.tokenizer
-    with processes.main_first():
-        student = context.model_to_train(models[stage.role], folder)
-    teachers = {name: context.model_to_use(models[name]) for name in stage.teachers}
-    end_ids = context.end_ids(student, *teachers.values())
-    limits = SamplingLimits(training.output_limit, end_ids)
-    encoded = encode_training_examples(context, stage)
-    if not encoded.examples:
-        raise RunError(
-            f"stage {name!r}: no example is left to train on; input_limit is {training.input_limit}, output_limit "
-            f"{training.output_limit}"
-        )
-    for count, what in (
-        (encoded.prompts_cut, f"prompts cut to {training.input_limit} tokens"),
-        (encoded.targets_too_long, f"targets longer than {training.output_limit} tokens left out"),
-        (encoded.special_spelled, "examples spell special tokens, which are read as plain text"),
-    ):
-        if count:
-            context.reporter.say(f"{name}: {count} {what}")
-    examples = encoded.examples
-    loaded = {models[name].role: model for name, model in teachers.items()}
-    training = processes.of_main(
-        lambda: with_micro_batch(context, stage, folder, {**loaded, stage.role: student}, examples)
+    loaded = _load(context, stage, folder, models)
+    examples = training_examples(context, stage)
+    by_role = {models[name].role: model for name, model in loaded.teachers.items()}
+    training = context.processes.of_main(
+        lambda: with_micro_batch(context, stage, folder, {**by_role, stage.role: loaded.student}, examples)
     )
-    teacher_model = teachers.pop(TEACHER, None)
     memory = PeakMemory(own / "peak_memory_bytes", context.device)
-    preparing_seconds = 0.0
-    with threads_for(student, context.recipe.threads):
-        if options.needs_teacher_target:
-            if teacher_model is None:
-                raise UserError(
-                    f"stage {name!r}: its method needs a teacher's generations, and there is no teacher"
-                )
-            readable = replace(limits, vocabulary=shared_vocabulary(student, teacher_model))
-            decoding = noted.teacher_target_decoding
-            generated, preparing_seconds = teacher_targets(
-                context, name, folder, teacher_model, examples, readable, training, decoding
-            )
-            examples = with_teacher_targets(examples, generated)
-        module = DistillationModule(
-            student,
-            teacher_model,
-            method,
-            tokenizer,
-            limits,
-            seed=context.recipe.seed_of(stage.role),
-            sharing=training.sharing,
-            prompt_limit=max(len(example.prompt) for example in examples),
-            steps=training.steps(len(examples)),
-            others=teachers,
-            privileged_limit=max(len(example.privileged or ()) for example in examples),
+    with threads_for(loaded.student, context.recipe.threads):
+        module, examples, preparing_seconds = _prepared(
+            context, stage, folder, loaded, method, noted, examples, training
         )
-        if method.prepares:
-            examples, seconds = with_prepared(context, name, folder, module, examples, training)
-            preparing_seconds += seconds
-        clock, pace = Clock(own / "seconds"), Pace()
-
-        def scored(seconds: float) -> None:
-            clock.leave_out(seconds)
-            pace.pause()
-
-        per_epoch = training.steps_per_epoch(len(examples))
-        scorer = scorer_of(context, stage, own, student, limits.end_ids, per_epoch, scored)
         unused = UnusedOptions(options, read)
+        progress = TrainingProgress(context.reporter, stage.name, own / "seconds", unused)
+        per_epoch = training.steps_per_epoch(len(examples))
+        scorer = scorer_of(
+            context, stage, own, loaded.student, loaded.limits.end_ids, per_epoch, progress.leave_out
+        )
         try:
-            result = _train(
-                context, name, folder, own, module, examples, training, unused, clock, pace, scorer
-            )
+            result = _train(context, stage.name, folder, own, module, examples, training, progress, scorer)
         finally:
-            seconds, peak = clock.stop(), memory.keep()
-    best, weights = None, whole_weights(student)
-    if processes.is_main:
-        best = None if scorer is None else scorer.leave_best(folder / "model")
-        if best is None:
-            with new_folder(folder / "model") as temporary:
-                save_trained(student, tokenizer, limits.end_ids, temporary, weights)
-    trainable = sum(p.numel() for p in student.parameters() if p.requires_grad)
+            seconds, peak = progress.stop(), memory.keep()
+    best = _save(context, folder, loaded, scorer)
+    trainable = sum(p.numel() for p in loaded.student.parameters() if p.requires_grad)
     return {
         "method": method.name,
-        "parameters": count_parameters(student),
+        "parameters": count_parameters(loaded.student),
         "trainable_parameters": trainable,
         "examples": len(examples),
         "steps": result.steps,
@@ -156,6 +112,58 @@ def run(
     }
 
 
+def _load(context: RunContext, stage: TrainingStage, folder: Path, models: Mapping[str, ModelRef]) -> _Loaded:
+    with context.processes.main_first():
+        student = context.model_to_train(models[stage.role], folder)
+    teachers = {name: context.model_to_use(models[name]) for name in stage.teachers}
+    end_ids = context.end_ids(student, *teachers.values())
+    output_limit = context.recipe.training_of(stage).output_limit
+    return _Loaded(student, teachers, SamplingLimits(output_limit, end_ids))
+
+
+def _prepared(
+    context: RunContext,
+    stage: TrainingStage,
+    folder: Path,
+    loaded: _Loaded,
+    method: ChosenMethod,
+    options: Options,
+    examples: list[EncodedExample],
+    training: Training,
+) -> tuple[DistillationModule, list[EncodedExample], float]:
+    """What is trained, on examples with all that the method wants of each beforehand, and the seconds which that has taken."""
+    others = dict(loaded.teachers)
+    teacher = others.pop(TEACHER, None)
+    generating_seconds = preparing_seconds = 0.0
+    if options.needs_teacher_target:
+        if teacher is None:
+            raise UserError(
+                f"stage {stage.name!r}: its method needs a teacher's generations, and there is no teacher"
+            )
+        readable = replace(loaded.limits, vocabulary=shared_vocabulary(loaded.student, teacher))
+        decoding = options.teacher_target_decoding
+        generated, generating_seconds = teacher_targets(
+            context, stage.name, folder, teacher, examples, readable, training, decoding
+        )
+        examples = with_teacher_targets(examples, generated)
+    module = DistillationModule(
+        loaded.student,
+        teacher,
+        method,
+        context.tokenizer,
+        loaded.limits,
+        seed=context.recipe.seed_of(stage.role),
+        sharing=training.sharing,
+        prompt_limit=max(len(example.prompt) for example in examples),
+        steps=training.steps(len(examples)),
+        others=others,
+        privileged_limit=max(len(example.privileged or ()) for example in examples),
+    )
+    if method.prepares:
+        examples, preparing_seconds = with_prepared(context, stage.name, folder, module, examples, training)
+    return module, examples, generating_seconds + preparing_seconds
+
+
 def _train(
     context: RunContext,
     name: str,
@@ -164,37 +172,17 @@ def _train(
     module: DistillationModule,
     examples: list[EncodedExample],
     training: Training,
-    unused: UnusedOptions,
-    clock: Clock,
-    pace: Pace,
+    progress: TrainingProgress,
     scorer: StageScorer | None,
 ) -> Trained:
     """Train and tell how it goes; checkpoints are in ``folder``, and what each process keeps in its ``own``."""
-    reporter, processes = context.reporter, context.processes
-
-    def watch(step: int, steps: int, numbers: dict[str, float]) -> None:
-        clock.keep()
-        reporter.advance(step, f"loss {numbers['loss']:.4f}  {numbers['tokens_per_second']:.0f} tokens/s")
-        note = unused.after(step - done, last=step == steps)
-        if note is not None:
-            reporter.say(f"{name}: {note}")
-        collapse = pace.seen(numbers["tokens_seen"])
-        if collapse is not None:
-            advice = "; threads = 1 in the recipe loses least by that" if torch.get_num_threads() > 1 else ""
-            reporter.say(
-                f"{name}: {collapse.now:.0f} tokens/s where {collapse.usual:.0f} were usual: "
-                f"other programs use the processor{advice}"
-            )
-
-    def skipped(step: SkippedStep) -> None:
-        reporter.say(f"{name}: skipped, because it is not finite: {step}")
-
+    processes = context.processes
     total = training.steps(len(examples))
     found = processes.of_main(lambda: find_last(folder / CHECKPOINTS))
     done = 0 if found.last is None else found.last.step
     for damaged in found.damaged:
-        reporter.say(f"{name}: {damaged}; it is left out, and the training continues after step {done}")
-    reporter.start(name, total, done)
+        progress.say(f"{damaged}; it is left out, and the training continues after step {done}")
+    progress.begin(total, done)
     arguments = trainer_arguments(training, module.seed, total, folder / CHECKPOINTS, processes.count)
     try:
         with context.interruption.deferred() as stops:
@@ -203,19 +191,19 @@ def _train(
                 examples,
                 own,
                 arguments,
-                watch,
+                progress.step,
                 lambda: processes.any(stops()),
                 found=found,
                 size=step_size(training),
                 group_size=training.size_of_groups,
                 scorer=scorer,
                 nonfinite_steps=training.nonfinite_steps,
-                skipped=skipped,
+                skipped=progress.skipped,
             )
             stopped = processes.any(stops())
             if stopped:
-                reporter.stop()
-                reporter.say(f"{name}: ended after step {result.steps} of {total}, with a checkpoint of it")
+                context.reporter.stop()
+                progress.say(f"ended after step {result.steps} of {total}, with a checkpoint of it")
         if stopped:  # a signal that only another process has received ends this one too
             raise Interrupted(signal.SIGTERM)
     except DivergedError as error:
@@ -224,23 +212,23 @@ def _train(
         told = f"stage {name!r}: the training diverged: {what}; {advice}{_last_good(folder)}"
         raise RunError("\n  ".join([told, *steps])) from None
     finally:
-        reporter.stop()
+        context.reporter.stop()
     return result
+
+
+def _save(context: RunContext, folder: Path, loaded: _Loaded, scorer: StageScorer | None) -> Best | None:
+    """Leave the trained model, or the one that scored best if that is kept, in ``folder/model``."""
+    weights = whole_weights(loaded.student)  # which all processes gather
+    if not context.processes.is_main:
+        return None
+    best = None if scorer is None else scorer.leave_best(folder / "model")
+    if best is None:
+        with new_folder(folder / "model") as temporary:
+            save_trained(loaded.student, context.tokenizer, loaded.limits.end_ids, temporary, weights)
+    return best
 
 
 def _last_good(folder: Path) -> str:
     """Where the weights are that were still good."""
     kept = checkpoints_in(folder / CHECKPOINTS)
     return f"; the last checkpoint before it is kept: {kept[0].path}" if kept else ""
-
-
-def encode_training_examples(context: RunContext, stage: TrainingStage) -> Encoded:
-    """Shorten the prompts that a stage trains on to the input limit and encode them with their targets."""
-    training = context.recipe.training_of(stage)
-    examples = context.splits(context.recipe.training_data_of(stage)).train
-    fitting = context.prompts.to_train_on(examples, training)
-    if len(fitting) < len(examples):
-        context.reporter.say(
-            f"{stage.name}: {len(examples) - len(fitting)} prompts longer than {training.input_limit} tokens left out"
-        )
-    return context.prompts.encoded(fitting, training, stage.method_options().privileged_prompt)

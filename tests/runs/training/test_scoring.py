@@ -255,7 +255,7 @@ class TestInterrupted:
     ) -> None:
         left_out: list[float] = []
         monkeypatch.setattr(
-            "kdzoo.runs.training.train.Clock.leave_out", lambda _, seconds: left_out.append(seconds)
+            "kdzoo.runs.training.clock.Clock.leave_out", lambda _, seconds: left_out.append(seconds)
         )
         stop("_answers", 2, before=False)
         with pytest.raises(StoppedError):
