@@ -40,8 +40,8 @@ def gather(runs: list[Path], folder: Path) -> None:
 
 
 def without_paths(recipe: str) -> str:
-    """The text of a recipe with the last part alone of each absolute path."""
-    return re.sub(r'^path = "/.*?([^/"]+)"$', r'path = "\1"', recipe, flags=re.MULTILINE)
+    """The text of a recipe with the last part alone of each absolute path, beside the runs' folders and so the same for all."""
+    return re.sub(r'^(\w+) = "/.*?([^/"]+)"$', r'\1 = "../\2"', recipe, flags=re.MULTILINE)
 
 
 def keep_stage(stage: Path, to: Path) -> None:

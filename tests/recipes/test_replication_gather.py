@@ -19,7 +19,8 @@ RECIPE = """
 name = "two"
 student_seed = {seed}
 [data]
-kind = "embedded"
+kind = "spider"
+path = "/home/someone/data/spider"
 [teacher]
 path = "/home/someone/models/big"
 [student]
@@ -62,13 +63,13 @@ def write_run(run: Path, seed: int) -> Path:
     (run / "evaluate").mkdir()
     right = {"sft": [i < 3 for i in range(20)], "kid": [i < 9 + seed for i in range(20)]}
     scores = {
-        name: {"parameters": 5, "sets": {"embedded": {"scores": {"ex": sum(of) / 20}, "details": {}}}}
+        name: {"parameters": 5, "sets": {"spider": {"scores": {"ex": sum(of) / 20}, "details": {}}}}
         for name, of in right.items()
     }
     write_stage(run / "evaluate", {"models": scores})
     (run / "evaluate" / "scores.json").write_text(json.dumps(scores))
     lines = [
-        {"model": name, "set": "embedded", "id": f"q{i}", "database": "d", "question": "SECRET how many?"}
+        {"model": name, "set": "spider", "id": f"q{i}", "database": "d", "question": "SECRET how many?"}
         | {"prompt": "SECRET", "gold": "SELECT secret", "prediction": "select 1", "ex": ex, "error": None}
         for name, of in right.items()
         for i, ex in enumerate(of)
