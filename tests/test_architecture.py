@@ -97,6 +97,7 @@ TESTED_ELSEWHERE = {
         "what it prints is held against what a sweep does",
     ),
     "runs/evaluation/measuring.py": ("test_third_party_data.py", "what metrics are given, and when"),
+    "runs/lora.py": ("runs/test_context.py", "adapters of models to train, and the base that is kept"),
     "runs/training/examples.py": ("runs/training/test_train.py", "what is told, and when none is left"),
     "runs/unfinished.py": ("commands/test_run_interrupted.py", "it tells what an interruption has left"),
     "tasks/asking.py": ("tasks/text_to_sql/test_asking.py", "a protocol: what implements it is tested"),

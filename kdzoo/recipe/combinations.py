@@ -36,6 +36,7 @@ def check_combinations(recipe: Recipe, problems: Problems) -> None:
         _check_training(recipe, stage, at, problems)
         _check_dtype(recipe, stage.role, problems)
         _check_base(recipe, stage, problems)
+        _check_beginning(recipe, stage, at, earlier, problems)
         if stage.kind == "finetune":
             _check_finetune(recipe, stage, at, problems)
         else:
@@ -126,6 +127,32 @@ def _check_base(recipe: Recipe, stage: TrainingStage, problems: Problems) -> Non
         )
 
 
+def _check_beginning(
+    recipe: Recipe, stage: TrainingStage, at: Key, earlier: Sequence[Stage], problems: Problems
+) -> None:
+    name = stage.student_from
+    if name is None:
+        return
+    key, trained = (*at, "student_from"), _trained_by(earlier)
+    if stage.role != STUDENT:
+        problems.add(key, f"the stage trains {called(stage.role)}, which begins as its own table says")
+    elif name not in trained:
+        known = [n for n, role in trained.items() if recipe.may_begin_as(role)]
+        _add_unknown(recipe, key, name, known, problems)
+    elif not recipe.may_begin_as(trained[name]):
+        problems.add(
+            key,
+            f'the stage "{name}" trains {called(trained[name])}, not the student, and the two do not begin with '
+            "the same path",
+            place_of_model(STUDENT, "path"),
+        )
+
+
+def _trained_by(stages: Sequence[Stage]) -> dict[str, Role]:
+    """Which model each of the stages trains that train one."""
+    return {stage.name: stage.role for stage in stages if stage.role is not None}
+
+
 def _check_finetune(recipe: Recipe, stage: FinetuneStage, at: Key, problems: Problems) -> None:
     if stage.model == TEACHER and recipe.teacher is None:
         problems.add((*at, "model"), "the recipe has no [teacher] to train")
@@ -156,23 +183,19 @@ def _check_distill(
                 f'the method "{stage.plugin().method.name}" asks for a teacher "{teacher}", and there is no '
                 f"[teachers.{teacher}]{instead}",
             )
-    for key, name, role in (
-        ("student_from", stage.student_from, "student"),
-        ("teacher_from", stage.teacher_from, "teacher"),
-    ):
-        if name is None:
-            continue
-        trained = {s.name: s.role for s in earlier if s.role is not None}
+    name = stage.teacher_from
+    if name is not None:
+        key, trained = (*at, "teacher_from"), _trained_by(earlier)
         if name not in trained:
-            _add_unknown(recipe, (*at, key), name, [n for n, r in trained.items() if r == role], problems)
-        elif trained[name] != role:
-            problems.add((*at, key), f'the stage "{name}" trains the {trained[name]}, not the {role}')
+            _add_unknown(recipe, key, name, [n for n, role in trained.items() if role == TEACHER], problems)
+        elif trained[name] != TEACHER:
+            problems.add(key, f'the stage "{name}" trains the {trained[name]}, not the teacher')
 
 
 def _check_models(
     recipe: Recipe, stage: EvaluateStage, at: Key, earlier: Sequence[Stage], problems: Problems
 ) -> None:
-    trained = {s.name: s.role for s in earlier if s.role is not None}
+    trained = _trained_by(earlier)
     if not stage.models and not trained:
         problems.add((*at, "models"), "no stage before this one trains a model, and models names none")
     for name in dict.fromkeys(stage.models):

@@ -62,6 +62,9 @@ _OF_PATH = {
     "quantization": "weights to quantise",
 }
 
+# The keys that say which weights a model begins with.
+SOURCE = ("path", "revision", "gguf_file", "from_scratch")
+
 
 class ModelConfig(Table):
     """[teacher], [teachers.NAME], [student]: a pretrained model by ``path``, or a random one ``from_scratch``.
@@ -105,6 +108,10 @@ class ModelConfig(Table):
         None,
         description="keep the linear layers in so many bits; for a teacher, needs the package bitsandbytes (4bit) or torchao (8bit)",
     )
+
+    def begins_as(self, other: ModelConfig) -> bool:
+        """Whether this model's weights begin as the other's do, all or some of its layers."""
+        return other.keep_layers is None and all(getattr(self, key) == getattr(other, key) for key in SOURCE)
 
     @model_validator(mode="after")
     def _one_of_both(self) -> ModelConfig:

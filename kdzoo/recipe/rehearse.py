@@ -46,12 +46,18 @@ def rehearsed(recipe: Recipe) -> Recipe:
         "tokenizer": TokenizerConfig(train=TrainedTokenizer(vocab_size=_VOCABULARY)),
         "teacher": None if recipe.teacher is None else tiny_model(recipe.teacher, width=64),
         "teachers": {name: tiny_model(model, width=64) for name, model in recipe.teachers.items()},
-        "student": tiny_model(recipe.student, width=32),
+        # what begins as a trained teacher has its sizes
+        "student": tiny_model(recipe.student, width=64 if _begins_as_a_teacher(recipe) else 32),
         "training": training,
         "evaluation": EvaluationTable(**_quick(recipe.evaluation.model_dump(), scored.values())),
         "stage": tuple(_short_stage(recipe, stage, training, scored) for stage in recipe.stages),
     }
     return Recipe(**content).with_origin(replace(recipe.origin, rehearses=resolved_toml(recipe)))
+
+
+def _begins_as_a_teacher(recipe: Recipe) -> bool:
+    used = (model for stage in recipe.stages for model in recipe.models_used(stage).values())
+    return any(model.begins_as is not None for model in used)
 
 
 def _scored(

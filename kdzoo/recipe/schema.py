@@ -32,10 +32,14 @@ Data = Annotated[SerializeAsAny[DataConfig], BeforeValidator(_as_the_dataset_has
 
 @dataclass(frozen=True)
 class StageModel:
-    """A model that a stage loads: one of the recipe's, as a stage left it or, without one, as it is given."""
+    """A model that a stage loads: one of the recipe's, as a stage left it or, without one, as it is given.
+
+    ``begins_as`` is the model that the stage trained, where the student is to begin as what became of another one.
+    """
 
     role: Role
     trained_by: str | None = None
+    begins_as: Role | None = None
 
 
 @dataclass(frozen=True)
@@ -210,7 +214,7 @@ class Recipe(RecipeHead):
         if stage.role is None:
             compared = ("teacher",) if self.compares_with_teacher(stage) else ()
             return {name: self._evaluated(name, stage) for name in (*self.models_of(stage), *compared)}
-        used: dict[str, StageModel] = {stage.role: StageModel(stage.role, stage.student_from)}
+        used: dict[str, StageModel] = {stage.role: self._beginning(stage)}
         for name in stage.teachers:
             used[name] = StageModel(name, self.teacher_stage_of(stage, name))
         return used
@@ -231,6 +235,18 @@ class Recipe(RecipeHead):
             return stage.teacher_from
         trained = self.training_stage(name, before=stage)
         return None if trained is None else trained.name
+
+    def may_begin_as(self, role: Role) -> bool:
+        """Whether the student may go on learning as what a stage has made of that model."""
+        other = self.model(role)
+        return role == STUDENT or (other is not None and self.student.begins_as(other))
+
+    def _beginning(self, stage: TrainingStage) -> StageModel:
+        """The model that a stage trains, as it is before."""
+        begun = None if stage.student_from is None else self.training_stage(stage.student_from, before=stage)
+        if begun is None:
+            return StageModel(stage.role)
+        return StageModel(stage.role, begun.name, None if begun.role == stage.role else begun.role)
 
     def _evaluated(self, name: str, stage: EvaluateStage) -> StageModel:
         trained = self.training_stage(name, before=stage)

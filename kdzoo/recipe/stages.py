@@ -15,6 +15,11 @@ from kdzoo.methods.registry import Plugin
 from kdzoo.recipe.names import Name
 from kdzoo.recipe.tables import EvaluationTable, Role, Table, Training
 
+_STUDENT_FROM = (
+    "the stage whose model goes on learning: one that trains the student, or a teacher with the same path, of which "
+    "the student keeps keep_layers; unless given, [student] as it is"
+)
+
 
 class _TrainingStage(Table):
     table: ClassVar[str] = "training"
@@ -117,7 +122,6 @@ class Part(Table):
 class FinetuneStage(_TrainingStage):
     """kind = "finetune": trains a model on the ground truth, as the recipe gives it and without a teacher."""
 
-    student_from: ClassVar[None] = None
     teacher_from: ClassVar[None] = None
 
     kind: Literal["finetune"]
@@ -126,6 +130,7 @@ class FinetuneStage(_TrainingStage):
         "teacher", description="which model is trained: teacher, student, or NAME of a [teachers.NAME]"
     )
     method: str = Field("sft", description="a method of kdzoo list that needs no teacher")
+    student_from: str | None = Field(None, description=_STUDENT_FROM)
 
     @property
     def role(self) -> Role:
@@ -146,9 +151,7 @@ class DistillStage(_TrainingStage):
         description="its folder's, and what other stages call it",
         json_schema_extra={"unless_given": "the method"},
     )
-    student_from: str | None = Field(
-        None, description="the stage whose student goes on learning; unless given, [student] as it is"
-    )
+    student_from: str | None = Field(None, description=_STUDENT_FROM)
     teacher_from: str | None = Field(
         None,
         description="the stage whose model teaches; unless given, the teacher's last fine-tune before it",

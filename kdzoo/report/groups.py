@@ -91,7 +91,7 @@ def settings_of(model: MeasuredModel) -> dict[str, Any]:
     stages = list(_stages_behind(model, model.trained))
     if stages:
         tables.add("training")
-    models = {model.role, *(name for stage in stages for name in stage.teachers)}
+    models = {model.role, *(name for stage in stages for name in (stage.role, *stage.teachers))}
     kept = {stage.name for stage in stages}
     chosen: dict[str, Any] = {name: table for name, table in content.items() if name in tables | models}
     further = {name: table for name, table in content.get("teachers", {}).items() if name in models}

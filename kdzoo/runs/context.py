@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import peft
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -42,6 +40,7 @@ from kdzoo.report.progress import Reporter
 from kdzoo.runs.chat import chat_of
 from kdzoo.runs.devices import own_device
 from kdzoo.runs.interruption import Interruption
+from kdzoo.runs.lora import as_peft_s, take_base_along
 from kdzoo.runs.processes import Processes
 from kdzoo.runs.prompts import Prompts
 from kdzoo.runs.run_directory import RunDirectory
@@ -52,10 +51,14 @@ from kdzoo.tasks.load import DataReader
 
 @dataclass(frozen=True)
 class ModelRef:
-    """A model of the run: one of the recipe's, as it is or as a stage left it in ``folder``."""
+    """A model of the run: one of the recipe's, as it is or as a stage left it in ``folder``.
+
+    ``begins_as`` is the model that the stage trained, where it was another one.
+    """
 
     role: Role
     folder: Path | None = None
+    begins_as: Role | None = None
 
 
 class RunContext:
@@ -171,30 +174,38 @@ class RunContext:
         """
         config = self._config(ref.role)
         model: PreTrainedModel | PeftModel
-        if ref.folder is None:
-            model = self.untrained_model(ref.role)
-            if config.lora is not None:
-                model = self._with_adapter(model, ref.role, config.lora, folder / "base")
-        else:
-            model = load_trained(
-                ref.folder / "model",
-                config.dtype,
-                config.attention,
-                placement=_placement(config),
-                trainable=True,
-                trust_remote_code=config.trust_remote_code,
+        if ref.folder is None or ref.begins_as is not None:
+            model = (
+                self.untrained_model(ref.role) if ref.folder is None else self._begun_as(config, ref.folder)
             )
+            if config.lora is not None:
+                is_made_here = ref.folder is not None
+                model = self._with_adapter(model, ref.role, config.lora, folder / "base", is_made_here)
+        else:
+            model = _load_trained(config, ref.folder, trainable=True)
             if isinstance(model, PeftModel) and (ref.folder / "base").is_dir():
-                _take_base_along(model, ref.folder / "base", folder / "base")
+                take_base_along(model, ref.folder / "base", folder / "base")
         if config.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
             if isinstance(model, PeftModel):
                 model.enable_input_require_grads()
         return self._on_device(model)
 
-    def _with_adapter(self, model: PreTrainedModel, role: Role, lora: LoraConfig, base: Path) -> PeftModel:
+    def _begun_as(self, config: ModelConfig, folder: Path) -> PreTrainedModel:
+        """What a stage has made of another model, with its adapter merged, and with as many layers as this one has."""
+        whole = _load_trained(config, folder, trainable=False)
+        if isinstance(whole, PeftModel):
+            whole = whole.merge_and_unload()
+        whole.requires_grad_(True)
+        if config.keep_layers is None:
+            return whole
+        return cut(whole, config.keep_layers, trust_remote_code=config.trust_remote_code)
+
+    def _with_adapter(
+        self, model: PreTrainedModel, role: Role, lora: LoraConfig, base: Path, is_made_here: bool
+    ) -> PeftModel:
         config = self._config(role)
-        is_made_here = config.from_scratch is not None or config.gguf_file or config.keep_layers
+        is_made_here |= config.from_scratch is not None or bool(config.gguf_file or config.keep_layers)
         is_kept_elsewhere = config.path is not None and not (is_made_here or is_adapter(Path(config.path)))
         if not is_kept_elsewhere:
             if not base.is_dir():
@@ -220,14 +231,7 @@ class RunContext:
         if ref.folder is None:
             model = self.untrained_model(ref.role)
         else:
-            model = load_trained(
-                ref.folder / "model",
-                config.dtype,
-                config.attention,
-                placement=_placement(config),
-                trainable=False,
-                trust_remote_code=config.trust_remote_code,
-            )
+            model = _load_trained(config, ref.folder, trainable=False)
         return self._on_device(model).eval().requires_grad_(False)
 
     def _on_device(self, model: PreTrainedModel | PeftModel) -> PreTrainedModel | PeftModel:
@@ -267,26 +271,16 @@ class RunContext:
         return config
 
 
+def _load_trained(config: ModelConfig, folder: Path, *, trainable: bool) -> PreTrainedModel | PeftModel:
+    return load_trained(
+        folder / "model",
+        config.dtype,
+        config.attention,
+        placement=_placement(config),
+        trainable=trainable,
+        trust_remote_code=config.trust_remote_code,
+    )
+
+
 def _placement(config: ModelConfig) -> Placement:
     return Placement(config.device_map, config.quantization)
-
-
-def _take_base_along(model: PeftModel, base: Path, own: Path) -> None:
-    if not own.is_dir():
-        with new_folder(own) as temporary:
-            shutil.copytree(base, temporary, dirs_exist_ok=True)
-    for adapter in model.peft_config.values():
-        adapter.base_model_name_or_path = str(own.resolve())
-
-
-def as_peft_s(lora: LoraConfig, revision: str | None = None) -> peft.LoraConfig:
-    """The recipe's words for an adapter as peft takes them. ``revision`` is that of its base on a model hub."""
-    targets = lora.target_modules
-    return peft.LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=targets if isinstance(targets, str) else list(targets),
-        task_type="CAUSAL_LM",
-        revision=revision,
-    )

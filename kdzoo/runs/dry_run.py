@@ -218,7 +218,8 @@ def _training_lines(recipe: Recipe, stage: TrainingStage, read: Read) -> list[st
             ", ".join([f"student from {stage.student_from or '[student]'}", *_teachers(recipe, stage)])
         )
     else:
-        lines.append(f"trains {called(stage.role)}")
+        begun = "" if stage.student_from is None else f", from {stage.student_from}"
+        lines.append(f"trains {called(stage.role)}{begun}")
     lines += _of_itself(stage)
     if recipe.datasets:
         lines.append(f"trains on {stage.data or '[data]'}")

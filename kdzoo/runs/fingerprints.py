@@ -16,7 +16,7 @@ from kdzoo.engine.models.adapter_folder import base_of, is_adapter
 from kdzoo.files import digest_of
 from kdzoo.methods import registry
 from kdzoo.recipe import EvaluateStage, Evaluation, Recipe, ScoredSet, StageModel, TrainingStage, scoring_of
-from kdzoo.recipe.model_tables import ModelConfig
+from kdzoo.recipe.model_tables import SOURCE, ModelConfig
 from kdzoo.recipe.prompt_table import PromptConfig
 from kdzoo.recipe.scoring import KEYS as SCORING_KEYS
 from kdzoo.recipe.tables import EvaluationTable
@@ -170,11 +170,14 @@ def _answering(evaluation: Evaluation, limits: set[str]) -> dict[str, Any]:
 
 def _model(recipe: Recipe, model: StageModel, prints: dict[str, str]) -> Any:
     """The stage that trained a model, or the recipe's table of it with its files."""
-    if model.trained_by is not None:
+    if model.trained_by is not None and model.begins_as is None:
         return prints[model.trained_by]
     config = recipe.model(model.role)
     if config is None:
         return None
+    if model.trained_by is not None:
+        own = config.model_dump(mode="json", exclude={*_COMPUTING, *SOURCE})
+        return {"begins as": prints[model.trained_by], **own}
     described = config.model_dump(mode="json", exclude=_COMPUTING)
     seed = None if config.from_scratch is None else recipe.seed_of(model.role)
     return {**described, **_quantised(config), "seed": seed, "files": _files(config.path)}

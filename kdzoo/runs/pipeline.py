@@ -233,9 +233,8 @@ def _results(context: RunContext, stage: Stage, folder: Path) -> dict[str, Any]:
 
 
 def _ref(context: RunContext, model: StageModel) -> ModelRef:
-    return ModelRef(
-        model.role, None if model.trained_by is None else context.directory.stage(model.trained_by)
-    )
+    folder = None if model.trained_by is None else context.directory.stage(model.trained_by)
+    return ModelRef(model.role, folder, model.begins_as)
 
 
 def _description(recipe: Recipe) -> dict[str, Any]:

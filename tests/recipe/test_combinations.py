@@ -164,7 +164,11 @@ def test_a_batch_that_the_recipe_s_parts_do_not_divide(problems: Problems, right
             "evaluate",
             'no stage before this one is called "evaluate" and trains a model; there are: warm',
         ),
-        ("student_from", "finetune", 'the stage "finetune" trains the teacher, not the student'),
+        (
+            "student_from",
+            "finetune",
+            'the stage "finetune" trains the teacher, not the student, and the two do not begin with the same path',
+        ),
         ("teacher_from", "warm", 'the stage "warm" trains the student, not the teacher'),
         ("teacher_from", "later", 'the stage "later" does not come before this one'),
     ],
@@ -177,6 +181,36 @@ def test_a_model_of_a_stage_that_cannot_give_it(
     text = text.replace('method = "kid"', f'method = "kid"\n{key} = "{name}"')
     text += '\n[[stage]]\nkind = "distill"\nname = "later"\nmethod = "sft"\n'
     assert problems(text) == [f'r.toml:27: stage "kid": {key}: {message}']
+
+
+def test_a_student_may_begin_as_a_trained_teacher_with_the_same_path(
+    load: Load, problems: Problems, right: str
+) -> None:
+    models = '[teacher]\npath = "m"\n[student]\npath = "m"\nkeep_layers = 2\n'
+    text = f"{right[: right.index('[tokenizer]')]}{models}[[stage]]\n" + "[[stage]]\n".join(
+        [
+            'kind = "finetune"\n',
+            'kind = "finetune"\nname = "base"\nmodel = "student"\nstudent_from = "finetune"\n',
+            'kind = "distill"\nmethod = "kid"\nstudent_from = "base"\n',
+        ]
+    )
+    stages = load(text).stages
+    assert [stage.student_from for stage in stages] == [None, "finetune", "base"]
+    cut = text.replace('path = "m"\n[student]', 'path = "m"\nkeep_layers = 3\n[student]')
+    for other in (cut, text.replace('path = "m"', 'path = "n"', 1)):
+        (problem,) = problems(other)
+        assert problem.endswith("and the two do not begin with the same path")
+
+
+def test_only_the_student_begins_as_another_model(problems: Problems, right: str) -> None:
+    text = right.replace(
+        'kind = "finetune"',
+        'kind = "finetune"\n\n[[stage]]\nkind = "finetune"\nname = "more"\nstudent_from = "finetune"',
+    )
+    (problem,) = problems(text)
+    assert problem.endswith(
+        'stage "more": student_from: the stage trains the teacher, which begins as its own table says'
+    )
 
 
 def test_an_evaluation_before_anything_is_trained(problems: Problems, right: str) -> None:

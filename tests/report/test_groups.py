@@ -97,6 +97,10 @@ def test_so_do_settings_of_stages_before_and_of_the_teacher(group: Group) -> Non
     groups = group(made([base.format(1), begun]), made([base.format(2), begun]))
     labels = [g.label for g in groups if g.name == "kid"]
     assert labels == ["kid, base.training.epochs = 1", "kid, base.training.epochs = 2"]
+    assert "teacher.path" not in group(made([base.format(1)]))[0].settings
+    taught = base.format(1) + '\nstudent_from = "finetune"'
+    same = HEAD.replace('path = "s"', 'path = "t"\nkeep_layers = 2')
+    assert "teacher.path" in group(made([FINETUNE, taught], head=same))[-1].settings
     other = HEAD.replace('[teacher]\npath = "t"', '[teacher]\npath = "u"')
     assert [g.settings.get("teacher.path") for g in group(made([KID], head=other))] == ["u"]
 

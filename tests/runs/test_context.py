@@ -181,6 +181,65 @@ class TestUse:
             made.model_to_use(ModelRef("teacher"))
 
 
+class TestAStudentThatBeginsAsATrainedTeacher:
+    BEGUN = ModelRef("student", Path("taught"), begins_as="teacher")
+    WHOLE = 'path="whole"'
+
+    @pytest.fixture(autouse=True)
+    def whole(self, context: Make) -> None:
+        made = context("teacher.from_scratch.num_hidden_layers=3")
+        made.model_to_use(ModelRef("teacher")).save_pretrained("whole")
+        made.tokenizer.save_pretrained("whole")
+
+    def taught(self, made: RunContext) -> torch.nn.Module:
+        """What a stage has left in ``taught``: the teacher with other weights than it began with."""
+        teacher = made.model_to_train(ModelRef("teacher"), Path("taught"))
+        for name, weight in teacher.named_parameters():
+            if weight.requires_grad:
+                weight.data.normal_(std=0.3, generator=torch.Generator().manual_seed(len(name)))
+        teacher.save_pretrained("taught/model")
+        return teacher.eval()
+
+    @pytest.mark.parametrize("lora", ["", ", lora={rank=2}"])
+    def test_has_its_weights_all_of_which_are_trained(self, context: Make, lora: str) -> None:
+        made = context(
+            "tokenizer={path='whole'}", f"teacher={{{self.WHOLE}{lora}}}", f"student={{{self.WHOLE}}}"
+        )
+        teacher, student = self.taught(made), made.model_to_train(self.BEGUN, Path("stage"))
+        tokens = torch.tensor([[1, 5, 9]])
+        torch.testing.assert_close(student.eval()(tokens).logits, teacher(tokens).logits)
+        assert not isinstance(student, PeftModel)
+        assert all(weight.requires_grad for weight in student.parameters())
+
+    def test_keeps_the_layers_that_it_is_to_have(self, context: Make) -> None:
+        made = context(
+            "tokenizer={path='whole'}",
+            f"teacher={{{self.WHOLE}}}",
+            f"student={{{self.WHOLE}, keep_layers=[0, 2]}}",
+        )
+        teacher, student = self.taught(made), made.model_to_train(self.BEGUN, Path("stage"))
+        assert student.config.num_hidden_layers == 2
+        teacher.model.layers = torch.nn.ModuleList([teacher.model.layers[0], teacher.model.layers[2]])
+        assert equal(student, teacher)
+
+    def test_may_have_an_adapter_on_what_it_begins_as(self, context: Make) -> None:
+        made = context(
+            "tokenizer={path='whole'}",
+            f"teacher={{{self.WHOLE}}}",
+            f"student={{{self.WHOLE}, lora={{rank=2}}}}",
+        )
+        teacher, student = self.taught(made), made.model_to_train(self.BEGUN, Path("stage"))
+        assert isinstance(student, PeftModel)
+        tokens = torch.tensor([[1, 5, 9]])
+        torch.testing.assert_close(student.eval()(tokens).logits, teacher(tokens).logits)
+        # the stage's own copy of its base is the trained teacher, not what both began as
+        base = AutoModelForCausalLM.from_pretrained("stage/base")
+        assert equal(base, teacher)
+        student.save_pretrained("stage/model")
+        again = made.model_to_use(ModelRef("student", Path("stage")))
+        torch.testing.assert_close(again(tokens).logits, teacher(tokens).logits)
+
+
 class TestTokenizer:
     def test_it_is_trained_once_and_kept(self, context: Make) -> None:
         first = context().tokenizer

@@ -300,6 +300,28 @@ class TestVersionsAndCode:
         )
         assert changed(before, fingerprints.of_stages(recipe())) == ALL
 
+    def test_what_a_student_begins_as_shapes_it_and_so_do_the_layers_that_it_keeps(
+        self, recipe: Callable[..., Recipe], tmp_path: Path
+    ) -> None:
+        def prints(path: str, *overrides: str) -> dict[str, str]:
+            models = f'[teacher]\npath = "{path}"\n[student]\npath = "{path}"\nkeep_layers = 2\n'
+            base = (
+                '[[stage]]\nkind = "finetune"\nname = "base"\nmodel = "student"\nstudent_from = "finetune"\n'
+            )
+            taught = '[[stage]]\nkind = "finetune"\n'
+            text = f'[data]\nkind = "embedded"\n{models}{SETTINGS}{taught}{base}'
+            return fingerprints.of_stages(recipe(*overrides, text=text))
+
+        (tmp_path / "m").mkdir()
+        before = prints(str(tmp_path / "m"))
+        for override, stages in {
+            "student.keep_layers=1": {"base"},
+            "student.lora={rank=2}": {"base"},
+            "finetune.max_steps=6": {"finetune", "base"},
+            "base.max_steps=6": {"base"},
+        }.items():
+            assert changed(before, prints(str(tmp_path / "m"), override)) == stages
+
     @pytest.fixture
     def copy(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         """A copy of our code, which the fingerprints are taken of."""

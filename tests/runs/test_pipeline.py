@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from kdzoo.errors import RunError, UserError
-from kdzoo.recipe import load_recipe
+from kdzoo.recipe import load_recipe, rehearsed
 from kdzoo.report.progress import Reporter
 from kdzoo.runs import fingerprints, pipeline
 from kdzoo.runs.training import train
@@ -333,6 +333,37 @@ class TestChains:
         for earlier, later in itertools.pairwise(weights):
             # one from the other by two or three small steps; a new model's are all 1
             assert (later - earlier).abs().max() < 0.05
+
+    @pytest.mark.parametrize("finished", [False], indirect=True, ids=["full"], scope="module")
+    def test_a_student_may_begin_as_some_layers_of_the_trained_teacher(self, finished, tmp_path):
+        _, path, _ = finished
+        models = f'[teacher]\npath = "{path / "finetune/model"}"\n[student]\npath = "{path / "finetune/model"}"\nkeep_layers = [1]\n'
+        settings = "[training]" + RECIPE.split("[training]")[1].split("[[stage]]")[0]
+        stages = [
+            'kind = "finetune"',
+            # so small a step leaves what the stage began with
+            'kind = "finetune"\nname = "base"\nmodel = "student"\nstudent_from = "finetune"\n'
+            "training = { max_steps = 1, learning_rate = 1e-9 }",
+            'kind = "distill"\nmethod = "kid"\nstudent_from = "base"',
+            'kind = "evaluate"\nmodels = ["teacher", "base", "kid"]',
+        ]
+        text = RECIPE.split("[tokenizer]")[0] + models + settings
+        recipe = write_recipe(tmp_path, text + "".join(f"[[stage]]\n{stage}\n" for stage in stages))
+        begun, printed = run(recipe, tmp_path / "runs")
+        whole, base = (load_file(begun / stage / "model/model.safetensors") for stage in ("finetune", "base"))
+        kept = "model.layers.1."
+        assert {name for name in base if ".layers." in name} == {
+            name.replace(kept, "model.layers.0.") for name in whole if kept in name
+        }
+        for name, weight in base.items():
+            trained = whole[name.replace("model.layers.0.", kept)]
+            torch.testing.assert_close(weight, trained, rtol=0, atol=1e-7)
+        assert re.search(r"^kid ", printed, re.MULTILINE)
+        _, again = run(recipe, tmp_path / "runs", ["base.max_steps=2"])
+        assert "finetune: finished before" in again
+        assert "base: finished before" not in again
+        rehearsal = pipeline.run(rehearsed(load_recipe(recipe)), tmp_path / "runs", Reporter(quiet=True))
+        assert load_recipe(rehearsal.path / "recipe.toml").stages[1].student_from == "finetune"
 
     def test_an_adapter_s_folder_is_a_model_too(self, finished, tmp_path):
         _, path, _ = finished

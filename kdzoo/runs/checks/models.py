@@ -20,7 +20,7 @@ from kdzoo.recipe.places import place_of_model
 from kdzoo.recipe.problems import Problems
 from kdzoo.runs.checks.quantization import check_not_quantized_yet, check_quantization
 from kdzoo.runs.checks.weights import open_weights
-from kdzoo.runs.context import as_peft_s
+from kdzoo.runs.lora import as_peft_s
 
 # Stands in where the vocabulary is known to a model hub only.
 _ANY_VOCABULARY = 32_000

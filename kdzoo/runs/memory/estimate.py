@@ -23,7 +23,7 @@ from kdzoo.engine.training.chosen_method import ChosenMethod, chosen
 from kdzoo.errors import UserError
 from kdzoo.methods.sequences import Sequences, Source
 from kdzoo.recipe import ModelConfig, Recipe, Training, TrainingStage
-from kdzoo.runs.context import as_peft_s
+from kdzoo.runs.lora import as_peft_s
 
 # Of several chunks of logits, both models', with what losses make of them.
 _LOGITS = 16 * 4 * CHUNK_ELEMENTS

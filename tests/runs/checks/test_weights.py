@@ -123,7 +123,8 @@ class TestOfAWholeModel:
             file.truncate(8 + len(text) + end)
         assert end > 3.7e9
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        assert check("kid") == []
+        # how much memory is free decides whether a training in it is warned of
+        assert [told for told in check("kid") if "GiB of memory" not in told] == []
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1e6  # in kB
 
 
