@@ -10,10 +10,13 @@ data's questions, prompts and gold SQL, and without the machine's paths. A stage
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Any
+
+from kdzoo.recipe import load_recipe
+from kdzoo.report.run_files import read_lines
+from kdzoo.runs.export.shared_recipe import without_places
 
 KEPT_OF_A_STAGE = ("stage.json", "scores.json", "metrics.jsonl")
 KEPT_OF_AN_ANSWER = ("model", "set", "id", "database", "prediction", "error")
@@ -28,8 +31,9 @@ def gather(runs: list[Path], folder: Path) -> None:
         to.mkdir(parents=True, exist_ok=True)
         described.pop("machine")
         (to / "run.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
-        recipe = (run / "recipe.toml").read_text(encoding="utf-8")
-        (to / "recipe.toml").write_text(without_paths(recipe), encoding="utf-8")
+        # beside all runs' folders, and so the same for each
+        recipe = without_places(load_recipe(run / "recipe.toml"), beside="..")
+        (to / "recipe.toml").write_text(recipe, encoding="utf-8")
         for name in described["stages"]:
             stage = (run / name).resolve()
             if stage not in kept:
@@ -39,11 +43,6 @@ def gather(runs: list[Path], folder: Path) -> None:
                 (to / name).symlink_to(Path("..") / kept[stage].relative_to(folder))
 
 
-def without_paths(recipe: str) -> str:
-    """The text of a recipe with the last part alone of each absolute path, beside the runs' folders and so the same for all."""
-    return re.sub(r'^(\w+) = "/.*?([^/"]+)"$', r'\1 = "../\2"', recipe, flags=re.MULTILINE)
-
-
 def keep_stage(stage: Path, to: Path) -> None:
     to.mkdir(exist_ok=True)
     for name in KEPT_OF_A_STAGE:
@@ -51,8 +50,7 @@ def keep_stage(stage: Path, to: Path) -> None:
             (to / name).write_bytes((stage / name).read_bytes())
     predictions = stage / "predictions.jsonl"
     if predictions.is_file():
-        answers = [json.loads(line) for line in predictions.read_text(encoding="utf-8").splitlines()]
-        lines = [json.dumps(without_data(answer)) + "\n" for answer in answers]
+        lines = [json.dumps(without_data(answer)) + "\n" for answer in read_lines(predictions)]
         (to / predictions.name).write_text("".join(lines), encoding="utf-8")
 
 
