@@ -154,9 +154,7 @@ class RunContext:
                 placement=_placement(config),
                 trust_remote_code=config.trust_remote_code,
             )
-            if config.keep_layers is None:
-                return whole
-            return cut(whole, config.keep_layers, trust_remote_code=config.trust_remote_code)
+            return _with_kept_layers(config, whole)
         assert config.from_scratch is not None
         built = make_config(config.from_scratch, len(self.tokenizer), special_ids(self.tokenizer))
         # models of one architecture must not start from the same numbers
@@ -196,10 +194,7 @@ class RunContext:
         whole = _load_trained(config, folder, trainable=False)
         if isinstance(whole, PeftModel):
             whole = whole.merge_and_unload()
-        whole.requires_grad_(True)
-        if config.keep_layers is None:
-            return whole
-        return cut(whole, config.keep_layers, trust_remote_code=config.trust_remote_code)
+        return _with_kept_layers(config, whole.requires_grad_(True))
 
     def _with_adapter(
         self, model: PreTrainedModel, role: Role, lora: LoraConfig, base: Path, is_made_here: bool
@@ -269,6 +264,12 @@ class RunContext:
             table = ".".join(str(part) for part in place_of_model(role))
             raise UserError(f"the recipe has no [{table}], and a stage needs it")
         return config
+
+
+def _with_kept_layers(config: ModelConfig, whole: PreTrainedModel) -> PreTrainedModel:
+    if config.keep_layers is None:
+        return whole
+    return cut(whole, config.keep_layers, trust_remote_code=config.trust_remote_code)
 
 
 def _load_trained(config: ModelConfig, folder: Path, *, trainable: bool) -> PreTrainedModel | PeftModel:
