@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import runpy
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from made_runs import EVALUATE, KID, SFT, MadeRun
 
 from kdzoo.commands.compare import command
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "replication"
 Gather = Callable[[list[Path], Path], None]
 
-RECIPE = """
-name = "two"
+HEAD = """
 student_seed = {seed}
 [data]
 kind = "spider"
@@ -25,15 +26,6 @@ path = "/home/someone/data/spider"
 path = "/home/someone/models/big"
 [student]
 path = "/home/someone/models/small"
-[[stage]]
-kind = "distill"
-method = "sft"
-[[stage]]
-kind = "distill"
-method = "kid"
-[[stage]]
-kind = "evaluate"
-models = ["sft", "kid"]
 """
 
 
@@ -50,45 +42,26 @@ def runs(tmp_path: Path) -> list[Path]:
 
 
 def write_run(run: Path, seed: int) -> Path:
-    run.mkdir()
-    (run / "recipe.toml").write_text(RECIPE.format(seed=seed))
-    for name in ("sft", "kid"):
-        if seed == 2 and name == "sft":
-            (run / name).symlink_to("../run_1/sft")
-            continue
-        (run / name / "model").mkdir(parents=True)
-        (run / name / "model" / "model.safetensors").write_bytes(b"weights")
-        (run / name / "metrics.jsonl").write_text('{"step": 1, "loss": 2.5}\n')
-        write_stage(run / name, {"method": name, "steps": 1, "training_seconds": 3.0, "step_seconds": 3.0})
-    (run / "evaluate").mkdir()
     right = {"sft": [i < 3 for i in range(20)], "kid": [i < 9 + seed for i in range(20)]}
-    scores = {
-        name: {"parameters": 5, "sets": {"spider": {"scores": {"ex": sum(of) / 20}, "details": {}}}}
-        for name, of in right.items()
-    }
-    write_stage(run / "evaluate", {"models": scores})
-    (run / "evaluate" / "scores.json").write_text(json.dumps(scores))
-    lines = [
-        {"model": name, "set": "spider", "id": f"q{i}", "database": "d", "question": "SECRET how many?"}
-        | {"prompt": "SECRET", "gold": "SELECT secret", "prediction": "select 1", "ex": ex, "error": None}
-        for name, of in right.items()
-        for i, ex in enumerate(of)
-    ]
-    (run / "evaluate" / "predictions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    described = {
-        "student_seed": seed,
-        "status": "finished",
-        "versions": {},
-        "machine": {"system": "my laptop"},
-    }
+    MadeRun(
+        [SFT, KID, EVALUATE],
+        {name: {"spider": {"ex": of}} for name, of in right.items()},
+        logs={name: [{"step": 1, "loss": 2.5}] for name in right},
+        head=HEAD.format(seed=seed),
+        question="SECRET how many?",
+        gold="SELECT secret",
+    ).write(run)
+    for name in right:
+        (run / name / "model").mkdir()
+        (run / name / "model" / "model.safetensors").write_bytes(b"weights")
+    if seed == 2:
+        shutil.rmtree(run / "sft")
+        (run / "sft").symlink_to("../run_1/sft")
+    described = json.loads((run / "run.json").read_text())
+    described |= {"student_seed": seed, "machine": {"system": "my laptop"}}
     described["stages"] = {name: {"status": "finished"} for name in ("sft", "kid", "evaluate")}
     (run / "run.json").write_text(json.dumps(described))
     return run
-
-
-def write_stage(stage: Path, results: dict[str, object]) -> None:
-    fingerprint = stage.parent.name + stage.name
-    (stage / "stage.json").write_text(json.dumps({"fingerprint": fingerprint, "results": results}))
 
 
 def compared(*runs: Path) -> str:
