@@ -48,7 +48,7 @@ class RecipeHead(Table):
         None,
         ge=0,
         lt=2**31,
-        description="the seed of every stage that trains the student, and of the random weights of a student from scratch "
+        description="the seed of every stage that trains the student and has none of its own, and of the random weights of a student from scratch "
         "(default: seed): several students of one teacher, which keeps seed",
     )
     threads: int | None = Field(

@@ -17,7 +17,7 @@ from kdzoo.recipe.names import as_name
 from kdzoo.recipe.stage_names import name_stages, stage_tables
 
 # What a stage that is made has from the recipe's first distill stage; its options are its method's defaults.
-_SHARED = ("student_from", "teacher_from", "data", "training")
+_SHARED = ("student_from", "teacher_from", "data", "training", "seed")
 
 
 def split_methods(text: str) -> list[str]:
@@ -42,8 +42,8 @@ def split_methods(text: str) -> list[str]:
 def with_methods(written: Written, methods: Sequence[str]) -> Written:
     """The recipe with distill stages of exactly these methods, in this order, where its first one stood.
 
-    A stage of such a method stays as it is. Another is made from the first distill stage: its models, data and training,
-    with its own method's default options. Evaluations that name distill stages name the new ones.
+    A stage of such a method stays as it is. Another is made from the first distill stage: its models, data, training
+    and seed, with its own method's default options. Evaluations that name distill stages name the new ones.
 
     Raises:
         UserError: the recipe has no distill stage.

@@ -34,12 +34,14 @@ Data = Annotated[SerializeAsAny[DataConfig], BeforeValidator(_as_the_dataset_has
 class StageModel:
     """A model that a stage loads: one of the recipe's, as a stage left it or, without one, as it is given.
 
-    ``begins_as`` is the model that the stage trained, where the student is to begin as what became of another one.
+    ``begins_as`` is the model that the stage trained, where the student is to begin as what became of another one. ``seed``
+    is that of the stage that trains the model, where it has one of its own.
     """
 
     role: Role
     trained_by: str | None = None
     begins_as: Role | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,12 @@ class Recipe(RecipeHead):
         )
 
     def seed_of(self, role: Role) -> int:
-        """The seed of all that trains a model, and of its random weights if it is from scratch."""
+        """The seed of a model's random weights, if it is from scratch, and of all that trains it without another."""
         return self.student_seed if role == STUDENT and self.student_seed is not None else self.seed
+
+    def seed_of_stage(self, stage: TrainingStage) -> int:
+        """The seed of all random choices of a stage: its own, or that of the model that it trains."""
+        return self.seed_of(stage.role) if stage.seed is None else stage.seed
 
     def training_of(self, stage: TrainingStage) -> Training:
         """The stage's training settings: the recipe's, with the stage's own over them."""
@@ -245,8 +251,9 @@ class Recipe(RecipeHead):
         """The model that a stage trains, as it is before."""
         begun = None if stage.student_from is None else self.training_stage(stage.student_from, before=stage)
         if begun is None:
-            return StageModel(stage.role)
-        return StageModel(stage.role, begun.name, None if begun.role == stage.role else begun.role)
+            return StageModel(stage.role, seed=stage.seed)
+        begins_as = None if begun.role == stage.role else begun.role
+        return StageModel(stage.role, begun.name, begins_as, stage.seed)
 
     def _evaluated(self, name: str, stage: EvaluateStage) -> StageModel:
         trained = self.training_stage(name, before=stage)

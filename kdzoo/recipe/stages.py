@@ -36,6 +36,13 @@ class _TrainingStage(Table):
     training: dict[str, Any] = Field(
         default_factory=dict, description="keys of [training] that this stage has otherwise"
     )
+    seed: int | None = Field(
+        None,
+        ge=0,
+        lt=2**31,
+        description="the stage's own, whatever --seeds sweeps, for the random weights of a model from scratch too: one base "
+        "for the students of all seeds (default: student_seed, the recipe's seed for teachers)",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -20,7 +20,8 @@ _WITHOUT_EFFECT = {
     *("sharing", "logging_steps", "save_steps", "loggers"),
     *("attention", "gradient_checkpointing", "device_map"),
 }
-_SEEDS = ("seed", "student_seed")
+_SEED = "seed"
+_SEEDS = (_SEED, "student_seed")
 # More settings than these name no row: it is then called after its run.
 _MANY = 3
 # Fewer values make no curve.
@@ -99,7 +100,7 @@ def settings_of(model: MeasuredModel) -> dict[str, Any]:
         chosen["teachers"] = further
     for table in content["stage"]:
         if table["name"] in kept:
-            chosen[table["name"]] = {key: value for key, value in table.items() if key != "name"}
+            chosen[table["name"]] = {key: value for key, value in table.items() if key not in ("name", _SEED)}
     evaluation = recipe.evaluation_of(model.evaluated_by)
     chosen["evaluation"] = evaluation.model_dump(mode="json", exclude={"metrics", "batch_size"})
     trainings = [recipe.training_of(stage) for stage in stages]
@@ -197,9 +198,10 @@ def _identity(model: MeasuredModel) -> Any:
 
 
 def _seeds(model: MeasuredModel) -> tuple[Any, ...]:
-    """The seeds that shaped a model: a student's own, where it has one, beside the recipe's."""
+    """The seeds that shaped a model: a student's own and its stages', where they have one, beside the recipe's."""
     keys = _SEEDS if model.role == "student" else _SEEDS[:1]
-    return tuple(model.run.content.get(key) for key in keys)
+    of_stages = (stage.seed for stage in _stages_behind(model, model.trained))
+    return (*(model.run.content.get(key) for key in keys), *of_stages)
 
 
 def _name(groups: list[ModelGroup]) -> None:

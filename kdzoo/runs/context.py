@@ -53,12 +53,14 @@ from kdzoo.tasks.load import DataReader
 class ModelRef:
     """A model of the run: one of the recipe's, as it is or as a stage left it in ``folder``.
 
-    ``begins_as`` is the model that the stage trained, where it was another one.
+    ``begins_as`` is the model that the stage trained, where it was another one. ``seed`` is that of random weights, where it
+    is not the recipe's for the model.
     """
 
     role: Role
     folder: Path | None = None
     begins_as: Role | None = None
+    seed: int | None = None
 
 
 class RunContext:
@@ -141,9 +143,9 @@ class RunContext:
     def _tokenizer_folder(self) -> Path:
         return self.directory.path / "tokenizer"
 
-    def untrained_model(self, role: Role) -> PreTrainedModel:
+    def _untrained(self, ref: ModelRef) -> PreTrainedModel:
         """Load or build one of the recipe's models without its LoRA."""
-        config = self._config(role)
+        config = self._config(ref.role)
         if config.path is not None:
             whole = load_pretrained(
                 config.path,
@@ -158,11 +160,13 @@ class RunContext:
         assert config.from_scratch is not None
         built = make_config(config.from_scratch, len(self.tokenizer), special_ids(self.tokenizer))
         # models of one architecture must not start from the same numbers
-        number = {TEACHER: 1, STUDENT: 0}.get(role)
+        number = {TEACHER: 1, STUDENT: 0}.get(ref.role)
         if number is None:
-            number = 2 + zlib.crc32(role.encode())
-        seed = self.recipe.seed_of(role) * 2 + number
-        return build_model(built, seed, config.dtype, config.attention)
+            number = 2 + zlib.crc32(ref.role.encode())
+        return build_model(built, self._seed_of(ref) * 2 + number, config.dtype, config.attention)
+
+    def _seed_of(self, ref: ModelRef) -> int:
+        return self.recipe.seed_of(ref.role) if ref.seed is None else ref.seed
 
     def model_to_train(self, ref: ModelRef, folder: Path) -> PreTrainedModel | PeftModel:
         """Give the model in a state to be trained: from the recipe or a finished stage, with LoRA if it has it.
@@ -173,12 +177,9 @@ class RunContext:
         config = self._config(ref.role)
         model: PreTrainedModel | PeftModel
         if ref.folder is None or ref.begins_as is not None:
-            model = (
-                self.untrained_model(ref.role) if ref.folder is None else self._begun_as(config, ref.folder)
-            )
+            model = self._untrained(ref) if ref.folder is None else self._begun_as(config, ref.folder)
             if config.lora is not None:
-                is_made_here = ref.folder is not None
-                model = self._with_adapter(model, ref.role, config.lora, folder / "base", is_made_here)
+                model = self._with_adapter(model, ref, config.lora, folder / "base")
         else:
             model = _load_trained(config, ref.folder, trainable=True)
             if isinstance(model, PeftModel) and (ref.folder / "base").is_dir():
@@ -196,11 +197,10 @@ class RunContext:
             whole = whole.merge_and_unload()
         return _with_kept_layers(config, whole.requires_grad_(True))
 
-    def _with_adapter(
-        self, model: PreTrainedModel, role: Role, lora: LoraConfig, base: Path, is_made_here: bool
-    ) -> PeftModel:
-        config = self._config(role)
-        is_made_here |= config.from_scratch is not None or bool(config.gguf_file or config.keep_layers)
+    def _with_adapter(self, model: PreTrainedModel, ref: ModelRef, lora: LoraConfig, base: Path) -> PeftModel:
+        config = self._config(ref.role)
+        is_built = config.from_scratch is not None or bool(config.gguf_file or config.keep_layers)
+        is_made_here = is_built or ref.folder is not None
         is_kept_elsewhere = config.path is not None and not (is_made_here or is_adapter(Path(config.path)))
         if not is_kept_elsewhere:
             if not base.is_dir():
@@ -217,14 +217,14 @@ class RunContext:
                 trust_remote_code=config.trust_remote_code,
             )
         revision = config.revision if is_kept_elsewhere else None
-        return add_lora(model, as_peft_s(lora, revision), self.recipe.seed_of(role))
+        return add_lora(model, as_peft_s(lora, revision), self._seed_of(ref))
 
     def model_to_use(self, ref: ModelRef) -> PreTrainedModel | PeftModel:
         """Give the model in eval mode, without gradients: a teacher, or one to evaluate."""
         config = self._config(ref.role)
         model: PreTrainedModel | PeftModel
         if ref.folder is None:
-            model = self.untrained_model(ref.role)
+            model = self._untrained(ref)
         else:
             model = _load_trained(config, ref.folder, trainable=False)
         return self._on_device(model).eval().requires_grad_(False)

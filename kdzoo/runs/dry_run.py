@@ -227,9 +227,10 @@ def _training_lines(recipe: Recipe, stage: TrainingStage, read: Read) -> list[st
     parts = "" if micro == training.batch_size else f" in parts of {micro}"
     if micro == AUTO:
         parts = " in parts that fit in memory"
+    seed = "" if stage.seed is None else f", seed {stage.seed}"
     lines.append(
         f"{_steps_text(training, examples)}, batch {training.batch_size}{parts}, "
-        f"learning rate {training.learning_rate:g} ({training.schedule}, warm-up {training.warmup:g}), {training.precision}"
+        f"learning rate {training.learning_rate:g} ({training.schedule}, warm-up {training.warmup:g}), {training.precision}{seed}"
     )
     left_out = " (longer ones left out)" if training.long_prompts == "leave_out" else ""
     lines.append(

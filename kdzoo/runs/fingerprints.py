@@ -69,7 +69,7 @@ def of_stages(recipe: Recipe) -> dict[str, str]:
     for stage in recipe.stages:
         shaping = {
             "kind": stage.kind,
-            "seed": recipe.seed if stage.role is None else recipe.seed_of(stage.role),
+            "seed": recipe.seed if stage.role is None else recipe.seed_of_stage(stage),
             "tokenizer": tokenizer,
             **_prompt(recipe),
             "versions": [version(package) for package in _PACKAGES],
@@ -179,7 +179,9 @@ def _model(recipe: Recipe, model: StageModel, prints: dict[str, str]) -> Any:
         own = config.model_dump(mode="json", exclude={*_COMPUTING, *SOURCE})
         return {"begins as": prints[model.trained_by], **own}
     described = config.model_dump(mode="json", exclude=_COMPUTING)
-    seed = None if config.from_scratch is None else recipe.seed_of(model.role)
+    seed = None
+    if config.from_scratch is not None:
+        seed = recipe.seed_of(model.role) if model.seed is None else model.seed
     return {**described, **_quantised(config), "seed": seed, "files": _files(config.path)}
 
 

@@ -234,7 +234,7 @@ def _results(context: RunContext, stage: Stage, folder: Path) -> dict[str, Any]:
 
 def _ref(context: RunContext, model: StageModel) -> ModelRef:
     folder = None if model.trained_by is None else context.directory.stage(model.trained_by)
-    return ModelRef(model.role, folder, model.begins_as)
+    return ModelRef(model.role, folder, model.begins_as, model.seed)
 
 
 def _description(recipe: Recipe) -> dict[str, Any]:

@@ -58,6 +58,7 @@ def _looked_at(recipe: Recipe) -> str:
     described = recipe.model_dump(mode="json", exclude={"seed", "student_seed"})
     for stage, of_stage in zip(described["stages"], recipe.stages, strict=True):
         if of_stage.role is not None:
+            del stage["seed"]
             options = of_stage.method_options()
             stage["options"] = [
                 options.privileged_prompt,

@@ -160,13 +160,14 @@ class TestDryRun:
 
     def test_names_models_steps_options_and_what_is_evaluated(self, kdzoo: Command, write: Write) -> None:
         recipe = write(write().read_text(), ("max_steps = 3\n", ""))
-        text = kdzoo("run", recipe, "--dry-run", "--set", "kid.epochs=1.7").out
+        text = kdzoo("run", recipe, "--dry-run", "--set", "kid.epochs=1.7", "--set", "kid.seed=3").out
         assert "data     embedded: 60 training questions" in text
         assert "set      embedded: 10 evaluation questions" in text
         assert re.search(r"^teacher  llama from scratch, [\d,]+ parameters, all weights trained", text, re.M)
         assert "24 steps (3 epochs), batch 8, learning rate 0.005" in text
         # 60 questions in batches of 8 are 8 steps; 1.7 times as many begin a 14th
         assert "14 steps (1.7 epochs), batch 8" in text
+        assert re.search(r"^ +14 steps .*, seed 3$", text, re.M)
         assert 'method kid (kd_weight = 1.0, mle_weight = 1.0, alpha = 0.5, strategy = "random"' in text
         assert "student from [student], teacher from finetune" in text
         assert "models teacher, kid; greedy decoding" in text

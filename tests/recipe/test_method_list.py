@@ -25,6 +25,7 @@ kind = "distill"
 method = "sft"
 student_from = "base"
 training = { epochs = 3 }
+seed = 5
 
 [[stage]]
 kind = "distill"
@@ -72,7 +73,7 @@ def test_a_stage_that_is_made_has_the_first_one_s_models_and_training_and_its_me
     load_with: Load,
 ) -> None:
     gkd = load_with("gkd").stages[2]
-    assert (gkd.method, gkd.student_from, gkd.training) == ("gkd", "base", {"epochs": 3})
+    assert (gkd.method, gkd.student_from, gkd.training, gkd.seed) == ("gkd", "base", {"epochs": 3}, 5)
     assert gkd.options["divergence"] == "rkl"
 
 
@@ -123,7 +124,7 @@ def test_problems_are_told_at_the_lines_that_the_stages_have_in_the_file(load_wi
     head = 15
     assert str(caught.value).split("\n") == [
         f'r.toml:{head + 13}: stage "rkd": training.epochs: must be greater than 0 and at most 10000, not -3',
-        f'r.toml:{head + 19}: stage "mine": options.alpha: must be greater than 0 and at most 1, not 4',
+        f'r.toml:{head + 20}: stage "mine": options.alpha: must be greater than 0 and at most 1, not 4',
     ]
 
 

@@ -39,6 +39,11 @@ def test_runs_that_differ_in_their_seed_are_put_together(group: Group) -> None:
     assert [(g.label, len(g.members)) for g in groups] == [("sft", 3), ("kid", 3)]
 
 
+def test_and_so_are_those_whose_stages_have_other_seeds(group: Group) -> None:
+    groups = group(*(made([f"{SFT}\nseed = {seed}", KID], fingerprints={"kid": "kid"}) for seed in (1, 2)))
+    assert [(g.label, len(g.members)) for g in groups] == [("sft", 2), ("kid", 1)]
+
+
 def test_a_stage_that_runs_share_counts_once(group: Group) -> None:
     shared = {"fingerprints": {"finetune": "teacher", "sft": "sft"}}
     groups = group(*(made([FINETUNE, SFT, kid(alpha)], **shared) for alpha in (0.1, 0.2)))

@@ -98,6 +98,14 @@ class TestModelsFromScratch:
             )
             assert equal(ours, theirs)
 
+    @pytest.mark.parametrize("lora", [(), ("student.lora={rank=2}",)])
+    def test_a_stage_that_has_a_seed_of_its_own_trains_that_seed_s(
+        self, context: Make, lora: tuple[str, ...]
+    ) -> None:
+        ours = context(*lora, "student_seed=1").model_to_train(ModelRef("student", seed=4), Path("ours"))
+        theirs = context(*lora, "student_seed=4").model_to_train(ModelRef("student"), Path("theirs"))
+        assert equal(ours, theirs)
+
     def test_they_know_the_tokenizer_s_tokens(self, context: Make) -> None:
         made = context()
         model = made.model_to_use(ModelRef("student"))

@@ -81,6 +81,9 @@ SHAPING = {
     "training.group_by=database": TRAINED,
     "finetune.max_steps=6": ALL - {"sft"},
     "sft.max_steps=6": {"sft"},
+    "sft.seed=1": {"sft"},
+    "kid.seed=1": {"kid", "more", "evaluate"},
+    "finetune.seed=1": ALL - {"sft"},
     "kid.options.alpha=0.3": {"kid", "more", "evaluate"},
     "kid.warmup=0.5": {"kid", "more", "evaluate"},
     "more.options.kd_weight=0.5": {"more"},
@@ -111,6 +114,7 @@ NOT_SHAPING = {
     "teacher.gradient_checkpointing=true": set[str](),
     # settings that others put out of force
     "sft.micro_batch_size=8": set[str](),
+    "sft.seed=0": set[str](),
     "training.epochs=7": set[str](),
 }
 

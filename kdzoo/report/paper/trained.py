@@ -93,7 +93,7 @@ class _Reader:
             stage=stage.name,
             state=self._state(stage.name),
             marks=self._marks(stage, trained),
-            seeds=(self._said.seed, self._said.seed_of(stage.role)),
+            seeds=(self._said.seed, self._said.seed_of_stage(stage)),
         )
         if finished is not None:
             seconds = finished.results.get("step_seconds")

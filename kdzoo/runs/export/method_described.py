@@ -72,7 +72,7 @@ def training_lines(chosen: TrainedStage) -> list[str]:
     settings = ", ".join(f"{name} {training[name]}" for name in _SETTINGS if training[name] is not None)
     lines = [
         f"Stage: `{stage.name}` of the recipe `{recipe.name}`, {_extent(chosen.finished)}",
-        f"Seed: {recipe.seed_of(stage.role)}",
+        f"Seed: {recipe.seed_of_stage(stage)}",
         f"Settings: {settings}",
         f"Adapter: {_adapter(recipe, stage)}",
     ]

@@ -47,7 +47,7 @@ class StageMemory:
         self.room = room
         self.training = recipe.training_of(stage)
         self._estimator = StageEstimator(recipe, stage, configs, known)
-        self._seed = recipe.seed_of(stage.role)
+        self._seed = recipe.seed_of_stage(stage)
         self._examples = examples
         self._known: dict[str, StageBytes] = {}
 

@@ -48,6 +48,7 @@ def teacher_targets(
     limits: SamplingLimits,
     training: Training,
     decoding: Decoding,
+    seed: int,
 ) -> tuple[dict[int, list[int]], float]:
     """Let the teacher generate one target per prompt that is drawn, or continue where an interrupted start stopped.
 
@@ -56,7 +57,6 @@ def teacher_targets(
     """
     done = kept_targets(folder)
     processes = context.processes
-    seed = context.recipe.seed_of("student")
     needed = drawn(examples, training, seed)
     missing = processes.share(by_prefix([example for example in needed if example.index not in done]))
     context.reporter.start(f"{name}: teacher generates", len(done) + len(missing), len(done))

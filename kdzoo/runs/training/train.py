@@ -132,6 +132,7 @@ def _prepared(
     training: Training,
 ) -> tuple[DistillationModule, list[EncodedExample], float]:
     """What is trained, on examples with all that the method wants of each beforehand, and the seconds which that has taken."""
+    seed = context.recipe.seed_of_stage(stage)
     others = dict(loaded.teachers)
     teacher = others.pop(TEACHER, None)
     generating_seconds = preparing_seconds = 0.0
@@ -143,7 +144,7 @@ def _prepared(
         readable = replace(loaded.limits, vocabulary=shared_vocabulary(loaded.student, teacher))
         decoding = options.teacher_target_decoding
         generated, generating_seconds = teacher_targets(
-            context, stage.name, folder, teacher, examples, readable, training, decoding
+            context, stage.name, folder, teacher, examples, readable, training, decoding, seed
         )
         examples = with_teacher_targets(examples, generated)
     module = DistillationModule(
@@ -152,7 +153,7 @@ def _prepared(
         method,
         context.tokenizer,
         loaded.limits,
-        seed=context.recipe.seed_of(stage.role),
+        seed=seed,
         sharing=training.sharing,
         prompt_limit=max(len(example.prompt) for example in examples),
         steps=training.steps(len(examples)),

@@ -236,6 +236,14 @@ class TestTheStudentSSeed:
         assert first != second
         assert first == again
 
+    def test_counts_for_no_stage_that_has_its_own(self, run: Run) -> None:
+        """All that is random is that seed's, and so the stage is not done again for another student's seed."""
+        ours, theirs = (run("fdistill", seed, out=seed) for seed in ("fdistill.seed=3", "student_seed=3"))
+        for name in ("teacher_targets.jsonl", "model/model.safetensors"):
+            assert (ours / name).read_bytes() == (theirs / name).read_bytes()
+        again = run("fdistill", "fdistill.seed=3", "student_seed=7", out="fdistill.seed=3")
+        assert again.resolve() == ours.resolve()
+
 
 class TestContinuing:
     def stop_at(self, monkeypatch: pytest.MonkeyPatch, name: str, done: int) -> None:
