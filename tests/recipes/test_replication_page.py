@@ -8,13 +8,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
 from kdzoo.commands.compare import command
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "replication.md").read_text(encoding="utf-8")
-SEEDS = sorted((DOCS / "replication").glob("seed_*"))
+RUNS = sorted((DOCS / "replication").glob("*/seed_*"))
+TAUGHT = DOCS / "replication" / "cut_evenly" / "seed_1"
 
 
 def lines_of(file: Path) -> list[dict[str, Any]]:
@@ -22,7 +24,7 @@ def lines_of(file: Path) -> list[dict[str, Any]]:
 
 
 def teacher() -> dict[str, Any]:
-    scores = json.loads((SEEDS[0] / "evaluate_teacher/scores.json").read_text(encoding="utf-8"))
+    scores = json.loads((TAUGHT / "evaluate_teacher/scores.json").read_text(encoding="utf-8"))
     found: dict[str, Any] = scores["teacher"]["sets"]["dev"]["details"]["ex"]
     return found
 
@@ -39,7 +41,7 @@ def test_the_teacher_s_table_is_that_of_its_scores() -> None:
 
 
 def test_the_teacher_s_errors_are_those_of_its_predictions() -> None:
-    wrong = [p for p in lines_of(SEEDS[0] / "evaluate_teacher/predictions.jsonl") if not p["ex"]]
+    wrong = [p for p in lines_of(TAUGHT / "evaluate_teacher/predictions.jsonl") if not p["ex"]]
     errors = Counter((p["error"] or "").partition(":")[0] for p in wrong)
     assert f"of {len(wrong)} wrong" in PAGE
     assert (
@@ -49,7 +51,7 @@ def test_the_teacher_s_errors_are_those_of_its_predictions() -> None:
 
 
 def test_the_losses_are_those_that_were_logged() -> None:
-    logged = lines_of(SEEDS[0] / "finetune/metrics.jsonl")
+    logged = lines_of(TAUGHT / "finetune/metrics.jsonl")
     loss = {line["step"]: line["loss"] for line in logged if "loss" in line}
     (said,) = re.findall(r"per token after ([\d, and\n]+) steps: ([\d., \n]+\d)\.", PAGE)
     steps, losses = (re.findall(r"[\d.]+", part) for part in said)
@@ -65,19 +67,21 @@ def test_the_losses_are_those_that_were_logged() -> None:
     )
 
 
-def test_the_students_comparison_is_what_compare_prints() -> None:
-    result = CliRunner().invoke(command, [str(seed) for seed in SEEDS], env={"COLUMNS": "200"})
+@pytest.mark.parametrize("students", ["cut_evenly", "cut_from_teacher"])
+def test_the_students_comparison_is_what_compare_prints(students: str) -> None:
+    seeds = [str(run) for run in RUNS if run.parent.name == students]
+    result = CliRunner().invoke(command, seeds, env={"COLUMNS": "200"})
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.replace("\N{NO-BREAK SPACE}", " ").splitlines()
     printed = [line.rstrip() for line in lines if line.strip()]
-    assert len(printed) > 2 * len(SEEDS)
+    assert len(printed) > 5
     said = PAGE.splitlines()
     for line in printed:
         assert f"    {line}" in said
 
 
 def test_scores_are_those_of_the_predictions() -> None:
-    for stage in [stage for seed in SEEDS for stage in seed.glob("evaluate*")]:
+    for stage in [stage for run in RUNS for stage in run.glob("evaluate*")]:
         scores = json.loads((stage / "scores.json").read_text(encoding="utf-8"))
         answers = lines_of(stage / "predictions.jsonl")
         for name, found in scores.items():
