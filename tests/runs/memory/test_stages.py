@@ -58,7 +58,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Any:
 
             return Training(batch_size=12, sharing="on", **self.settings)
 
-        def seed_of(self, role: str) -> int:
+        def seed_of_stage(self, stage: Any) -> int:
             return 0
 
     def make(free: int, **settings: Any) -> StageMemory:
