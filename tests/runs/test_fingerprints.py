@@ -114,7 +114,6 @@ NOT_SHAPING = {
     "teacher.gradient_checkpointing=true": set[str](),
     # settings that others put out of force
     "sft.micro_batch_size=8": set[str](),
-    "sft.seed=0": set[str](),
     "training.epochs=7": set[str](),
 }
 
@@ -290,6 +289,18 @@ class TestRuns:
         assert fingerprints.run_name(recipe(), prints) != fingerprints.run_name(
             recipe(), {**prints, "kid": "0"}
         )
+
+
+def test_a_stage_that_has_a_seed_of_its_own_is_the_same_for_all_students_seeds(
+    recipe: Callable[..., Recipe],
+) -> None:
+    own, without = (
+        {fingerprints.of_stages(recipe(*given, f"student_seed={seed}"))["sft"] for seed in (0, 1, 2)}
+        for given in (("sft.seed=0",), ())
+    )
+    assert len(own) == 1
+    assert len(without) == 3
+    assert own < without  # that of the seed which it has
 
 
 class TestVersionsAndCode:
