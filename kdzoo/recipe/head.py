@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from kdzoo.recipe.tables import Location, Table
+from kdzoo.recipe.tables import Location, OwnSeed, Seed, Table
 
 
 def _recipe_name(name: str) -> str:
@@ -41,13 +41,9 @@ class RecipeHead(Table):
         description="what the folders of its runs begin with",
         json_schema_extra={"unless_given": "the file's name"},
     )
-    seed: int = Field(
-        0, ge=0, lt=2**31, description="what all random choices come from, but those in the data"
-    )
-    student_seed: int | None = Field(
+    seed: Seed = Field(0, description="what all random choices come from, but those in the data")
+    student_seed: OwnSeed = Field(
         None,
-        ge=0,
-        lt=2**31,
         description="the seed of every stage that trains the student and has none of its own, and of the random weights of a student from scratch "
         "(default: seed): several students of one teacher, which keeps seed",
     )

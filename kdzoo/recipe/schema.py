@@ -109,13 +109,15 @@ class Recipe(RecipeHead):
             "tokenizer", named.path, trust_remote_code=named.trust_remote_code, train=named.train
         )
 
-    def seed_of(self, role: Role) -> int:
-        """The seed of a model's random weights, if it is from scratch, and of all that trains it without another."""
+    def seed_of(self, role: Role, own: int | None = None) -> int:
+        """The seed of a model's random weights, if it is from scratch, and of all that trains it without one of its ``own``."""
+        if own is not None:
+            return own
         return self.student_seed if role == STUDENT and self.student_seed is not None else self.seed
 
     def seed_of_stage(self, stage: TrainingStage) -> int:
         """The seed of all random choices of a stage: its own, or that of the model that it trains."""
-        return self.seed_of(stage.role) if stage.seed is None else stage.seed
+        return self.seed_of(stage.role, stage.seed)
 
     def training_of(self, stage: TrainingStage) -> Training:
         """The stage's training settings: the recipe's, with the stage's own over them."""

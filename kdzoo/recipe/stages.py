@@ -13,7 +13,7 @@ from kdzoo.methods.mixture import MixedOptions, mix
 from kdzoo.methods.model_names import TEACHER, teachers_to_load
 from kdzoo.methods.registry import Plugin
 from kdzoo.recipe.names import Name
-from kdzoo.recipe.tables import EvaluationTable, Role, Table, Training
+from kdzoo.recipe.tables import EvaluationTable, OwnSeed, Role, Table, Training
 
 _STUDENT_FROM = (
     "the stage whose model goes on learning: one that trains the student, or a teacher with the same path, of which "
@@ -36,10 +36,8 @@ class _TrainingStage(Table):
     training: dict[str, Any] = Field(
         default_factory=dict, description="keys of [training] that this stage has otherwise"
     )
-    seed: int | None = Field(
+    seed: OwnSeed = Field(
         None,
-        ge=0,
-        lt=2**31,
         description="the stage's own, whatever --seeds sweeps, for the random weights of a model from scratch too: one base "
         "for the students of all seeds (default: student_seed, the recipe's seed for teachers)",
     )

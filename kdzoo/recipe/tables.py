@@ -18,6 +18,9 @@ Role: TypeAlias = str
 """What a model of the recipe is called: "teacher", "student", or a further teacher's name."""
 
 Location = Annotated[str, Field(min_length=1)]
+_SEEDS = Field(ge=0, lt=2**31)
+Seed = Annotated[int, _SEEDS]
+OwnSeed = Annotated[int | None, _SEEDS]
 
 
 class Table(BaseModel):

@@ -163,10 +163,8 @@ class RunContext:
         number = {TEACHER: 1, STUDENT: 0}.get(ref.role)
         if number is None:
             number = 2 + zlib.crc32(ref.role.encode())
-        return build_model(built, self._seed_of(ref) * 2 + number, config.dtype, config.attention)
-
-    def _seed_of(self, ref: ModelRef) -> int:
-        return self.recipe.seed_of(ref.role) if ref.seed is None else ref.seed
+        seed = self.recipe.seed_of(ref.role, ref.seed) * 2 + number
+        return build_model(built, seed, config.dtype, config.attention)
 
     def model_to_train(self, ref: ModelRef, folder: Path) -> PreTrainedModel | PeftModel:
         """Give the model in a state to be trained: from the recipe or a finished stage, with LoRA if it has it.
@@ -217,7 +215,7 @@ class RunContext:
                 trust_remote_code=config.trust_remote_code,
             )
         revision = config.revision if is_kept_elsewhere else None
-        return add_lora(model, as_peft_s(lora, revision), self._seed_of(ref))
+        return add_lora(model, as_peft_s(lora, revision), self.recipe.seed_of(ref.role, ref.seed))
 
     def model_to_use(self, ref: ModelRef) -> PreTrainedModel | PeftModel:
         """Give the model in eval mode, without gradients: a teacher, or one to evaluate."""

@@ -179,9 +179,7 @@ def _model(recipe: Recipe, model: StageModel, prints: dict[str, str]) -> Any:
         own = config.model_dump(mode="json", exclude={*_COMPUTING, *SOURCE})
         return {"begins as": prints[model.trained_by], **own}
     described = config.model_dump(mode="json", exclude=_COMPUTING)
-    seed = None
-    if config.from_scratch is not None:
-        seed = recipe.seed_of(model.role) if model.seed is None else model.seed
+    seed = None if config.from_scratch is None else recipe.seed_of(model.role, model.seed)
     return {**described, **_quantised(config), "seed": seed, "files": _files(config.path)}
 
 

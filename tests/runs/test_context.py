@@ -199,6 +199,13 @@ class TestAStudentThatBeginsAsATrainedTeacher:
         made.model_to_use(ModelRef("teacher")).save_pretrained("whole")
         made.tokenizer.save_pretrained("whole")
 
+    def made(self, context: Make, teacher: str = "", student: str = "") -> RunContext:
+        """Both with the same path, and what else their tables say."""
+        tables = (
+            f"{role}={{{self.WHOLE}{more}}}" for role, more in (("teacher", teacher), ("student", student))
+        )
+        return context("tokenizer={path='whole'}", *tables)
+
     def taught(self, made: RunContext) -> torch.nn.Module:
         """What a stage has left in ``taught``: the teacher with other weights than it began with."""
         teacher = made.model_to_train(ModelRef("teacher"), Path("taught"))
@@ -210,9 +217,7 @@ class TestAStudentThatBeginsAsATrainedTeacher:
 
     @pytest.mark.parametrize("lora", ["", ", lora={rank=2}"])
     def test_has_its_weights_all_of_which_are_trained(self, context: Make, lora: str) -> None:
-        made = context(
-            "tokenizer={path='whole'}", f"teacher={{{self.WHOLE}{lora}}}", f"student={{{self.WHOLE}}}"
-        )
+        made = self.made(context, teacher=lora)
         teacher, student = self.taught(made), made.model_to_train(self.BEGUN, Path("stage"))
         tokens = torch.tensor([[1, 5, 9]])
         torch.testing.assert_close(student.eval()(tokens).logits, teacher(tokens).logits)
@@ -220,22 +225,14 @@ class TestAStudentThatBeginsAsATrainedTeacher:
         assert all(weight.requires_grad for weight in student.parameters())
 
     def test_keeps_the_layers_that_it_is_to_have(self, context: Make) -> None:
-        made = context(
-            "tokenizer={path='whole'}",
-            f"teacher={{{self.WHOLE}}}",
-            f"student={{{self.WHOLE}, keep_layers=[0, 2]}}",
-        )
+        made = self.made(context, student=", keep_layers=[0, 2]")
         teacher, student = self.taught(made), made.model_to_train(self.BEGUN, Path("stage"))
         assert student.config.num_hidden_layers == 2
         teacher.model.layers = torch.nn.ModuleList([teacher.model.layers[0], teacher.model.layers[2]])
         assert equal(student, teacher)
 
     def test_may_have_an_adapter_on_what_it_begins_as(self, context: Make) -> None:
-        made = context(
-            "tokenizer={path='whole'}",
-            f"teacher={{{self.WHOLE}}}",
-            f"student={{{self.WHOLE}, lora={{rank=2}}}}",
-        )
+        made = self.made(context, student=", lora={rank=2}")
         teacher, student = self.taught(made), made.model_to_train(self.BEGUN, Path("stage"))
         assert isinstance(student, PeftModel)
         tokens = torch.tensor([[1, 5, 9]])
