@@ -189,7 +189,9 @@ def _check_distill(
         if name not in trained:
             _add_unknown(recipe, key, name, [n for n, role in trained.items() if role == TEACHER], problems)
         elif trained[name] != TEACHER:
-            problems.add(key, f'the stage "{name}" trains the {trained[name]}, not the teacher')
+            problems.add(
+                key, f'the stage "{name}" trains {called(trained[name])}, not the model of [teacher]'
+            )
 
 
 def _check_models(

@@ -169,7 +169,7 @@ def test_a_batch_that_the_recipe_s_parts_do_not_divide(problems: Problems, right
             "finetune",
             'the stage "finetune" trains the teacher, not the student, and the two do not begin with the same path',
         ),
-        ("teacher_from", "warm", 'the stage "warm" trains the student, not the teacher'),
+        ("teacher_from", "warm", 'the stage "warm" trains the student, not the model of [teacher]'),
         ("teacher_from", "later", 'the stage "later" does not come before this one'),
     ],
 )
@@ -200,6 +200,18 @@ def test_a_student_may_begin_as_a_trained_teacher_with_the_same_path(
     for other in (cut, text.replace('path = "m"', 'path = "n"', 1)):
         (problem,) = problems(other)
         assert problem.endswith("and the two do not begin with the same path")
+
+
+def test_a_further_teacher_does_not_stand_in_for_the_teacher(problems: Problems, right: str) -> None:
+    text = right.replace("[student]", '[teachers.big]\nfrom_scratch.architecture = "llama"\n[student]')
+    text = text.replace(
+        'kind = "distill"', 'kind = "finetune"\nname = "more"\nmodel = "big"\n\n[[stage]]\nkind = "distill"'
+    )
+    text = text.replace('method = "kid"', 'method = "kid"\nteacher_from = "more"')
+    (problem,) = problems(text)
+    assert problem.endswith(
+        'teacher_from: the stage "more" trains the teacher "big", not the model of [teacher]'
+    )
 
 
 def test_only_the_student_begins_as_another_model(problems: Problems, right: str) -> None:
