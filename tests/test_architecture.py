@@ -139,7 +139,7 @@ TESTED_ELSEWHERE = {
 NAMED = {
     ("recipe/stages.py", '"sft"'),
     ("report/table.py", '"relative to SFT"'),
-    ("report/table.py", '"the SFT student"'),
+    ("report/comparison.py", '"the SFT student"'),
 }
 
 # Methods that are called by a word of the field, which the core uses for what it means.

@@ -16,7 +16,12 @@ import click
     metavar="FILE",
     help="Also write one page with table, pictures and questions that needs no network.",
 )
-def command(runs: tuple[Path, ...], page: Path | None) -> None:
+@click.option(
+    "--against",
+    metavar="MODEL",
+    help="Test students against this model, as the table calls it, not the usual one.",
+)
+def command(runs: tuple[Path, ...], page: Path | None, against: str | None) -> None:
     """Compare the models of RUNS: folders of runs, or of sweeps, which stand for all their runs.
 
     Runs that differ in their seeds alone are put together. Scores have 95% intervals; each student is tested against the
@@ -29,7 +34,7 @@ def command(runs: tuple[Path, ...], page: Path | None) -> None:
     from kdzoo.report.runs_read import read_runs
     from kdzoo.report.table import comparison_table, print_table
 
-    found = compare(read_runs(runs))
+    found = compare(read_runs(runs), against)
     for note in found.notes:
         click.echo(f"note: {note}", err=True)
     print_table(Console(), comparison_table(found))

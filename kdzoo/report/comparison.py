@@ -1,28 +1,31 @@
-"""Models of one or several runs side by side: scores with intervals, differences to the SFT student, costs."""
+"""Models of one or several runs side by side: scores with intervals, differences from one of them, costs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import fmean, median
+from statistics import fmean
 
 import numpy as np
 
+from kdzoo.errors import UserError
 from kdzoo.report import statistics
-from kdzoo.report.groups import ModelGroup, baseline_of, grouped, have_same_data
+from kdzoo.report.costs import Cost, cost_of, relative_step
+from kdzoo.report.groups import ModelGroup, baseline_of, grouped
 from kdzoo.report.measured import Column, MeasuredModel, Question, measured_models
-from kdzoo.report.run_files import is_number
 from kdzoo.report.runs_read import ReadRun, Runs
 from kdzoo.report.statistics import PairedTest, Scores
+from kdzoo.spelling import hint
 from kdzoo.tasks import registry
 
+BASELINE = "the SFT student"
 # As much may a score and the mean of its questions' values differ by rounding.
 _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A model's mean over the questions that both have answered, less the SFT student's.
+    """A model's mean over the questions that both have answered, less that of the row's ``baseline``.
 
     ``test`` is of one comparison, ``corrected`` its p-value corrected for all those of the table (Holm).
     """
@@ -44,20 +47,11 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What training one model took: the median over its seeds, of peak memory the highest. None: not recorded."""
-
-    step_seconds: float | None = None
-    training_seconds: float | None = None
-    preparing_seconds: float | None = None
-    peak_memory_bytes: int | None = None
-
-
-@dataclass(frozen=True)
 class Row:
     """One model, of one seed or several. ``average`` is the plain mean of its scores that count in one.
 
-    ``average_difference`` is that mean less the SFT student's, ``relative_step`` its step's time over the SFT student's.
+    ``baseline`` is what it is compared with: the SFT student, or the model that was asked for. ``average_difference`` is
+    its mean less that one's, ``relative_step`` its step's time over the SFT student's in any case.
     """
 
     label: str
@@ -81,7 +75,7 @@ class Row:
 
     @property
     def baseline_label(self) -> str:
-        """What the SFT student is called beside this row: what both have in common is not said again."""
+        """What the baseline is called beside this row: what both have in common is not said again."""
         if self.baseline is None:
             return ""
         differing = self.group.differing
@@ -96,12 +90,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A table of models. ``notes`` tell what is unfinished, damaged, or not like the rest."""
+    """A table of models. ``notes`` tell what is unfinished, damaged, or not like the rest; ``compared_with`` is what
+    students are tested against.
+    """
 
     runs: list[ReadRun]
     columns: list[Column]
     rows: list[Row]
     notes: list[str] = field(default_factory=list)
+    compared_with: str = BASELINE
 
     def row_of(self, group: ModelGroup | None) -> Row | None:
         """The row of a group."""
@@ -123,14 +120,25 @@ class Comparison:
         return len({tuple(row.averaged_columns) for row in self.rows if row.average is not None}) <= 1
 
 
-def compare(runs: Runs) -> Comparison:
-    """Put the models of runs side by side."""
+def compare(runs: Runs, against: str | None = None) -> Comparison:
+    """Put the models of runs side by side.
+
+    Students are tested against the SFT student, or against the model that is called ``against``: the name of what a run
+    evaluates, or a row's label where several have that name.
+
+    Raises:
+        UserError: no model is called so.
+    """
     notes = list(runs.notes)
     groups = grouped(model for run in runs.runs for model in measured_models(run, notes))
+    if against is not None and not any(group.is_called(against) for group in groups):
+        known = [name for group in groups for name in (group.name, group.label)]
+        raise UserError(f'no model of these runs is called "{against}"{hint(against, known)}')
     members = [member for group in groups for member in group.members]
     columns = list(dict.fromkeys(c for m in members for c in m.columns if _score(m, c) is not None))
-    rows = [_row(group, baseline_of(group, groups), columns, notes) for group in groups]
-    return Comparison(runs.runs, columns, _beside_baselines(rows), list(dict.fromkeys(notes)))
+    rows = [_row(group, groups, against, columns, notes) for group in groups]
+    with_differences = _beside_baselines(rows)
+    return Comparison(runs.runs, columns, with_differences, list(dict.fromkeys(notes)), against or BASELINE)
 
 
 def seeds_of(group: ModelGroup) -> int:
@@ -163,11 +171,26 @@ def averaged_columns(cells: Mapping[Column, Cell]) -> list[Column]:
     return [column for column, cell in cells.items() if is_averaged(column) and cell.score is not None]
 
 
-def _row(group: ModelGroup, baseline: ModelGroup | None, columns: Sequence[Column], notes: list[str]) -> Row:
+def _row(
+    group: ModelGroup,
+    groups: Sequence[ModelGroup],
+    against: str | None,
+    columns: Sequence[Column],
+    notes: list[str],
+) -> Row:
     cells = {column: cell for column in columns if (cell := _cell(group, column, notes)) is not None}
     averaged = [score for column in averaged_columns(cells) if (score := cells[column].score) is not None]
     average = fmean(averaged) if len(averaged) > 1 else None
-    return Row(group.label, group, cells, _cost(group), baseline, average)
+    baseline = baseline_of(group, groups, against)
+    return Row(
+        group.label,
+        group,
+        cells,
+        cost_of(group),
+        baseline,
+        average,
+        relative_step=relative_step(group, groups),
+    )
 
 
 def _cell(group: ModelGroup, column: Column, notes: list[str]) -> Cell | None:
@@ -206,26 +229,8 @@ def _values(member: MeasuredModel, column: Column) -> dict[Question, float] | No
     return values
 
 
-def _cost(group: ModelGroup) -> Cost:
-    results = [member.training.results for member in group.members if member.training is not None]
-
-    def numbers(key: str) -> list[float]:
-        return [result[key] for result in results if is_number(result.get(key))]
-
-    def middle(key: str) -> float | None:
-        return median(numbers(key)) if numbers(key) else None
-
-    peak = max(numbers("peak_memory_bytes"), default=None)
-    return Cost(
-        middle("step_seconds"),
-        middle("training_seconds"),
-        middle("preparing_seconds"),
-        None if peak is None else int(peak),
-    )
-
-
 def _beside_baselines(rows: list[Row]) -> list[Row]:
-    """The rows with what they have against their SFT students; p-values corrected for all of the table."""
+    """The rows with what they have against their baselines; p-values corrected for all of the table."""
     by_group = {id(row.group): row for row in rows}
     found = {
         (index, column): difference
@@ -238,27 +243,18 @@ def _beside_baselines(rows: list[Row]) -> list[Row]:
     for (place, difference), p in zip(list(found.items()), corrected, strict=True):
         found[place] = replace(difference, corrected=p)
     return [
-        _beside(
+        replace(
             row,
-            None if row.baseline is None else by_group[id(row.baseline)],
-            _baseline_cost(row, rows),
-            {
+            cells={
                 column: replace(cell, difference=found.get((index, column)))
                 for column, cell in row.cells.items()
             },
+            average_difference=None
+            if row.baseline is None
+            else _average_difference(row, by_group[id(row.baseline)]),
         )
         for index, row in enumerate(rows)
     ]
-
-
-def _beside(row: Row, baseline: Row | None, step: float | None, cells: dict[Column, Cell]) -> Row:
-    own = row.cost.step_seconds
-    return replace(
-        row,
-        cells=cells,
-        average_difference=None if baseline is None else _average_difference(row, baseline),
-        relative_step=own / step if own and step else None,
-    )
 
 
 def _average_difference(row: Row, baseline: Row) -> float | None:
@@ -266,15 +262,6 @@ def _average_difference(row: Row, baseline: Row) -> float | None:
     if row is baseline or row.average is None or baseline.average is None:
         return None
     return row.average - baseline.average if row.averaged_columns == baseline.averaged_columns else None
-
-
-def _baseline_cost(row: Row, rows: Iterable[Row]) -> float | None:
-    """The SFT student's seconds a step; a teacher stands beside the only one that learnt from its data."""
-    if row.group.role == "student":
-        baselines = [r for r in rows if r.group is row.baseline]
-    else:
-        baselines = [r for r in rows if r.group.is_baseline and have_same_data(r.group, row.group)]
-    return baselines[0].cost.step_seconds if len(baselines) == 1 else None
 
 
 def _difference(group: ModelGroup, baseline: ModelGroup, column: Column) -> Difference | None:

@@ -1,4 +1,4 @@
-"""Which questions one model gets and the SFT student does not, and the other way round."""
+"""Which questions one model gets and the one that it is compared with does not, and the other way round."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DifferingAnswer:
 
 @dataclass(frozen=True)
 class DifferingAnswers:
-    """The questions that only ``row`` (or only its SFT student) gets: how many, and the first of them."""
+    """The questions that only ``row`` (or only its baseline) gets: how many, and the first of them."""
 
     row: Row
     column: Column
@@ -43,7 +43,7 @@ class DifferingAnswers:
 
 
 def differing_answers(comparison: Comparison) -> Iterator[DifferingAnswers]:
-    """For each student and set, by the set's first metric, the questions gained and lost against the SFT student."""
+    """For each student and set, by the set's first metric, the questions gained and lost against its baseline."""
     first = {column.set: column for column in reversed(comparison.columns) if is_averaged(column)}
     for row in comparison.rows:
         if row.baseline is not None and row.baseline is not row.group:

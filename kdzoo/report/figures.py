@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import fmean
 
-from kdzoo.report.comparison import Comparison, Row, is_averaged
+from kdzoo.report.comparison import BASELINE, Comparison, Row, is_averaged
 from kdzoo.report.groups import FEWEST_VALUES, Curve, curves, short_key, value_text
 from kdzoo.report.measured import Column
 from kdzoo.report.pictures import Picture, Series
 from kdzoo.report.run_files import is_number
-from kdzoo.report.table import AVERAGE, BASELINE, column_heading, heading
+from kdzoo.report.table import AVERAGE, column_heading, heading
 from kdzoo.report.training_curves import (
     Lines,
     OverSteps,
@@ -71,7 +71,7 @@ def _cost(comparison: Comparison) -> Iterator[Picture]:
 
 
 def _sweep(comparison: Comparison, curve: Curve) -> Iterator[Picture]:
-    """Score over the values of one setting, as far as they are measured, with the SFT student's as a level."""
+    """Score over the values of one setting, as far as they are measured, with the baseline's as a level."""
     setting = short_key(curve.key, curve.name)
     others = "".join(f", {short_key(k, curve.name)} = {value_text(v)}" for k, v in curve.others.items())
     rows = [(value, row) for value, group in curve.points if (row := comparison.row_of(group)) is not None]
@@ -99,12 +99,12 @@ def _sweep(comparison: Comparison, curve: Curve) -> Iterator[Picture]:
             _percent(name),
             series,
             ticks=sorted({x for x, _, _ in found}),
-            description=f"The level line is {BASELINE}'s." if len(series) > 1 else "",
+            description=f"The level line is {comparison.compared_with}'s." if len(series) > 1 else "",
         )
 
 
 def _level(comparison: Comparison, rows: list[Row], column: Column | None) -> Iterator[Series]:
-    """The score of the SFT student of all these rows, if they have the same one."""
+    """The score of what all these rows are compared with, if that is the same."""
     baseline = comparison.row_of(rows[0].baseline)
     if baseline is None or any(row.baseline is not baseline.group for row in rows):
         return

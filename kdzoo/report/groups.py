@@ -50,6 +50,10 @@ class ModelGroup:
         """Whether its models learnt without a teacher, for others to be compared with."""
         return any(member.is_baseline for member in self.members)
 
+    def is_called(self, name: str) -> bool:
+        """Whether a name is that of its models, or its label."""
+        return name in (self.name, self.label)
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -109,18 +113,23 @@ def settings_of(model: MeasuredModel) -> dict[str, Any]:
     return {key: value for key, value in _flat(chosen) if not _is_one_of(unused, key)}
 
 
-def baseline_of(group: ModelGroup, groups: Iterable[ModelGroup]) -> ModelGroup | None:
-    """The SFT student that a student is compared with: of the same [student] table and dataset, and of the recipe most
-    like its own.
+def baseline_of(
+    group: ModelGroup, groups: Iterable[ModelGroup], against: str | None = None
+) -> ModelGroup | None:
+    """The model that a student is compared with: the SFT student, or what is called ``against``.
+
+    If that is a student, it is of the same [student] table and dataset; of several it is that of the recipe most like its own.
     """
     if group.role != "student":
         return None
     rivals = [
         rival
         for rival in groups
-        if rival.is_baseline
-        and _table(rival, "student") == _table(group, "student")
-        and have_same_data(rival, group)
+        if (rival.is_baseline if against is None else rival.is_called(against))
+        and (
+            rival.role != "student"
+            or (_table(rival, "student") == _table(group, "student") and have_same_data(rival, group))
+        )
     ]
     return min(rivals, key=lambda rival: _distance(rival, group), default=None)
 

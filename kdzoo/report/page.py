@@ -61,6 +61,7 @@ def page(comparison: Comparison) -> str:
         notes=list(dict.fromkeys(notes)),
         tests=_tests(comparison),
         how_tested=how_tested(comparison),
+        compared_with=comparison.compared_with,
         pictures=drawn,
         runs=comparison.runs,
         differences=[_questions(found, comparison) for found in differing_answers(comparison)],

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from kdzoo.report.comparison import Cell, Comparison, Difference, Row
 from kdzoo.report.measured import Column
-from kdzoo.report.table import BASELINE, column_heading, difference_text
+from kdzoo.report.table import column_heading, difference_text
 
 LEVEL = 0.05
 
 
 def said_of_tests(comparison: Comparison) -> Iterator[str]:
-    """One sentence for each difference from the SFT student."""
+    """One sentence for each difference from the model that students are compared with."""
     for row, column, cell in differences(comparison):
         assert cell.difference is not None
         value = difference_text(column.metric, cell.difference.value)
@@ -52,7 +52,7 @@ def how_tested(comparison: Comparison) -> str:
     told = f"Scores with 95% intervals over {over}."
     if comparison.tests:
         told += (
-            f" Differences from {BASELINE} are tested on the same questions, for the models as they were "
+            f" Differences from {comparison.compared_with} are tested on the same questions, for the models as they were "
             f"trained; {comparison.tests} "
             f"comparison{'s' if comparison.tests > 1 else ''}"
             + (", corrected by Holm's method." if comparison.tests > 1 else ".")

@@ -14,7 +14,6 @@ from kdzoo.report.measured import Column
 from kdzoo.tasks import registry
 
 AVERAGE = "Avg."
-BASELINE = "the SFT student"
 RELATIVE = "relative to SFT"
 _NO_BREAK = "\u00a0"
 # A pipe has no width to fit.
@@ -139,7 +138,7 @@ def _score(column: Column) -> Callable[[Row], str]:
 
 
 def average_text(row: Row, comparison: Comparison) -> str:
-    """A model's average with its difference from the SFT student's, and of how many scores it is, unless all are of the same."""
+    """A model's average with its difference from its baseline's, and of how many scores it is, unless all are of the same."""
     if row.average is None:
         return "-"
     average = f"{100 * row.average:.1f}%"

@@ -33,6 +33,23 @@ def test_it_prints_the_table_and_what_the_tests_say(kdzoo: Callable[..., Any], r
     )
 
 
+def test_it_tests_against_another_model_where_asked_to(
+    kdzoo: Callable[..., Any], run: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "page.html"
+    done = kdzoo("compare", run, "--against", "kid", "--html", file)
+    assert (done.code, done.err) == (0, "")
+    assert "sft against kid, EX: -80.0 points on 10 questions: worse by more than chance" in done.out
+    assert "kid against sft" not in done.out
+    assert "<h2>Differences from kid</h2>" in file.read_text()
+
+
+def test_one_that_was_not_evaluated_is_told(kdzoo: Callable[..., Any], run: Path) -> None:
+    done = kdzoo("compare", run, "--against", "minillm")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == 'kdzoo: no model of these runs is called "minillm"; there are: sft, kid\n'
+
+
 def test_it_writes_a_page_where_asked_to(kdzoo: Callable[..., Any], run: Path, tmp_path: Path) -> None:
     file = tmp_path / "page.html"
     done = kdzoo("compare", run, "--html", file)

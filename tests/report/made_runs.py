@@ -32,6 +32,11 @@ def kid(alpha: float) -> str:
     return f"{KID}\noptions = {{ alpha = {alpha} }}"
 
 
+def ex(**models: Sequence[float]) -> dict[str, Any]:
+    """Answers of models on one set, judged by execution."""
+    return {model: {"embedded": {"ex": values}} for model, values in models.items()}
+
+
 @dataclass
 class MadeRun:
     """What a run measured. ``answers`` are each model's values by set and metric, one for each question; ``results`` and

@@ -1,4 +1,4 @@
-"""Models side by side: scores, intervals, differences from the SFT student, and what they cost."""
+"""Models side by side: scores, intervals, and differences from the SFT student or another."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_runs import EVALUATE, FINETUNE, HEAD, KID, SFT, MadeRun
+from made_runs import EVALUATE, FINETUNE, HEAD, KID, SFT, MadeRun, ex
 
+from kdzoo.errors import UserError
 from kdzoo.report import statistics
-from kdzoo.report.comparison import Comparison, Cost, Row, compare, scores_of, seeds_of
+from kdzoo.report.comparison import Comparison, Row, compare, scores_of, seeds_of
 from kdzoo.report.measured import Column
 from kdzoo.report.runs_read import read_runs
 
@@ -21,18 +22,6 @@ EX = Column("embedded", "ex")
 STAGES = [FINETUNE, SFT, KID, EVALUATE]
 
 Compared = Callable[..., Comparison]
-
-
-@pytest.fixture
-def compared(tmp_path: Path) -> Compared:
-    def compared(*runs: MadeRun) -> Comparison:
-        return compare(read_runs([run.write(tmp_path / f"run-{n}") for n, run in enumerate(runs)]))
-
-    return compared
-
-
-def ex(**models: list[float]) -> dict[str, Any]:
-    return {model: {"embedded": {"ex": values}} for model, values in models.items()}
 
 
 def row(comparison: Comparison, label: str) -> Row:
@@ -168,66 +157,6 @@ class TestWithoutAnInterval:
         assert "running; not finished: evaluate" in found.notes[0]
 
 
-class TestCost:
-    def test_relative_to_sft_is_by_the_median_time_of_a_step(self, compared: Compared) -> None:
-        results = {
-            "finetune": {"step_seconds": 0.9, "training_seconds": 90.0},
-            "sft": {"step_seconds": 0.2, "training_seconds": 500.0, "peak_memory_bytes": 100},
-            "kid": {"step_seconds": 0.3, "preparing_seconds": 7.0, "peak_memory_bytes": 300},
-        }
-        found = compared(MadeRun(STAGES, ex(teacher=[1], sft=[1], kid=[1]), results=results))
-        assert [r.relative_step for r in found.rows] == pytest.approx([4.5, 1.0, 1.5])
-        assert row(found, "kid").cost == Cost(0.3, None, 7.0, 300)
-
-    def test_a_student_of_another_size_stands_beside_no_other_s_sft_student(self, compared: Compared) -> None:
-        larger = HEAD.replace('[student]\npath = "s"', '[student]\npath = "larger"')
-        found = compared(
-            MadeRun([SFT, EVALUATE], ex(sft=[1, 0]), {"sft": {"step_seconds": 0.2}}),
-            MadeRun([KID, EVALUATE], ex(kid=[1, 0]), {"kid": {"step_seconds": 0.6}}, head=larger),
-        )
-        assert [r.relative_step for r in found.rows] == [1.0, None]
-
-    def test_of_two_datasets_each_has_its_own_sft_student(self, compared: Compared) -> None:
-        head = f'{HEAD}[datasets.other]\nkind = "embedded"\nseed = 1\n'
-        named = 'kind = "{0}"\nname = "{1}-other"\ndata = "other"'
-        stages = [FINETUNE, SFT, named.format("finetune", "teacher")]
-        stages += [named.format("distill", name) + f'\nmethod = "{name}"' for name in ("sft", "kid")]
-        stages += ['kind = "evaluate"\nmodels = ["sft", "teacher", "sft-other", "kid-other"]']
-        seconds = {"sft": 1.0, "teacher-other": 9.0, "sft-other": 3.0, "kid-other": 6.0}
-        results = {name: {"step_seconds": value} for name, value in seconds.items()}
-        names = ("sft", "teacher", "sft-other", "kid-other")
-        found = compared(MadeRun(stages, {name: ex(m=[1])["m"] for name in names}, results, head=head))
-        assert [(r.label, r.relative_step) for r in found.rows] == [
-            ("sft", 1.0),
-            ("teacher", 3.0),
-            ("sft-other", 1.0),
-            ("kid-other", 2.0),
-        ]
-
-    @pytest.mark.parametrize("value", [None, True, float("nan"), "0.2"])
-    def test_what_is_no_time_counts_as_not_recorded(self, compared: Compared, value: Any) -> None:
-        results = {"sft": {"step_seconds": value}, "kid": {"step_seconds": 0.6}}
-        found = compared(MadeRun([SFT, KID, EVALUATE], ex(sft=[1, 0], kid=[1, 0]), results))
-        assert [(r.cost.step_seconds, r.relative_step) for r in found.rows] == [(None, None), (0.6, None)]
-
-    def test_of_several_seeds_it_is_their_median_and_the_highest_memory(self, compared: Compared) -> None:
-        runs = [
-            MadeRun(
-                [SFT, EVALUATE],
-                ex(sft=[1, 0]),
-                {"sft": {"step_seconds": s, "training_seconds": 10 * s, "peak_memory_bytes": int(s)}},
-                seed=n,
-            )
-            for n, s in enumerate((1.0, 2.0, 9.0))
-        ]
-        assert compared(*runs).rows[0].cost == Cost(2.0, 20.0, None, 9)
-
-    def test_what_was_not_recorded_is_missing(self, compared: Compared) -> None:
-        found = compared(MadeRun(STAGES, ex(sft=[1, 0], kid=[0, 0]), {"sft": {"training_seconds": 3.0}}))
-        assert row(found, "sft").cost == Cost(training_seconds=3.0)
-        assert [r.relative_step for r in found.rows] == [None, None, None]
-
-
 def test_a_baseline_is_called_by_what_tells_it_from_the_row(compared: Compared) -> None:
     head = MadeRun([]).head
     runs = [
@@ -239,3 +168,52 @@ def test_a_baseline_is_called_by_what_tells_it_from_the_row(compared: Compared) 
         ("kid, training.epochs = 1.0", "sft"),
         ("kid, training.epochs = 2.0", "sft"),
     ]
+
+
+class TestAgainstAnother:
+    def test_students_are_tested_against_it(self, compared: Compared) -> None:
+        rkd = 'kind = "distill"\nmethod = "rkd"'
+        run = MadeRun([SFT, KID, rkd, EVALUATE], ex(sft=SFT_ANSWERS, kid=KID_ANSWERS, rkd=[1.0] * 20))
+        found = compared(run, against="kid")
+        values = {
+            r.label: cell.difference and cell.difference.value
+            for r in found.rows
+            for cell in r.cells.values()
+        }
+        assert values == {"sft": pytest.approx(-0.35), "kid": None, "rkd": pytest.approx(0.4)}
+        (usual,) = [cell.difference for cell in row(compared(run), "kid").cells.values()]
+        (other,) = [cell.difference for cell in row(found, "sft").cells.values()]
+        assert usual is not None
+        assert other is not None
+        assert usual.test == other.test
+        assert (found.tests, found.compared_with) == (2, "kid")
+
+    def test_it_may_be_the_teacher(self, compared: Compared) -> None:
+        found = compared(MadeRun(STAGES, ex(teacher=[1] * 8, sft=[0] * 8, kid=[0] * 8)), against="teacher")
+        differences = [cell.difference for r in found.rows for cell in r.cells.values()]
+        assert [None if one is None else one.value for one in differences] == [None, -1, -1]
+
+    def test_steps_stay_relative_to_sft_s(self, compared: Compared) -> None:
+        results = {"sft": {"step_seconds": 0.2}, "kid": {"step_seconds": 0.3}}
+        found = compared(MadeRun([SFT, KID, EVALUATE], ex(sft=[1], kid=[1]), results), against="kid")
+        assert [r.relative_step for r in found.rows] == pytest.approx([1.0, 1.5])
+
+    def test_of_several_with_its_name_it_is_the_most_alike_or_that_of_the_label(
+        self, compared: Compared
+    ) -> None:
+        runs = [
+            MadeRun(
+                [SFT, KID, EVALUATE], ex(sft=[1, 0], kid=[0, 0]), head=f"{HEAD}[training]\nepochs = {n}\n"
+            )
+            for n in (1, 2)
+        ]
+        first, second = (f"kid, training.epochs = {n}.0" for n in (1, 2))
+        for against, expected in (("kid", [first, second]), (second, [second, second])):
+            found = compared(*runs, against=against)
+            baselines = [r.baseline for r in found.rows if r.group.name == "sft"]
+            assert [one and one.label for one in baselines] == expected
+
+    def test_a_name_that_none_has_is_told_with_those_there_are(self, compared: Compared) -> None:
+        run = MadeRun([SFT, KID, EVALUATE], ex(sft=[1], kid=[1]))
+        with pytest.raises(UserError, match='no model of these runs is called "kidd"; did you mean "kid"'):
+            compared(run, against="kidd")

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from made_runs import EVALUATE, KID, SFT, MadeRun
+from made_runs import EVALUATE, KID, SFT, MadeRun, ex
 
-from kdzoo.report.comparison import Comparison, Difference, compare
+from kdzoo.report.comparison import Difference
 from kdzoo.report.plain_words import how_tested, p_values, said_of_tests, verdict
-from kdzoo.report.runs_read import read_runs
 from kdzoo.report.statistics import PairedTest
-
-
-@pytest.fixture
-def compared(tmp_path: Path) -> Any:
-    def compared(*runs: MadeRun) -> Comparison:
-        return compare(read_runs([run.write(tmp_path / f"run-{n}") for n, run in enumerate(runs)]))
-
-    return compared
-
-
-def ex(**models: list[float]) -> dict[str, Any]:
-    return {model: {"embedded": {"ex": values}} for model, values in models.items()}
 
 
 def difference(value: float, p: float, corrected: float | None = None) -> Difference:
@@ -35,6 +21,14 @@ def test_a_difference_is_one_sentence(compared: Any) -> None:
     assert list(said_of_tests(found)) == [
         "kid against sft, EX: +80.0 points on 10 questions: better by more than chance (p = 0.008; McNemar's exact test)"
     ]
+
+
+def test_what_is_compared_with_is_named(compared: Any) -> None:
+    answers = ex(sft=[0.0] * 10, kid=[1.0] * 8 + [0.0] * 2)
+    found = compared(MadeRun([SFT, KID, EVALUATE], answers), against="kid")
+    assert "Differences from kid are tested" in how_tested(found)
+    (said,) = said_of_tests(found)
+    assert said.startswith("sft against kid, EX: -80.0 points on 10 questions: worse by more than chance")
 
 
 @pytest.mark.parametrize(
