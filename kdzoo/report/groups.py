@@ -198,12 +198,12 @@ def _is_one_of(settings: Iterable[str], key: str) -> bool:
 
 
 def _identity(model: MeasuredModel) -> Any:
-    """What is equal for one model in several runs: the hash of all that shaped it."""
+    """What is equal for one model in several runs: the hash of all that shaped it, nothing if it is as it was given."""
     if model.training is not None:
         return model.training.fingerprint
     if model.trained is not None:
         return str(model.run.folder.resolve())  # not finished: each run's own
-    return _seeds(model)
+    return None
 
 
 def _seeds(model: MeasuredModel) -> tuple[Any, ...]:

@@ -65,6 +65,12 @@ def test_what_another_run_measured_of_a_shared_model_is_taken_over(group: Group)
     assert sft.members[0].sets["embedded"].scores == {"ex": 0.5, "ts": 0.0}
 
 
+def test_a_model_as_it_was_given_is_one_whatever_the_seeds(group: Group) -> None:
+    given = f'{EVALUATE}\nmodels = ["student"]'
+    (student,) = group(*(MadeRun([given], answers("student"), seed=seed) for seed in (1, 2)))
+    assert len(student.members) == 1
+
+
 def test_the_same_seed_again_under_other_code_is_no_further_seed(group: Group) -> None:
     groups = group(made([SFT]), made([SFT]))
     assert [g.label for g in groups] == ["sft (run-0)", "sft (run-1)"]
