@@ -67,17 +67,36 @@ def test_the_losses_are_those_that_were_logged() -> None:
     )
 
 
-@pytest.mark.parametrize("students", ["cut_evenly", "cut_from_teacher"])
-def test_the_students_comparison_is_what_compare_prints(students: str) -> None:
+def compared(students: str, *options: str) -> list[str]:
+    """The lines that comparing all of a design's seeds prints."""
     seeds = [str(run) for run in RUNS if run.parent.name == students]
-    result = CliRunner().invoke(command, seeds, env={"COLUMNS": "200"})
+    result = CliRunner().invoke(command, [*seeds, *options], env={"COLUMNS": "200"})
     assert (result.exit_code, result.stderr) == (0, "")
     lines = result.stdout.replace("\N{NO-BREAK SPACE}", " ").splitlines()
-    printed = [line.rstrip() for line in lines if line.strip()]
+    return [line.rstrip() for line in lines if line.strip()]
+
+
+@pytest.mark.parametrize("students", ["cut_evenly", "cut_from_teacher"])
+def test_the_students_comparison_is_what_compare_prints(students: str) -> None:
+    printed = compared(students)
     assert len(printed) > 5
     said = PAGE.splitlines()
     for line in printed:
         assert f"    {line}" in said
+
+
+def test_and_so_is_that_against_rkd() -> None:
+    printed = [line for line in compared("cut_from_teacher", "--against", "rkd") if " against " in line]
+    assert len(printed) == 4
+    assert set(printed) <= {line.removeprefix("    ") for line in PAGE.splitlines()}
+
+
+@pytest.mark.parametrize(("seed", "ordinal"), [(0, "first"), (1, "second")])
+def test_each_seed_s_scores_are_told(seed: int, ordinal: str) -> None:
+    folder = DOCS / "replication" / "cut_from_teacher" / f"seed_{seed}"
+    scores = json.loads((folder / "evaluate/scores.json").read_text(encoding="utf-8"))
+    told = [f"{100 * scores[m]['sets']['dev']['scores']['ex']:.1f}" for m in ("sft", "rkd", "kid", "gkd")]
+    assert f"| {ordinal} seed | {' | '.join(told)} |" in PAGE
 
 
 def test_scores_are_those_of_the_predictions() -> None:
