@@ -249,17 +249,15 @@ def _beside_baselines(rows: list[Row]) -> list[Row]:
                 column: replace(cell, difference=found.get((index, column)))
                 for column, cell in row.cells.items()
             },
-            average_difference=None
-            if row.baseline is None
-            else _average_difference(row, by_group[id(row.baseline)]),
+            average_difference=_average_difference(row, by_group.get(id(row.baseline))),
         )
         for index, row in enumerate(rows)
     ]
 
 
-def _average_difference(row: Row, baseline: Row) -> float | None:
+def _average_difference(row: Row, baseline: Row | None) -> float | None:
     """How far apart two averages are, where they are of the same scores."""
-    if row is baseline or row.average is None or baseline.average is None:
+    if baseline is None or row is baseline or row.average is None or baseline.average is None:
         return None
     return row.average - baseline.average if row.averaged_columns == baseline.averaged_columns else None
 

@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from kdzoo.recipe import load_recipe, resolved_toml
+from kdzoo.report.comparison import Comparison, Row
 
 HEAD = """\
 [data]
@@ -35,6 +36,11 @@ def kid(alpha: float) -> str:
 def ex(**models: Sequence[float]) -> dict[str, Any]:
     """Answers of models on one set, judged by execution."""
     return {model: {"embedded": {"ex": values}} for model, values in models.items()}
+
+
+def row(comparison: Comparison, label: str) -> Row:
+    """A model's row of a comparison."""
+    return next(row for row in comparison.rows if row.label == label)
 
 
 @dataclass

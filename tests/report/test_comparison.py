@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_runs import EVALUATE, FINETUNE, HEAD, KID, SFT, MadeRun, ex
+from made_runs import EVALUATE, FINETUNE, HEAD, KID, SFT, MadeRun, ex, row
 
 from kdzoo.errors import UserError
 from kdzoo.report import statistics
-from kdzoo.report.comparison import Comparison, Row, compare, scores_of, seeds_of
+from kdzoo.report.comparison import Comparison, compare, scores_of, seeds_of
 from kdzoo.report.measured import Column
 from kdzoo.report.runs_read import read_runs
 
@@ -22,10 +22,6 @@ EX = Column("embedded", "ex")
 STAGES = [FINETUNE, SFT, KID, EVALUATE]
 
 Compared = Callable[..., Comparison]
-
-
-def row(comparison: Comparison, label: str) -> Row:
-    return next(row for row in comparison.rows if row.label == label)
 
 
 SFT_ANSWERS = [1.0] * 5 + [0.0] * 15

@@ -6,18 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from made_runs import EVALUATE, FINETUNE, HEAD, KID, SFT, MadeRun, ex
+from made_runs import EVALUATE, FINETUNE, HEAD, KID, SFT, MadeRun, ex, row
 
-from kdzoo.report.comparison import Comparison, Row
+from kdzoo.report.comparison import Comparison
 from kdzoo.report.costs import Cost
 
 STAGES = [FINETUNE, SFT, KID, EVALUATE]
 
 Compared = Callable[..., Comparison]
-
-
-def row(comparison: Comparison, label: str) -> Row:
-    return next(row for row in comparison.rows if row.label == label)
 
 
 def test_relative_to_sft_is_by_the_median_time_of_a_step(compared: Compared) -> None:
