@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from made_runs import EVALUATE, KID, SFT, MadeRun
+from made_runs import EVALUATE, KID, SFT, MadeRun, ex
 
 from kdzoo.report.comparison import compare
 from kdzoo.report.differing_answers import SHOWN, DifferingAnswers, differing_answers
@@ -15,10 +14,6 @@ from kdzoo.report.runs_read import read_runs
 def differing(tmp_path: Path, *runs: MadeRun) -> list[DifferingAnswers]:
     folders = [run.write(tmp_path / f"run-{n}") for n, run in enumerate(runs)]
     return list(differing_answers(compare(read_runs(folders))))
-
-
-def ex(**models: list[float]) -> dict[str, Any]:
-    return {model: {"embedded": {"ex": values}} for model, values in models.items()}
 
 
 def test_gained_and_lost_questions_have_both_answers(tmp_path: Path) -> None:

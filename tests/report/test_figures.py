@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_runs import EVALUATE, FINETUNE, HEAD, KID, SFT, MadeRun, kid
+from made_runs import EVALUATE, FINETUNE, HEAD, KID, SFT, MadeRun, ex, kid
 
 from kdzoo.report.comparison import compare
 from kdzoo.report.figures import pictures
@@ -28,10 +28,6 @@ def drawn(tmp_path: Path) -> Drawn:
         return found
 
     return drawn
-
-
-def ex(**models: list[float]) -> dict[str, Any]:
-    return {model: {"embedded": {"ex": values}} for model, values in models.items()}
 
 
 def percent(right: int, count: int) -> list[float]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_runs import EVALUATE, FINETUNE, KID, SFT, MadeRun
+from made_runs import EVALUATE, FINETUNE, KID, SFT, MadeRun, ex
 from rich.console import Console
 
 from kdzoo.report.comparison import compare
@@ -40,10 +40,6 @@ def lines(tmp_path: Path) -> Any:
         return [re.split(r"  +", line.strip()) for line in text.splitlines()]
 
     return lines
-
-
-def ex(**models: list[float]) -> dict[str, Any]:
-    return {model: {"embedded": {"ex": values}} for model, values in models.items()}
 
 
 def test_models_stand_side_by_side_with_what_they_cost(lines: Any) -> None:
